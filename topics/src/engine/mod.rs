@@ -1,0 +1,43 @@
+//! The exactly-once consumer group engine.
+
+use std::{future::Future, sync::Arc};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::{Output, Record};
+
+/// A processor of request records. The engine knows bytes only; what they mean is the node's.
+pub trait Node: Send + Sync + 'static {
+    type Ready: Send + 'static;
+
+    /// Decodes and validates, before dispatch. Never pays for anything.
+    fn prepare(&self, record: &Record) -> impl Future<Output = Prepared<Self::Ready>> + Send;
+
+    /// Runs to the outputs that are committed together with the record's offset. When `run.cancelled` fires the outputs
+    /// will be discarded: settle what was paid for and return.
+    fn run(&self, ready: Self::Ready, run: Run) -> impl Future<Output = Vec<Output>> + Send;
+
+    /// The outputs in place of those of a record that is poison, or whose outputs the broker refused.
+    fn rejected(&self, record: &Record, rejection: &Rejection) -> Vec<Output>;
+}
+
+pub enum Prepared<R> {
+    Ready(R),
+    /// Something that the record needs is down (a registry): leave it unread and ask again.
+    Wait { reason: String },
+    Poison(Rejection),
+}
+
+/// Why a record cannot have the outputs it should have. `class` is one word that programs may branch on.
+#[derive(Debug, Clone)]
+pub struct Rejection {
+    pub class: String,
+    pub message: String,
+}
+
+/// What the engine tells a run.
+#[derive(Clone)]
+pub struct Run {
+    pub record: Arc<Record>,
+    pub cancelled: CancellationToken,
+}

@@ -1,0 +1,84 @@
+//! A record as it lies in a topic, detached from the client's fetch buffers, and one that is to be written.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+/// A record read from a topic. `Bytes` are copies: a borrowed message would pin its whole fetch buffer for as long as
+/// a model call takes.
+#[derive(Debug, Clone)]
+pub struct Record {
+    pub topic: Arc<str>,
+    pub partition: i32,
+    pub offset: i64,
+    /// Milliseconds since the epoch, as the broker gives it: append time on Millrace's own request topics.
+    pub timestamp_ms: i64,
+    pub key: Option<Bytes>,
+    pub value: Option<Bytes>,
+    pub headers: Headers,
+}
+
+impl Record {
+    /// `topic/partition/offset`: the identity of this record, and the `src` header of whatever it leads to.
+    #[must_use]
+    pub fn src(&self) -> String {
+        format!("{}/{}/{}", self.topic, self.partition, self.offset)
+    }
+
+    /// Bytes that this record holds in memory; what the limit on bytes in flight counts.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let header_bytes: usize = self
+            .headers
+            .iter()
+            .map(|(name, value)| name.len() + value.map_or(0, <[u8]>::len))
+            .sum();
+        self.key.as_ref().map_or(0, Bytes::len) + self.value.as_ref().map_or(0, Bytes::len) + header_bytes
+    }
+}
+
+/// A record to be produced. Without a partition the key decides it (murmur2, as Java clients do).
+#[derive(Debug, Clone, Default)]
+pub struct Output {
+    pub topic: String,
+    pub partition: Option<i32>,
+    pub key: Option<Bytes>,
+    pub value: Option<Bytes>,
+    pub headers: Headers,
+}
+
+/// Record headers in their order. A name may repeat: the last one wins, as in Kafka's `lastHeader`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Headers(Vec<(String, Option<Bytes>)>);
+
+impl Headers {
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    #[must_use]
+    pub fn with(mut self, name: impl Into<String>, value: impl Into<Bytes>) -> Self {
+        self.0.push((name.into(), Some(value.into())));
+        self
+    }
+
+    pub fn push(&mut self, name: impl Into<String>, value: Option<Bytes>) {
+        self.0.push((name.into(), value));
+    }
+
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        self.iter().filter(|(header, _)| *header == name).last()?.1
+    }
+
+    /// The header as text; `None` when it is absent, null or not UTF-8.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        std::str::from_utf8(self.get(name)?).ok()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&str, Option<&[u8]>)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_deref()))
+    }
+}
