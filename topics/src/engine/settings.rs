@@ -1,0 +1,123 @@
+//! What one engine is told: which topics, in which order, and how much at once.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::KafkaSettings;
+
+/// One engine: one member of one consumer group.
+#[derive(Debug, Clone)]
+pub struct EngineSettings {
+    pub kafka: KafkaSettings,
+    /// The full name of the consumer group; with a UUID behind it, also the transactional id.
+    pub group: String,
+    pub inputs: Vec<Input>,
+    pub tuning: EngineTuning,
+}
+
+/// A request topic, by its full name. While several have work, each gets slots in proportion to its weight.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Input {
+    pub topic: String,
+    pub weight: u32,
+}
+
+/// The `engine:` part of `millrace.yaml`. Every field has a default.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EngineTuning {
+    pub order: Order,
+    /// Runs at once, without those that only wait for a provider's limit.
+    pub in_flight: usize,
+    /// Runs that may wait for a provider's limit at once, on top of `in_flight`.
+    pub waiting: usize,
+    /// Bytes of requests and results that this process holds.
+    pub bytes_in_flight: usize,
+    /// The same for a single partition, so that a hot key cannot take all of it.
+    pub partition_bytes_in_flight: usize,
+    /// Results that one transaction carries at most.
+    pub batch: usize,
+    /// A dead member's partitions move after this time.
+    pub session_timeout_ms: u64,
+    pub heartbeat_interval_ms: u64,
+    /// An open transaction of a dead process ends after this time even if nobody takes its partitions over.
+    pub transaction_timeout_ms: u64,
+    /// How long a revocation may take to commit what is ready.
+    pub revoke_deadline_ms: u64,
+    /// How long runs may finish after the signal to stop; what still runs then is cancelled and left to others.
+    pub grace_ms: u64,
+    /// `group.instance.id`, for a deployment that names its copies. Without it copies are stateless.
+    pub instance: Option<String>,
+}
+
+/// In which order the results of a partition become visible.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Order {
+    /// Records of one key in their order; null keys in none.
+    #[default]
+    Key,
+    /// One record of a partition at a time.
+    Partition,
+    /// None: every record runs as soon as there is a slot.
+    None,
+}
+
+impl EngineSettings {
+    #[must_use]
+    pub fn new(kafka: KafkaSettings, group: impl Into<String>, inputs: Vec<Input>) -> Self {
+        Self {
+            kafka,
+            group: group.into(),
+            inputs,
+            tuning: EngineTuning::default(),
+        }
+    }
+}
+
+impl Input {
+    #[must_use]
+    pub fn new(topic: impl Into<String>) -> Self {
+        Self {
+            topic: topic.into(),
+            weight: 1,
+        }
+    }
+}
+
+impl EngineTuning {
+    #[must_use]
+    pub fn grace(&self) -> Duration {
+        Duration::from_millis(self.grace_ms)
+    }
+
+    #[must_use]
+    pub fn revoke_deadline(&self) -> Duration {
+        Duration::from_millis(self.revoke_deadline_ms)
+    }
+
+    #[must_use]
+    pub fn transaction_timeout(&self) -> Duration {
+        Duration::from_millis(self.transaction_timeout_ms)
+    }
+}
+
+impl Default for EngineTuning {
+    fn default() -> Self {
+        Self {
+            order: Order::Key,
+            in_flight: 1_024,
+            waiting: 4_096,
+            bytes_in_flight: 256 << 20,
+            partition_bytes_in_flight: 64 << 20,
+            batch: 10_000,
+            session_timeout_ms: 6_000,
+            heartbeat_interval_ms: 1_000,
+            transaction_timeout_ms: 10_000,
+            revoke_deadline_ms: 4_000,
+            grace_ms: 20_000,
+            instance: None,
+        }
+    }
+}
