@@ -1,13 +1,27 @@
 //! EDGES: everything that moves a record. The only crate that knows rdkafka, and it knows bytes, not Avro.
 //!
-//! In reading order: what a record is, how to reach the brokers, which topics exist, and the four ways to touch them:
-//! the exactly-once [`engine`], the acknowledged [`producer`], the groupless [`tail`] and the [`follower`] whose
-//! positions live elsewhere.
+//! In reading order: what a record is, how to reach the brokers, which topics exist ([`catalog`], [`admin`]), and the
+//! four ways to touch them: the exactly-once [`engine`], the acknowledged [`Producer`], the groupless [`Tail`] and the
+//! [`Follower`] whose positions live elsewhere.
 
+mod client;
+mod follower;
+mod partition;
+mod producer;
 mod record;
 mod settings;
+mod tail;
 
+pub mod admin;
+pub mod catalog;
 pub mod engine;
+pub mod history;
 
+pub use catalog::Catalog;
+pub use follower::{Batch, Follower, FollowerError, FollowerSettings, Positions};
+pub use history::History;
+pub use partition::TopicPartition;
+pub use producer::{ProduceError, Producer, ProducerSettings};
 pub use record::{Headers, Output, Record};
 pub use settings::KafkaSettings;
+pub use tail::{Start, Tail, TailError, TailEvent, TailSettings, TailStatus};

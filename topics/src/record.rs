@@ -28,12 +28,7 @@ impl Record {
     /// Bytes that this record holds in memory; what the limit on bytes in flight counts.
     #[must_use]
     pub fn size(&self) -> usize {
-        let header_bytes: usize = self
-            .headers
-            .iter()
-            .map(|(name, value)| name.len() + value.map_or(0, <[u8]>::len))
-            .sum();
-        self.key.as_ref().map_or(0, Bytes::len) + self.value.as_ref().map_or(0, Bytes::len) + header_bytes
+        size(self.key.as_ref(), self.value.as_ref(), &self.headers)
     }
 }
 
@@ -45,6 +40,22 @@ pub struct Output {
     pub key: Option<Bytes>,
     pub value: Option<Bytes>,
     pub headers: Headers,
+}
+
+impl Output {
+    /// Bytes that this record holds in memory.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        size(self.key.as_ref(), self.value.as_ref(), &self.headers)
+    }
+}
+
+fn size(key: Option<&Bytes>, value: Option<&Bytes>, headers: &Headers) -> usize {
+    let headers: usize = headers
+        .iter()
+        .map(|(name, value)| name.len() + value.map_or(0, <[u8]>::len))
+        .sum();
+    key.map_or(0, Bytes::len) + value.map_or(0, Bytes::len) + headers
 }
 
 /// Record headers in their order. A name may repeat: the last one wins, as in Kafka's `lastHeader`.

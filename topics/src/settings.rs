@@ -24,6 +24,12 @@ impl KafkaSettings {
     pub fn topic(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
     }
+
+    /// The full name of one of Millrace's groups: `orchestrator` → `millrace.orchestrator`.
+    #[must_use]
+    pub fn group(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
 }
 
 fn default_prefix() -> String {

@@ -1,0 +1,1 @@
+//! How lists and plans look on a terminal.

@@ -1,0 +1,178 @@
+//! The one list of topics and groups, `topics.yaml`: what exists, how it is configured, who writes and reads it.
+
+mod parse;
+mod rights;
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+pub use parse::Mistake;
+pub use rights::{Operation, Resource, Right};
+
+use crate::KafkaSettings;
+
+/// The list as it is shipped.
+const EMBEDDED: &str = include_str!("../../topics.yaml");
+
+/// Every topic that Millrace owns, and every group with committed offsets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Catalog {
+    pub topics: Vec<Topic>,
+    pub groups: Vec<Group>,
+}
+
+/// One of Millrace's own topics.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Topic {
+    /// Without the prefix; see [`KafkaSettings::topic`].
+    pub name: String,
+    /// What the record key is, in words.
+    pub key: String,
+    /// The record type under `<topic>-value` in the registry.
+    pub schema: Option<String>,
+    pub partitions: i32,
+    /// None: as many as the broker's `default.replication.factor` says.
+    pub replication: Option<i32>,
+    pub cleanup: Cleanup,
+    /// None: for ever.
+    pub retention: Option<Duration>,
+    pub max_message_bytes: u64,
+    pub timestamp: Timestamp,
+    /// Roles, and `clients` for whoever is outside.
+    pub writers: Vec<String>,
+    pub readers: Vec<String>,
+}
+
+/// `cleanup.policy`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cleanup {
+    Delete,
+    Compact,
+}
+
+/// `message.timestamp.type`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Timestamp {
+    Create,
+    Append,
+}
+
+/// A group whose offsets are committed to Kafka and are never guessed: `apply` writes the first ones.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// Without the prefix; see [`KafkaSettings::group`].
+    pub name: String,
+    pub inputs: Vec<Input>,
+}
+
+/// A topic that a group works on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Input {
+    /// One of ours without the prefix, or a user's own topic by its full name.
+    pub topic: String,
+    /// False: a user's own topic, which gets no prefix and is never created or altered.
+    pub own: bool,
+    /// Its share of the slots when several inputs have records waiting.
+    pub weight: u32,
+    pub value: Value,
+    /// The chain (`name` or `name@version`) that runs for each record of this topic.
+    pub chain: Option<String>,
+    /// The tenant that every record of this topic belongs to.
+    pub tenant: Option<String>,
+}
+
+/// What the record values of an input are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Value {
+    /// Millrace's own record for that topic.
+    Request,
+    /// Any Avro record in Confluent's wire format: the chain's input.
+    Avro,
+    /// JSON text: the chain's input.
+    Json,
+}
+
+impl Input {
+    #[must_use]
+    pub fn full_topic(&self, kafka: &KafkaSettings) -> String {
+        if self.own {
+            kafka.topic(&self.topic)
+        } else {
+            self.topic.clone()
+        }
+    }
+}
+
+impl Catalog {
+    /// The list that is shipped with the binary.
+    ///
+    /// # Errors
+    /// Never for a released binary: a test parses it.
+    pub fn embedded() -> Result<Self, CatalogError> {
+        Self::parse(EMBEDDED, Path::new("topics.yaml"))
+    }
+
+    /// The list in a file, in place of the shipped one.
+    ///
+    /// # Errors
+    /// When the file cannot be read, and all its mistakes at once.
+    pub fn load(path: &Path) -> Result<Self, CatalogError> {
+        let text = std::fs::read_to_string(path).map_err(|source| CatalogError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::parse(&text, path)
+    }
+
+    /// `path` only names the source in messages.
+    ///
+    /// # Errors
+    /// All mistakes at once, each with its line and column.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, CatalogError> {
+        parse::parse(text).map_err(|mistakes| CatalogError::Mistakes {
+            path: path.to_owned(),
+            mistakes,
+        })
+    }
+
+    /// One of Millrace's own topics by its name without the prefix.
+    #[must_use]
+    pub fn topic(&self, name: &str) -> Option<&Topic> {
+        self.topics.iter().find(|topic| topic.name == name)
+    }
+
+    #[must_use]
+    pub fn group(&self, name: &str) -> Option<&Group> {
+        self.groups.iter().find(|group| group.name == name)
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    #[error("cannot read {path}")]
+    Read {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("{}", Listed { path, mistakes })]
+    Mistakes { path: PathBuf, mistakes: Vec<Mistake> },
+}
+
+struct Listed<'a> {
+    path: &'a Path,
+    mistakes: &'a [Mistake],
+}
+
+impl fmt::Display for Listed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, mistake) in self.mistakes.iter().enumerate() {
+            let newline = if index == 0 { "" } else { "\n" };
+            write!(f, "{newline}{}:{mistake}", self.path.display())?;
+        }
+        Ok(())
+    }
+}

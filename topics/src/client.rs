@@ -1,0 +1,54 @@
+//! What every librdkafka client of this crate has in common: its configuration, and where its log lines go.
+
+use rdkafka::{ClientConfig, ClientContext, config::RDKafkaLogLevel, error::KafkaError};
+
+use crate::KafkaSettings;
+
+/// The configuration every client starts from. The user's `client:` entries are in it, so what a client must have for
+/// its guarantees is set after this and wins.
+pub(crate) fn config(kafka: &KafkaSettings, client_id: &str) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", &kafka.bootstrap_servers)
+        .set("client.id", client_id);
+    for (name, value) in &kafka.client {
+        config.set(name, value);
+    }
+    config.set_log_level(RDKafkaLogLevel::Info);
+    config
+}
+
+/// Sends librdkafka's lines to `tracing`. Its `Error` lines are about connections that it opens again by itself, so
+/// they are warnings here: an error is what a caller gets.
+pub(crate) fn log(client: &str, level: RDKafkaLogLevel, facility: &str, message: &str) {
+    match level {
+        RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
+            tracing::error!(target: "librdkafka", client, facility, "{message}");
+        }
+        RDKafkaLogLevel::Error | RDKafkaLogLevel::Warning => {
+            tracing::warn!(target: "librdkafka", client, facility, "{message}");
+        }
+        RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => {
+            tracing::info!(target: "librdkafka", client, facility, "{message}");
+        }
+        RDKafkaLogLevel::Debug => tracing::debug!(target: "librdkafka", client, facility, "{message}"),
+    }
+}
+
+/// A global error of a client: it goes on by itself, unless its owner learns otherwise from a call.
+pub(crate) fn log_error(client: &str, error: &KafkaError, reason: &str) {
+    tracing::warn!(target: "librdkafka", client, %error, "{reason}");
+}
+
+/// The context of clients that need nothing but a name in their log lines.
+pub(crate) struct Named(pub String);
+
+impl ClientContext for Named {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log(&self.0, level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        log_error(&self.0, &error, reason);
+    }
+}

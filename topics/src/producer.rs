@@ -1,0 +1,310 @@
+//! The acknowledged producer: outside of transactions, for requests, write-ahead records and whatever else must be in
+//! the log before the next step.
+//!
+//! Idempotent (KIP-98) with acks from all replicas; records of one partition keep the order in which `send` was first
+//! polled. It is not rdkafka's `FutureProducer`: that one sleeps 100 ms when its queue is full; here the queue is
+//! bounded in bytes by a semaphore, and a full queue is awaited.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use rdkafka::{
+    ClientContext, Message,
+    config::RDKafkaLogLevel,
+    error::{KafkaError, RDKafkaErrorCode},
+    message::{DeliveryResult, Header, OwnedHeaders},
+    producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer},
+};
+use tokio::sync::{OwnedSemaphorePermit, RwLock, Semaphore, oneshot};
+
+use crate::{KafkaSettings, Output, client};
+
+/// What one user of a producer chooses.
+#[derive(Debug, Clone)]
+pub struct ProducerSettings {
+    /// Names the client in logs, metrics and on the broker.
+    pub client_id: String,
+    /// How long a record may wait for others to share its batch: zero where a caller waits for each record alone.
+    pub linger: Duration,
+    /// How long to try until [`ProduceError::TimedOut`].
+    pub timeout: Duration,
+    /// Bytes that may lie unacknowledged in memory; `send` waits while there are more.
+    pub buffer_bytes: usize,
+}
+
+impl ProducerSettings {
+    #[must_use]
+    pub fn new(client_id: impl Into<String>) -> Self {
+        Self {
+            client_id: client_id.into(),
+            linger: Duration::ZERO,
+            timeout: Duration::from_secs(30),
+            buffer_bytes: 64 << 20,
+        }
+    }
+}
+
+/// Why a record is not known to be in its topic. After `TimedOut` and `Unavailable` it may be there all the same.
+#[derive(Debug, thiserror::Error)]
+pub enum ProduceError {
+    #[error("cannot create a producer: check the settings under kafka.client")]
+    Create(#[source] KafkaError),
+    #[error("the record is larger than {topic} takes (its max.message.bytes)")]
+    TooLarge {
+        topic: String,
+        #[source]
+        source: KafkaError,
+    },
+    #[error(
+        "topic {topic} (or the partition asked for) does not exist; `millrace topics apply` creates Millrace's own"
+    )]
+    UnknownTopic {
+        topic: String,
+        #[source]
+        source: KafkaError,
+    },
+    #[error("no right to write to {topic}; `millrace topics list --rights` says who needs which")]
+    NotAuthorized {
+        topic: String,
+        #[source]
+        source: KafkaError,
+    },
+    #[error("{topic} refuses the record as it is")]
+    Refused {
+        topic: String,
+        #[source]
+        source: KafkaError,
+    },
+    #[error("{topic} did not acknowledge the record in time")]
+    TimedOut {
+        topic: String,
+        #[source]
+        source: KafkaError,
+    },
+    #[error("the record could not be written to {topic}")]
+    Unavailable {
+        topic: String,
+        #[source]
+        source: KafkaError,
+    },
+    #[error("the producer is closed")]
+    Closed,
+}
+
+impl ProduceError {
+    /// True if the record itself is at fault: the same record will be refused again, others will not.
+    #[must_use]
+    pub fn is_of_the_record(&self) -> bool {
+        match self {
+            Self::TooLarge { .. } | Self::UnknownTopic { .. } | Self::NotAuthorized { .. } | Self::Refused { .. } => {
+                true
+            }
+            Self::Create(_) | Self::TimedOut { .. } | Self::Unavailable { .. } | Self::Closed => false,
+        }
+    }
+
+    pub(crate) fn of(topic: &str, source: KafkaError) -> Self {
+        use RDKafkaErrorCode as Code;
+        let topic = topic.to_owned();
+        match source.rdkafka_error_code() {
+            Some(Code::MessageSizeTooLarge | Code::InvalidMessageSize | Code::MessageBatchTooLarge) => {
+                Self::TooLarge { topic, source }
+            }
+            Some(Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition | Code::InvalidTopic) => {
+                Self::UnknownTopic { topic, source }
+            }
+            Some(Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed) => {
+                Self::NotAuthorized { topic, source }
+            }
+            Some(Code::InvalidRecord | Code::PolicyViolation | Code::InvalidTimestamp | Code::InvalidMessage) => {
+                Self::Refused { topic, source }
+            }
+            Some(Code::MessageTimedOut | Code::OperationTimedOut | Code::RequestTimedOut) => {
+                Self::TimedOut { topic, source }
+            }
+            _ => Self::Unavailable { topic, source },
+        }
+    }
+}
+
+/// Cheap to clone; the last clone that goes away drops what is not yet sent, so call [`Producer::close`] first.
+#[derive(Clone)]
+pub struct Producer {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    kafka: KafkaSettings,
+    settings: ProducerSettings,
+    /// Permits of `room`: one per KiB of the buffer.
+    capacity: u32,
+    room: Arc<Semaphore>,
+    /// Replaced after a fatal error (KIP-360: an idempotent producer that lost its sequence cannot go on).
+    client: RwLock<Arc<Client>>,
+}
+
+type Client = ThreadedProducer<Deliveries>;
+
+const KIB: usize = 1024;
+
+impl Producer {
+    /// Connects in the background.
+    ///
+    /// # Errors
+    /// When librdkafka refuses the settings.
+    pub fn new(kafka: &KafkaSettings, settings: ProducerSettings) -> Result<Self, ProduceError> {
+        let client = connect(kafka, &settings)?;
+        let capacity = u32::try_from(settings.buffer_bytes.div_ceil(KIB).max(1)).unwrap_or(u32::MAX);
+        let room = Arc::new(Semaphore::new(capacity as usize));
+        let client = RwLock::new(client);
+        Ok(Self {
+            shared: Arc::new(Shared {
+                kafka: kafka.clone(),
+                settings,
+                capacity,
+                room,
+                client,
+            }),
+        })
+    }
+
+    /// Writes one record and waits until all in-sync replicas have it. Returns its partition and offset. Dropping the
+    /// future does not take the record back.
+    ///
+    /// # Errors
+    /// See [`ProduceError`].
+    pub async fn send(&self, output: Output) -> Result<(i32, i64), ProduceError> {
+        let topic = output.topic.clone();
+        let sent = Instant::now();
+        let result = match self.enqueue(&output).await {
+            Ok(acknowledged) => match acknowledged.await {
+                Ok(result) => result.map_err(|error| ProduceError::of(&topic, error)),
+                Err(_dropped) => Err(ProduceError::Closed),
+            },
+            Err(error) => Err(error),
+        };
+        metrics::histogram!("millrace_produce_seconds", "client" => self.shared.settings.client_id.clone(), "topic" => topic)
+            .record(sent.elapsed().as_secs_f64());
+        result
+    }
+
+    async fn enqueue(&self, output: &Output) -> Result<oneshot::Receiver<Acknowledgement>, ProduceError> {
+        let shared = &self.shared;
+        let bytes = u32::try_from(output.size().div_ceil(KIB).max(1)).unwrap_or(u32::MAX);
+        let room = Arc::clone(&shared.room)
+            .acquire_many_owned(bytes.min(shared.capacity))
+            .await
+            .map_err(|_| ProduceError::Closed)?;
+        let (done, acknowledged) = oneshot::channel();
+        let client = Arc::clone(&*shared.client.read().await);
+        let Err(error) = client
+            .send(record(output, Box::new(Delivery { done, _room: room })))
+            .map_err(|(error, _)| error)
+        else {
+            return Ok(acknowledged);
+        };
+        if client.client().fatal_error().is_some() {
+            self.replace(&client).await?;
+        }
+        Err(ProduceError::of(&output.topic, error))
+    }
+
+    /// Puts a new client in the place of `broken`, unless somebody else already did.
+    async fn replace(&self, broken: &Arc<Client>) -> Result<(), ProduceError> {
+        let mut current = self.shared.client.write().await;
+        if Arc::ptr_eq(&current, broken) {
+            tracing::warn!(
+                client = self.shared.settings.client_id,
+                "producer replaced after a fatal error"
+            );
+            *current = connect(&self.shared.kafka, &self.shared.settings)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until everything sent so far is acknowledged or has failed: at most the settings' timeout. `send` is
+    /// refused from now on.
+    pub async fn close(&self) {
+        let shared = &self.shared;
+        // All of the room is free once every delivery report is in.
+        if shared.room.acquire_many(shared.capacity).await.is_ok() {
+            shared.room.close();
+        }
+    }
+}
+
+fn connect(kafka: &KafkaSettings, settings: &ProducerSettings) -> Result<Arc<Client>, ProduceError> {
+    client::config(kafka, &settings.client_id)
+        .set("enable.idempotence", "true")
+        .set("partitioner", "murmur2_random")
+        .set("compression.type", "lz4")
+        .set("linger.ms", settings.linger.as_millis().to_string())
+        .set("message.timeout.ms", settings.timeout.as_millis().to_string())
+        // The broker's own limit per topic decides, so that its answer is the error. A large message is always alone in
+        // its batch (batch.size ends the batch before it), so its refusal hits no other.
+        .set("message.max.bytes", "1000000000")
+        .set("topic.metadata.propagation.max.ms", "5000")
+        // The semaphore bounds the queue; librdkafka's own limits must not strike first.
+        .set("queue.buffering.max.messages", "0")
+        .set("queue.buffering.max.kbytes", "2097151")
+        .create_with_context(Deliveries {
+            client_id: settings.client_id.clone(),
+        })
+        .map(Arc::new)
+        .map_err(ProduceError::Create)
+}
+
+fn record(output: &Output, delivery: Box<Delivery>) -> BaseRecord<'_, [u8], [u8], Box<Delivery>> {
+    let mut headers = OwnedHeaders::new();
+    for (key, value) in output.headers.iter() {
+        headers = headers.insert(Header { key, value });
+    }
+    BaseRecord {
+        topic: &output.topic,
+        partition: output.partition,
+        payload: output.value.as_deref(),
+        key: output.key.as_deref(),
+        timestamp: None,
+        headers: Some(headers),
+        delivery_opaque: delivery,
+    }
+}
+
+type Acknowledgement = Result<(i32, i64), KafkaError>;
+
+/// What waits for a record's delivery report; its room in the buffer is freed with it.
+struct Delivery {
+    done: oneshot::Sender<Acknowledgement>,
+    _room: OwnedSemaphorePermit,
+}
+
+struct Deliveries {
+    client_id: String,
+}
+
+impl ClientContext for Deliveries {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        client::log(&self.client_id, level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        client::log_error(&self.client_id, &error, reason);
+    }
+}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = Box<Delivery>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, delivery: Box<Delivery>) {
+        let (outcome, acknowledgement) = match result {
+            Ok(message) => ("ok", Ok((message.partition(), message.offset()))),
+            Err((error, _)) => ("failed", Err(error.clone())),
+        };
+        metrics::counter!("millrace_produced_total", "client" => self.client_id.clone(), "outcome" => outcome)
+            .increment(1);
+        // Nobody waits any more: the caller gave up, the record is in the log all the same.
+        let _ = delivery.done.send(acknowledgement);
+    }
+}

@@ -1,0 +1,105 @@
+//! A reader without a group: committed records of all partitions of some topics, for whoever must see everything.
+
+use std::{collections::BTreeMap, future::Future};
+
+use tokio::sync::watch;
+
+use crate::{KafkaSettings, Record, TopicPartition};
+
+/// What one tail reads.
+#[derive(Debug, Clone)]
+pub struct TailSettings {
+    /// Names the client in logs, metrics and on the broker.
+    pub client_id: String,
+    /// Full topic names.
+    pub topics: Vec<String>,
+    pub start: Start,
+    /// Bytes of records that may wait in memory for `recv`; beyond that the partitions are left unread.
+    pub buffer_bytes: usize,
+}
+
+/// Where a tail begins. Partitions that appear later are always read from offset 0.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Start {
+    /// What is committed after the tail was opened, and what was pending then.
+    #[default]
+    End,
+    Beginning,
+    /// The next offset of each partition; the others begin at `Beginning`.
+    Offsets(BTreeMap<TopicPartition, i64>),
+}
+
+/// What [`Tail::recv`] gives.
+#[derive(Debug, Clone)]
+pub enum TailEvent {
+    Record(Record),
+    /// Once: everything that was committed when the tail was opened has been received.
+    CaughtUp,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TailStatus {
+    pub caught_up: bool,
+    /// What keeps the tail from reading at the moment, for people; it goes on by itself when that is over.
+    pub trouble: Option<String>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum TailError {
+    #[error("cannot create a consumer: check the settings under kafka.client")]
+    Create(#[source] rdkafka::error::KafkaError),
+    /// Records between `offset` and the start of the log are lost to this reader (retention), or the topic was made anew.
+    #[error("{partition} has no offset {offset} any more; open the tail again at another place")]
+    OutOfRange { partition: TopicPartition, offset: i64 },
+    #[error("the tail has ended")]
+    Ended,
+}
+
+/// An open tail. Dropping it ends it.
+pub struct Tail {
+    status: watch::Receiver<TailStatus>,
+    positions: BTreeMap<TopicPartition, i64>,
+}
+
+impl Tail {
+    /// Starts reading in a thread of its own; a broker that is down is waited for and shows in [`Tail::status`].
+    ///
+    /// # Errors
+    /// When librdkafka refuses the settings.
+    pub fn open(kafka: &KafkaSettings, settings: TailSettings) -> Result<Self, TailError> {
+        let _ = (kafka, settings);
+        Err(TailError::Ended)
+    }
+
+    /// The next event, in order within a partition. Safe to cancel.
+    ///
+    /// # Errors
+    /// `OutOfRange` once, and `Ended` from then on.
+    pub async fn recv(&mut self) -> Result<TailEvent, TailError> {
+        Err(TailError::Ended)
+    }
+
+    /// Resolves when [`TailEvent::CaughtUp`] has been received from `recv`; with `Start::End` no record produced after
+    /// that can be missed.
+    pub fn caught_up(&self) -> impl Future<Output = Result<(), TailError>> + Send + 'static {
+        let mut status = self.status.clone();
+        async move {
+            status
+                .wait_for(|status| status.caught_up)
+                .await
+                .map_err(|_| TailError::Ended)?;
+            Ok(())
+        }
+    }
+
+    #[must_use]
+    pub fn status(&self) -> watch::Receiver<TailStatus> {
+        self.status.clone()
+    }
+
+    /// The offset after the last received record of each partition.
+    #[must_use]
+    pub fn positions(&self) -> &BTreeMap<TopicPartition, i64> {
+        &self.positions
+    }
+}
