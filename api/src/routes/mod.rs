@@ -1,0 +1,133 @@
+//! Which path leads to which handler.
+//!
+//! A filter matches a path and a method and nothing else; handlers are plain async functions whose errors are
+//! [`Problem`]s. So no filter rejects a request that belongs to it, and what none of them took is 404 or 405, read from
+//! the table of paths.
+
+mod health;
+
+use std::{convert::Infallible, time::Instant};
+
+use uuid::Uuid;
+use warp::{
+    Filter, Rejection,
+    filters::BoxedFilter,
+    http::{HeaderMap, HeaderValue, Method},
+    path::FullPath,
+    reply::Response,
+};
+
+use crate::{
+    health::Health,
+    metrics,
+    problem::{Kind, Problem},
+};
+
+/// What a handler gives.
+pub(crate) type Answer = Result<Response, Problem>;
+
+/// A path and the methods that it takes: the source of 404, of 405's `Allow` and of the `route` label of metrics.
+struct Path {
+    /// `/runs/{id}`; a part in braces stands for one segment.
+    template: &'static str,
+    allow: &'static str,
+}
+
+/// The paths of a server, one list per resource.
+type Paths = &'static [&'static [Path]];
+
+impl Path {
+    const fn new(template: &'static str, allow: &'static str) -> Self {
+        Self { template, allow }
+    }
+
+    fn find(paths: Paths, path: &str) -> Option<&'static Self> {
+        paths
+            .iter()
+            .copied()
+            .flatten()
+            .find(|candidate| candidate.matches(path))
+    }
+
+    fn matches(&self, path: &str) -> bool {
+        let mut segments = path.split('/');
+        self.template.split('/').all(|part| match segments.next() {
+            Some(segment) if part.starts_with('{') => !segment.is_empty(),
+            Some(segment) => segment == part,
+            None => false,
+        }) && segments.next().is_none()
+    }
+}
+
+/// `/healthz`, `/readyz`, `/metrics`: what every process answers.
+pub(crate) fn admin(health: Health) -> BoxedFilter<(Response,)> {
+    answer(&[health::PATHS], health::routes(health))
+}
+
+/// Everything around the routes: the request id, the problem for what no route took, and the metrics.
+fn answer(paths: Paths, routes: BoxedFilter<(Answer,)>) -> BoxedFilter<(Response,)> {
+    let unrouted = warp::path::full().map(move |path: FullPath| Err(unrouted(paths, path.as_str())));
+    warp::any()
+        .map(Instant::now)
+        .and(warp::method())
+        .and(warp::path::full())
+        .and(warp::header::headers_cloned())
+        .and(routes.or(unrouted).unify())
+        .map(
+            move |started: Instant, method: Method, path: FullPath, headers: HeaderMap, answer: Answer| {
+                let mut response = answer.unwrap_or_else(|problem| problem.into_response(path.as_str()));
+                response.headers_mut().insert("x-request-id", request_id(&headers));
+                let route = Path::find(paths, path.as_str()).map_or("none", |path| path.template);
+                metrics::answered(route, &method, response.status(), started.elapsed());
+                response
+            },
+        )
+        .boxed()
+}
+
+fn unrouted(paths: Paths, path: &str) -> Problem {
+    match Path::find(paths, path) {
+        Some(known) => Problem::method_not_allowed(known.allow),
+        None => Problem::new(Kind::NoSuchPath, format!("no route leads to {path}")),
+    }
+}
+
+/// The caller's id of this HTTP exchange when it is one that can be repeated safely, else a new one.
+fn request_id(headers: &HeaderMap) -> HeaderValue {
+    let given = headers.get("x-request-id").filter(|it| {
+        (1..=128).contains(&it.len())
+            && it
+                .as_bytes()
+                .iter()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"._:-".contains(byte))
+    });
+    match given {
+        Some(id) => id.clone(),
+        None => HeaderValue::try_from(Uuid::now_v7().to_string()).unwrap_or(HeaderValue::from_static("none")),
+    }
+}
+
+/// GET, and HEAD wherever there is GET (RFC 9110 §9.1); hyper leaves the body out.
+fn reading() -> impl Filter<Extract = (), Error = Rejection> + Copy {
+    warp::get().or(warp::head()).unify()
+}
+
+fn with<T: Clone + Send>(value: &T) -> impl Filter<Extract = (T,), Error = Infallible> + Clone + use<T> {
+    let value = value.clone();
+    warp::any().map(move || value.clone())
+}
+
+fn json<T: serde::Serialize>(value: &T) -> Answer {
+    serde_json::to_string(value)
+        .map(|text| {
+            let mut response = Response::new(text.into());
+            response
+                .headers_mut()
+                .insert("content-type", HeaderValue::from_static("application/json"));
+            response
+        })
+        .map_err(|error| {
+            tracing::error!(%error, "an answer could not be written as JSON");
+            Problem::new(Kind::Internal, "the answer could not be written as JSON")
+        })
+}
