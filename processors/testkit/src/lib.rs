@@ -1,1 +1,16 @@
+//! For development only: the real parts that tests and the demo run against, and the servers and readers that judge them.
+//!
+//! [`parts`] has the broker, the registry and PostgreSQL; [`Space`] is one test's corner of them; [`Process`] runs a
+//! program that must not outlive its test; [`until`] waits for a state instead of sleeping.
 
+pub mod parts;
+
+pub mod process;
+mod space;
+mod until;
+
+pub use parts::{Broker, OwnParts, Parts, PartsConfig, Ports, parts};
+pub use process::{Launch, Process, ProcessError, User};
+pub use rustix::process::Signal;
+pub use space::Space;
+pub use until::{Late, until};

@@ -1,0 +1,327 @@
+//! A child process of a test: its log is kept, it can be signalled, and it never outlives its owner.
+//!
+//! The last point is held without platform calls: a shell stands between, forks a watcher that reads a pipe from the
+//! owner, and becomes the program. When the owner ends, however it ends, the pipe closes and the watcher kills the group.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+
+use crate::until;
+
+/// The watcher is forked twice, so that it is not a child of the program. It kills the program's children first:
+/// PostgreSQL's leave the group for sessions of their own, and a stopped one would not notice that its parent died.
+const WATCHED: &str = r#"exec 3<&0 </dev/null; ((read -r _ <&3; pkill -KILL -P $$; kill -KILL 0) &); exec "$@" 3<&-"#;
+
+/// A running child. Dropping it kills it and everything it started in its process group.
+#[derive(Debug)]
+pub struct Process {
+    name: String,
+    child: Child,
+    pid: Pid,
+    log: PathBuf,
+    /// Held open for as long as the child may live.
+    _lifeline: ChildStdin,
+}
+
+/// How to start a [`Process`]; can be used again for a restart.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    name: String,
+    program: OsString,
+    args: Vec<OsString>,
+    envs: Vec<(OsString, OsString)>,
+    folder: Option<PathBuf>,
+    log: PathBuf,
+    user: Option<User>,
+}
+
+/// Numeric user and group of a child, for programs that refuse to run as root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct User {
+    pub uid: u32,
+    pub gid: u32,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ProcessError {
+    #[error("cannot open the log {}", path.display())]
+    Log { path: PathBuf, source: io::Error },
+    #[error("cannot start {name} ({program:?})")]
+    Start {
+        name: String,
+        program: OsString,
+        source: io::Error,
+    },
+    #[error("{name} ended ({status}); its log {} ends with:\n{tail}", log.display())]
+    Ended {
+        name: String,
+        status: ExitStatus,
+        log: PathBuf,
+        tail: String,
+    },
+    #[error("{name}: {awaited} not seen in {after:?}; its log {} ends with:\n{tail}", log.display())]
+    Late {
+        name: String,
+        awaited: String,
+        after: Duration,
+        log: PathBuf,
+        tail: String,
+    },
+    #[error("{name} is stopped")]
+    Stopped { name: String },
+    #[error("cannot signal {name}")]
+    Signal { name: String, source: io::Error },
+    #[error("cannot wait for {name}")]
+    Wait { name: String, source: io::Error },
+}
+
+impl Launch {
+    /// `log` receives stdout and stderr, appended.
+    pub fn new(name: impl Into<String>, program: impl Into<OsString>, log: impl Into<PathBuf>) -> Self {
+        Self {
+            name: name.into(),
+            program: program.into(),
+            args: Vec::new(),
+            envs: Vec::new(),
+            folder: None,
+            log: log.into(),
+            user: None,
+        }
+    }
+
+    pub fn args<A: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.args.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self
+    }
+
+    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.envs.push((name.into(), value.into()));
+        self
+    }
+
+    pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.folder = Some(folder.into());
+        self
+    }
+
+    pub fn run_as(mut self, user: Option<User>) -> Self {
+        self.user = user;
+        self
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+
+    pub fn start(&self) -> Result<Process, ProcessError> {
+        let log_error = |source| ProcessError::Log {
+            path: self.log.clone(),
+            source,
+        };
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(&self.log)
+            .map_err(log_error)?;
+        let errors = log.try_clone().map_err(log_error)?;
+        let mut command = Command::new("/bin/sh");
+        command
+            .arg("-c")
+            .arg(WATCHED)
+            .arg(&self.name)
+            .arg(&self.program)
+            .args(&self.args);
+        command.envs(self.envs.iter().map(|(name, value)| (name, value)));
+        command
+            .stdin(Stdio::piped())
+            .stdout(log)
+            .stderr(errors)
+            .process_group(0);
+        if let Some(folder) = &self.folder {
+            command.current_dir(folder);
+        }
+        if let Some(user) = self.user {
+            command.uid(user.uid).gid(user.gid);
+        }
+        let start_error = |source| ProcessError::Start {
+            name: self.name.clone(),
+            program: self.program.clone(),
+            source,
+        };
+        let mut child = command.spawn().map_err(start_error)?;
+        let lifeline = child
+            .stdin
+            .take()
+            .ok_or_else(|| start_error(io::ErrorKind::BrokenPipe.into()))?;
+        let pid = Pid::from_child(&child);
+        Ok(Process {
+            name: self.name.clone(),
+            child,
+            pid,
+            log: self.log.clone(),
+            _lifeline: lifeline,
+        })
+    }
+}
+
+impl Process {
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+
+    /// `None` while it runs.
+    pub fn exit(&mut self) -> Result<Option<ExitStatus>, ProcessError> {
+        self.child.try_wait().map_err(|source| ProcessError::Wait {
+            name: self.name.clone(),
+            source,
+        })
+    }
+
+    /// To the process alone, not to its children.
+    pub fn signal(&self, signal: Signal) -> Result<(), ProcessError> {
+        kill_process(self.pid, signal).map_err(|error| self.signal_error(error.into()))
+    }
+
+    /// `SIGSTOP`: everything it holds open stays open, nothing answers.
+    pub fn pause(&self) -> Result<(), ProcessError> {
+        self.signal_family(Signal::STOP)
+    }
+
+    pub fn resume(&self) -> Result<(), ProcessError> {
+        self.signal_family(Signal::CONT)
+    }
+
+    /// `kill -9`, of its whole group.
+    pub fn kill(mut self) -> Result<ExitStatus, ProcessError> {
+        self.end()
+    }
+
+    /// `SIGTERM`, and `SIGKILL` if it has not ended in time.
+    pub async fn stop(self, within: Duration) -> Result<ExitStatus, ProcessError> {
+        self.stop_by(Signal::TERM, within).await
+    }
+
+    /// `signal`, and `SIGKILL` if it has not ended in time.
+    pub async fn stop_by(mut self, signal: Signal, within: Duration) -> Result<ExitStatus, ProcessError> {
+        self.signal(signal)?;
+        match self.ended(within).await {
+            Ok(status) => Ok(status),
+            Err(ProcessError::Late { .. }) => self.end(),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Waits until it ends by itself.
+    pub async fn ended(&mut self, within: Duration) -> Result<ExitStatus, ProcessError> {
+        let outcome = until(within, async || self.exit().transpose()).await;
+        outcome.unwrap_or_else(|_| Err(self.late("its end", within)))
+    }
+
+    /// Waits until it ends by itself; anything but exit code 0 is an error with the end of its log.
+    pub async fn succeeded(&mut self, within: Duration) -> Result<(), ProcessError> {
+        if self.ended(within).await?.success() {
+            Ok(())
+        } else {
+            self.running()
+        }
+    }
+
+    /// Waits until its log has a line that contains `text`, and returns the first such line.
+    pub async fn line(&mut self, text: &str, within: Duration) -> Result<String, ProcessError> {
+        let outcome = until(within, async || {
+            let log = fs::read(&self.log).unwrap_or_default();
+            let found = String::from_utf8_lossy(&log)
+                .lines()
+                .find(|line| line.contains(text))
+                .map(str::to_owned);
+            found.map(Ok).or_else(|| self.running().err().map(Err))
+        });
+        outcome.await.unwrap_or_else(|_| Err(self.late(text, within)))
+    }
+
+    /// An error with the end of its log when it no longer runs.
+    pub fn running(&mut self) -> Result<(), ProcessError> {
+        match self.exit()? {
+            None => Ok(()),
+            Some(status) => {
+                let (log, tail) = (self.log.clone(), tail(&self.log));
+                Err(ProcessError::Ended {
+                    name: self.name.clone(),
+                    status,
+                    log,
+                    tail,
+                })
+            }
+        }
+    }
+
+    pub fn late(&self, awaited: &str, after: Duration) -> ProcessError {
+        let (log, tail) = (self.log.clone(), tail(&self.log));
+        ProcessError::Late {
+            name: self.name.clone(),
+            awaited: awaited.to_owned(),
+            after,
+            log,
+            tail,
+        }
+    }
+
+    fn signal_family(&self, signal: Signal) -> Result<(), ProcessError> {
+        self.signal(signal)?;
+        let children = Command::new("pgrep").arg("-P").arg(self.pid().to_string()).output();
+        let children = children.map_err(|error| self.signal_error(error))?;
+        for child in String::from_utf8_lossy(&children.stdout).lines() {
+            if let Some(pid) = child.trim().parse().ok().and_then(Pid::from_raw) {
+                // a child that ended in between needs no signal
+                let _ = kill_process(pid, signal);
+            }
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<ExitStatus, ProcessError> {
+        // "no such process" is what is wanted
+        let _ = self.signal_family(Signal::KILL);
+        let _ = kill_process_group(self.pid, Signal::KILL);
+        self.child.wait().map_err(|source| ProcessError::Wait {
+            name: self.name.clone(),
+            source,
+        })
+    }
+
+    fn signal_error(&self, source: io::Error) -> ProcessError {
+        ProcessError::Signal {
+            name: self.name.clone(),
+            source,
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.end();
+    }
+}
+
+fn tail(log: &Path) -> String {
+    const LINES: usize = 20;
+    let text = fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(LINES)..].join("\n")
+}
