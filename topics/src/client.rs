@@ -1,6 +1,11 @@
 //! What every librdkafka client of this crate has in common: its configuration, and where its log lines go.
 
-use rdkafka::{ClientConfig, ClientContext, config::RDKafkaLogLevel, error::KafkaError};
+use rdkafka::{
+    ClientConfig, ClientContext,
+    config::RDKafkaLogLevel,
+    consumer::ConsumerContext,
+    error::{KafkaError, RDKafkaErrorCode},
+};
 
 use crate::KafkaSettings;
 
@@ -37,11 +42,36 @@ pub(crate) fn log(client: &str, level: RDKafkaLogLevel, facility: &str, message:
 
 /// A global error of a client: it goes on by itself, unless its owner learns otherwise from a call.
 pub(crate) fn log_error(client: &str, error: &KafkaError, reason: &str) {
-    tracing::warn!(target: "librdkafka", client, %error, "{reason}");
+    if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
+        tracing::warn!(target: "librdkafka", client, %error, "{reason}");
+    }
+}
+
+/// For consumers that are told where to read and never commit; on top of [`config`].
+///
+/// `fetch.queue.backoff.ms`: its default of a second stalls a partition whose queue was full. `queued.*` count per
+/// partition. `reconnect.backoff.max.ms`: a broker that restarts is back within a second.
+pub(crate) fn reader(kafka: &KafkaSettings, client_id: &str, group: &str) -> ClientConfig {
+    let mut config = config(kafka, client_id);
+    config
+        .set("group.id", group)
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "error")
+        .set("isolation.level", "read_committed")
+        .set("enable.partition.eof", "true")
+        .set("fetch.wait.max.ms", "100")
+        .set("fetch.queue.backoff.ms", "10")
+        .set("queued.min.messages", "1000")
+        .set("queued.max.messages.kbytes", "4096")
+        .set("reconnect.backoff.max.ms", "1000");
+    config
 }
 
 /// The context of clients that need nothing but a name in their log lines.
 pub(crate) struct Named(pub String);
+
+impl ConsumerContext for Named {}
 
 impl ClientContext for Named {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {

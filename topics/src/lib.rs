@@ -6,8 +6,10 @@
 
 mod client;
 mod follower;
+mod native;
 mod partition;
 mod producer;
+mod queues;
 mod record;
 mod settings;
 mod tail;

@@ -3,6 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use rdkafka::{
+    Message,
+    message::{BorrowedMessage, Headers as _},
+};
 
 /// A record read from a topic. `Bytes` are copies: a borrowed message would pin its whole fetch buffer for as long as
 /// a model call takes.
@@ -19,6 +23,22 @@ pub struct Record {
 }
 
 impl Record {
+    pub(crate) fn detach(topic: Arc<str>, message: &BorrowedMessage<'_>) -> Self {
+        let mut headers = Headers::new();
+        for header in message.headers().into_iter().flat_map(|headers| headers.iter()) {
+            headers.push(header.key, header.value.map(Bytes::copy_from_slice));
+        }
+        Self {
+            topic,
+            partition: message.partition(),
+            offset: message.offset(),
+            timestamp_ms: message.timestamp().to_millis().unwrap_or(0),
+            key: message.key().map(Bytes::copy_from_slice),
+            value: message.payload().map(Bytes::copy_from_slice),
+            headers,
+        }
+    }
+
     /// `topic/partition/offset`: the identity of this record, and the `src` header of whatever it leads to.
     #[must_use]
     pub fn src(&self) -> String {
@@ -28,7 +48,7 @@ impl Record {
     /// Bytes that this record holds in memory; what the limit on bytes in flight counts.
     #[must_use]
     pub fn size(&self) -> usize {
-        size(self.key.as_ref(), self.value.as_ref(), &self.headers)
+        size_of::<Self>() + size(self.key.as_ref(), self.value.as_ref(), &self.headers)
     }
 }
 
@@ -46,7 +66,7 @@ impl Output {
     /// Bytes that this record holds in memory.
     #[must_use]
     pub fn size(&self) -> usize {
-        size(self.key.as_ref(), self.value.as_ref(), &self.headers)
+        size_of::<Self>() + size(self.key.as_ref(), self.value.as_ref(), &self.headers)
     }
 }
 

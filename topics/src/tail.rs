@@ -1,10 +1,21 @@
 //! A reader without a group: committed records of all partitions of some topics, for whoever must see everything.
+//!
+//! Every partition is assigned at an explicit offset: the end of a partition is asked for once and read from there, so
+//! nothing can slip between opening the tail and its first fetch. "End" is the last stable offset: what an open
+//! transaction has written before is read when it commits.
 
-use std::{collections::BTreeMap, future::Future};
+mod reader;
 
-use tokio::sync::watch;
+use std::{collections::BTreeMap, future::Future, io, sync::Arc};
 
-use crate::{KafkaSettings, Record, TopicPartition};
+use rdkafka::error::KafkaError;
+use tokio::sync::{mpsc, watch};
+
+use crate::{
+    KafkaSettings, Record, TopicPartition,
+    queues::{Bell, Room},
+};
+use reader::{Item, Reader};
 
 /// What one tail reads.
 #[derive(Debug, Clone)]
@@ -47,7 +58,9 @@ pub struct TailStatus {
 #[derive(Debug, thiserror::Error)]
 pub enum TailError {
     #[error("cannot create a consumer: check the settings under kafka.client")]
-    Create(#[source] rdkafka::error::KafkaError),
+    Create(#[source] KafkaError),
+    #[error("cannot start the thread of a tail")]
+    Thread(#[source] io::Error),
     /// Records between `offset` and the start of the log are lost to this reader (retention), or the topic was made anew.
     #[error("{partition} has no offset {offset} any more; open the tail again at another place")]
     OutOfRange { partition: TopicPartition, offset: i64 },
@@ -57,7 +70,10 @@ pub enum TailError {
 
 /// An open tail. Dropping it ends it.
 pub struct Tail {
-    status: watch::Receiver<TailStatus>,
+    items: mpsc::UnboundedReceiver<Item>,
+    room: Arc<Room>,
+    bell: Arc<Bell>,
+    status: Arc<watch::Sender<TailStatus>>,
     positions: BTreeMap<TopicPartition, i64>,
 }
 
@@ -67,8 +83,31 @@ impl Tail {
     /// # Errors
     /// When librdkafka refuses the settings.
     pub fn open(kafka: &KafkaSettings, settings: TailSettings) -> Result<Self, TailError> {
-        let _ = (kafka, settings);
-        Err(TailError::Ended)
+        let bell = Arc::new(Bell::default());
+        let room = Arc::new(Room::new(settings.buffer_bytes, Arc::clone(&bell)));
+        let status = Arc::new(watch::Sender::new(TailStatus::default()));
+        let (sender, items) = mpsc::unbounded_channel();
+        let name = settings.client_id.clone();
+        let reader = Reader::new(
+            kafka,
+            settings,
+            Arc::clone(&bell),
+            Arc::clone(&room),
+            Arc::clone(&status),
+            sender,
+        )
+        .map_err(TailError::Create)?;
+        std::thread::Builder::new()
+            .name(name)
+            .spawn(move || reader.run())
+            .map_err(TailError::Thread)?;
+        Ok(Self {
+            items,
+            room,
+            bell,
+            status,
+            positions: BTreeMap::new(),
+        })
     }
 
     /// The next event, in order within a partition. Safe to cancel.
@@ -76,13 +115,29 @@ impl Tail {
     /// # Errors
     /// `OutOfRange` once, and `Ended` from then on.
     pub async fn recv(&mut self) -> Result<TailEvent, TailError> {
-        Err(TailError::Ended)
+        loop {
+            match self.items.recv().await.ok_or(TailError::Ended)? {
+                Item::Adopted(partition, offset) => {
+                    self.positions.insert(partition, offset);
+                }
+                Item::Record(partition, record) => {
+                    self.room.give_back(record.size());
+                    self.positions.insert(partition, record.offset + 1);
+                    return Ok(TailEvent::Record(record));
+                }
+                Item::CaughtUp => {
+                    self.status.send_modify(|status| status.caught_up = true);
+                    return Ok(TailEvent::CaughtUp);
+                }
+                Item::OutOfRange(partition, offset) => return Err(TailError::OutOfRange { partition, offset }),
+            }
+        }
     }
 
     /// Resolves when [`TailEvent::CaughtUp`] has been received from `recv`; with `Start::End` no record produced after
     /// that can be missed.
     pub fn caught_up(&self) -> impl Future<Output = Result<(), TailError>> + Send + 'static {
-        let mut status = self.status.clone();
+        let mut status = self.status();
         async move {
             status
                 .wait_for(|status| status.caught_up)
@@ -94,12 +149,19 @@ impl Tail {
 
     #[must_use]
     pub fn status(&self) -> watch::Receiver<TailStatus> {
-        self.status.clone()
+        self.status.subscribe()
     }
 
-    /// The offset after the last received record of each partition.
+    /// The next offset to be received of each partition that is read.
     #[must_use]
     pub fn positions(&self) -> &BTreeMap<TopicPartition, i64> {
         &self.positions
+    }
+}
+
+impl Drop for Tail {
+    fn drop(&mut self) {
+        self.items.close();
+        self.bell.ring();
     }
 }

@@ -13,13 +13,13 @@ pub struct ClusterState {
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TopicState {
-    pub partitions: BTreeMap<i32, PartitionState>,
+    pub partitions: BTreeMap<i32, Log>,
     pub configs: BTreeMap<String, ConfigValue>,
 }
 
-/// First offset of the log and the one after its last.
+/// The first offset of a partition's log, and the one after its last.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct PartitionState {
+pub struct Log {
     pub start: i64,
     pub end: i64,
 }
@@ -27,7 +27,7 @@ pub struct PartitionState {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ConfigValue {
     pub value: String,
-    /// Set on the topic itself, as opposed to the broker's or Kafka's default.
+    /// Set on the topic itself, as opposed to a default of the broker or of Kafka.
     pub dynamic: bool,
 }
 
@@ -36,4 +36,22 @@ pub struct GroupState {
     pub members: usize,
     /// The partitions that have a commit, and where.
     pub committed: BTreeMap<TopicPartition, i64>,
+}
+
+impl TopicState {
+    #[must_use]
+    pub fn partition_count(&self) -> i32 {
+        i32::try_from(self.partitions.len()).unwrap_or(i32::MAX)
+    }
+
+    #[must_use]
+    pub fn config(&self, name: &str) -> Option<&str> {
+        self.configs.get(name).map(|config| config.value.as_str())
+    }
+
+    /// `max.message.bytes`
+    #[must_use]
+    pub fn max_message_bytes(&self) -> Option<u64> {
+        self.config("max.message.bytes")?.parse().ok()
+    }
 }

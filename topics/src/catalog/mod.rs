@@ -1,21 +1,27 @@
 //! The one list of topics and groups, `topics.yaml`: what exists, how it is configured, who writes and reads it.
 
+mod fields;
 mod parse;
 mod rights;
+mod yaml;
 
 use std::{
+    collections::BTreeMap,
     fmt,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-pub use parse::Mistake;
-pub use rights::{Operation, Resource, Right};
+pub use rights::{Operation, Resource, ResourceKind, Right};
+pub use yaml::Mistake;
 
 use crate::KafkaSettings;
 
 /// The list as it is shipped.
 const EMBEDDED: &str = include_str!("../../topics.yaml");
+
+/// What a dead letter holds besides the record it is about: the reason, the headers' names, where it was.
+pub(crate) const DEAD_LETTER_HEADROOM: u64 = 64 << 10;
 
 /// Every topic that Millrace owns, and every group with committed offsets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,7 +101,45 @@ pub enum Value {
     Json,
 }
 
+impl Topic {
+    /// Kafka's configuration entries for this topic.
+    #[must_use]
+    pub fn configs(&self) -> BTreeMap<String, String> {
+        let mut configs = BTreeMap::from([
+            ("max.message.bytes".to_owned(), self.max_message_bytes.to_string()),
+            ("message.timestamp.type".to_owned(), self.timestamp.config().to_owned()),
+            ("cleanup.policy".to_owned(), self.cleanup.config().to_owned()),
+        ]);
+        if self.cleanup == Cleanup::Delete {
+            let millis = self
+                .retention
+                .map_or("-1".to_owned(), |retention| retention.as_millis().to_string());
+            configs.insert("retention.ms".to_owned(), millis);
+        }
+        configs
+    }
+}
+
+impl Cleanup {
+    fn config(self) -> &'static str {
+        match self {
+            Self::Delete => "delete",
+            Self::Compact => "compact",
+        }
+    }
+}
+
+impl Timestamp {
+    fn config(self) -> &'static str {
+        match self {
+            Self::Create => "CreateTime",
+            Self::Append => "LogAppendTime",
+        }
+    }
+}
+
 impl Input {
+    /// As it is called on the cluster.
     #[must_use]
     pub fn full_topic(&self, kafka: &KafkaSettings) -> String {
         if self.own {

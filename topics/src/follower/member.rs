@@ -1,0 +1,367 @@
+//! The thread of a follower: answers rebalances, reads the partitions it owns.
+//!
+//! A rebalance is only noted in librdkafka's callback and answered right after the poll that delivered it, on the same
+//! thread and with nothing polled in between. The exception is the consumer's close, which polls by itself.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc as commands,
+    },
+    time::Duration,
+};
+
+use rdkafka::{
+    ClientContext, Offset, TopicPartitionList,
+    config::RDKafkaLogLevel,
+    consumer::{BaseConsumer, Consumer, ConsumerContext},
+    error::{KafkaError, KafkaResult, RDKafkaErrorCode},
+    types::RDKafkaRespErr,
+};
+use tokio::{runtime::Handle, sync::mpsc};
+
+use super::{FollowerError, FollowerSettings, Positions, tenures::Tenures};
+use crate::{
+    KafkaSettings, Record, TopicPartition, client,
+    queues::{Bell, Fetched, LOOK_AROUND, Queues, Room},
+};
+
+const SEEK: Duration = Duration::from_secs(10);
+
+pub(super) enum Item {
+    Record {
+        partition: TopicPartition,
+        epoch: u64,
+        record: Record,
+    },
+    Failed(FollowerError),
+}
+
+pub(super) struct Member {
+    pub(super) settings: FollowerSettings,
+    pub(super) positions: Positions,
+    pub(super) runtime: Handle,
+    pub(super) bell: Arc<Bell>,
+    pub(super) room: Arc<Room>,
+    pub(super) tenures: Arc<Tenures>,
+    pub(super) items: mpsc::UnboundedSender<Item>,
+    pub(super) reloads: commands::Receiver<Vec<TopicPartition>>,
+}
+
+impl Member {
+    pub(super) fn connect(self, kafka: &KafkaSettings) -> Result<Reading, FollowerError> {
+        let consumer: BaseConsumer<Rebalances> = client::reader(kafka, &self.settings.client_id, &self.settings.group)
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            .set("session.timeout.ms", "6000")
+            .set("heartbeat.interval.ms", "1000")
+            .create_with_context(Rebalances::new(self.settings.client_id.clone()))
+            .map_err(FollowerError::Create)?;
+        let topics: Vec<&str> = self.settings.topics.iter().map(String::as_str).collect();
+        consumer.subscribe(&topics).map_err(FollowerError::Create)?;
+        let queues = Queues::new(consumer, Arc::clone(&self.bell));
+        Ok(Reading {
+            member: self,
+            queues,
+            lanes: BTreeMap::new(),
+        })
+    }
+}
+
+/// A member with its consumer.
+pub(super) struct Reading {
+    member: Member,
+    queues: Queues<Rebalances>,
+    lanes: BTreeMap<TopicPartition, Lane>,
+}
+
+/// What this thread knows of a partition: under which epoch it reads, and the next offset (none: the log's start).
+struct Lane {
+    epoch: u64,
+    next: Option<i64>,
+}
+
+/// The caller is gone, or has been told why this thread ends.
+struct Over;
+
+impl Reading {
+    pub(super) fn run(mut self) {
+        let _over = self.follow();
+        for partition in std::mem::take(&mut self.lanes).into_keys() {
+            self.member.tenures.end(&partition);
+            self.queues.close(&partition);
+        }
+        self.queues.consumer().context().closing.store(true, Ordering::Release);
+    }
+
+    fn follow(&mut self) -> Result<(), Over> {
+        while !self.member.items.is_closed() {
+            self.poll_group()?;
+            while let Ok(partitions) = self.member.reloads.try_recv() {
+                self.reload(&partitions)?;
+            }
+            if !self.read()? {
+                self.member.bell.wait();
+            }
+        }
+        Ok(())
+    }
+
+    fn poll_group(&mut self) -> Result<(), Over> {
+        let polled = self
+            .queues
+            .consumer()
+            .poll(Duration::ZERO)
+            .map(|message| message.map(drop));
+        let changes = std::mem::take(&mut *self.queues.consumer().context().changes());
+        for change in changes {
+            let (rebalance, partitions) = match &change {
+                Change::Assigned(partitions) => ("assigned", partitions),
+                Change::Revoked(partitions) => ("revoked", partitions),
+            };
+            tracing::info!(
+                group = self.member.settings.group,
+                client = self.member.settings.client_id,
+                partitions = partitions.len(),
+                "{rebalance}"
+            );
+            match &change {
+                Change::Assigned(partitions) => self.assign(partitions)?,
+                Change::Revoked(partitions) => self.unassign(partitions),
+            }
+        }
+        match polled {
+            Some(Err(source)) if is_final(&source) => self.fail(FollowerError::Group {
+                group: self.member.settings.group.clone(),
+                source,
+            }),
+            // Everything else heals by itself and is logged by the context.
+            _ => Ok(()),
+        }
+    }
+
+    fn assign(&mut self, partitions: &[TopicPartition]) -> Result<(), Over> {
+        let offsets = self.load(partitions).inspect_err(|Over| {
+            // An assignment without an answer would keep the consumer from closing.
+            let _ = list(partitions, |_| Offset::Beginning)
+                .and_then(|list| self.queues.consumer().incremental_assign(&list));
+        })?;
+        for partition in partitions {
+            self.queues.open(partition);
+            let epoch = self.member.tenures.begin(partition);
+            self.lanes.insert(
+                partition.clone(),
+                Lane {
+                    epoch,
+                    next: offsets.get(partition).copied(),
+                },
+            );
+        }
+        let assigned = list(partitions, |partition| start(&offsets, partition))
+            .and_then(|list| self.queues.consumer().incremental_assign(&list));
+        self.expect(assigned)
+    }
+
+    fn unassign(&mut self, partitions: &[TopicPartition]) {
+        for partition in partitions {
+            self.member.tenures.end(partition);
+            self.lanes.remove(partition);
+            self.queues.close(partition);
+        }
+        let unassigned =
+            list(partitions, |_| Offset::Invalid).and_then(|list| self.queues.consumer().incremental_unassign(&list));
+        if let Err(error) = unassigned {
+            // The group has moved on without this member; the next rebalance says where it stands.
+            tracing::warn!(group = self.member.settings.group, %error, "partitions could not be handed back");
+        }
+    }
+
+    fn reload(&mut self, partitions: &[TopicPartition]) -> Result<(), Over> {
+        let owned: Vec<_> = partitions
+            .iter()
+            .filter(|partition| self.lanes.contains_key(partition))
+            .cloned()
+            .collect();
+        if owned.is_empty() {
+            return Ok(());
+        }
+        let offsets = self.load(&owned)?;
+        let sought = list(&owned, |partition| start(&offsets, partition))
+            .and_then(|list| self.queues.consumer().seek_partitions(list, SEEK))
+            .and_then(|list| list.elements().iter().try_for_each(|partition| partition.error()));
+        for partition in &owned {
+            let epoch = self.member.tenures.begin(partition);
+            self.lanes.insert(
+                partition.clone(),
+                Lane {
+                    epoch,
+                    next: offsets.get(partition).copied(),
+                },
+            );
+        }
+        self.expect(sought)
+    }
+
+    /// Asks the caller's store on the caller's runtime, and waits here: a member that does not know where to read has
+    /// nothing else to do. The group is kept alive by librdkafka's own thread meanwhile, up to `max.poll.interval.ms`.
+    fn load(&self, partitions: &[TopicPartition]) -> Result<BTreeMap<TopicPartition, i64>, Over> {
+        if partitions.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let (answer, answered) = commands::sync_channel(1);
+        let loading = (self.member.positions)(partitions.to_vec());
+        let task = self.member.runtime.spawn(async move {
+            let _ = answer.send(loading.await);
+        });
+        loop {
+            match answered.recv_timeout(LOOK_AROUND) {
+                Ok(offsets) => return Ok(offsets),
+                Err(commands::RecvTimeoutError::Timeout) if !self.member.items.is_closed() => {}
+                Err(_over) => {
+                    task.abort();
+                    return Err(Over);
+                }
+            }
+        }
+    }
+
+    fn read(&mut self) -> Result<bool, Over> {
+        let Self { member, queues, lanes } = self;
+        let mut failed = None;
+        let any = queues.read(&member.room, |partition, fetched| {
+            let Some(lane) = lanes.get_mut(partition) else { return };
+            match fetched {
+                Fetched::Record(record) => {
+                    lane.next = Some(record.offset + 1);
+                    let _ = member.items.send(Item::Record {
+                        partition: partition.clone(),
+                        epoch: lane.epoch,
+                        record,
+                    });
+                }
+                Fetched::OutOfRange => {
+                    let offset = lane.next.unwrap_or_default();
+                    failed = Some(FollowerError::OutOfRange {
+                        partition: partition.clone(),
+                        offset,
+                    });
+                }
+                Fetched::End => {}
+                Fetched::Failed(source) if is_final(&source) => {
+                    failed = Some(FollowerError::Group {
+                        group: member.settings.group.clone(),
+                        source,
+                    });
+                }
+                Fetched::Failed(error) => {
+                    tracing::warn!(%partition, %error, "cannot read at the moment");
+                }
+            }
+        });
+        match failed {
+            Some(error) => self.fail(error).map(|()| any),
+            None => Ok(any),
+        }
+    }
+
+    fn expect(&self, outcome: KafkaResult<()>) -> Result<(), Over> {
+        match outcome {
+            Ok(()) => Ok(()),
+            Err(source) => self.fail(FollowerError::Group {
+                group: self.member.settings.group.clone(),
+                source,
+            }),
+        }
+    }
+
+    fn fail(&self, error: FollowerError) -> Result<(), Over> {
+        let _ = self.member.items.send(Item::Failed(error));
+        Err(Over)
+    }
+}
+
+/// Nothing that waiting mends.
+fn is_final(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(error, KafkaError::MessageConsumptionFatal(_))
+        || matches!(
+            error.rdkafka_error_code(),
+            Some(Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed | Code::SaslAuthenticationFailed)
+        )
+}
+
+fn start(offsets: &BTreeMap<TopicPartition, i64>, partition: &TopicPartition) -> Offset {
+    offsets
+        .get(partition)
+        .map_or(Offset::Beginning, |offset| Offset::Offset(*offset))
+}
+
+fn list(partitions: &[TopicPartition], offset: impl Fn(&TopicPartition) -> Offset) -> KafkaResult<TopicPartitionList> {
+    let mut list = TopicPartitionList::new();
+    for partition in partitions {
+        list.add_partition_offset(&partition.topic, partition.partition, offset(partition))?;
+    }
+    Ok(list)
+}
+
+enum Change {
+    Assigned(Vec<TopicPartition>),
+    Revoked(Vec<TopicPartition>),
+}
+
+/// The client's context: notes rebalances for the poll thread.
+struct Rebalances {
+    client_id: String,
+    changes: Mutex<Vec<Change>>,
+    closing: AtomicBool,
+}
+
+impl Rebalances {
+    fn new(client_id: String) -> Self {
+        Self {
+            client_id,
+            changes: Mutex::default(),
+            closing: AtomicBool::new(false),
+        }
+    }
+
+    fn changes(&self) -> MutexGuard<'_, Vec<Change>> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ClientContext for Rebalances {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        client::log(&self.client_id, level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        client::log_error(&self.client_id, &error, reason);
+    }
+}
+
+impl ConsumerContext for Rebalances {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, event: RDKafkaRespErr, list: &mut TopicPartitionList) {
+        let partitions = || {
+            list.elements()
+                .iter()
+                .map(|at| TopicPartition::new(at.topic(), at.partition()))
+                .collect()
+        };
+        let assigned = event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+        if !self.closing.load(Ordering::Acquire) {
+            let change = if assigned { Change::Assigned } else { Change::Revoked };
+            self.changes().push(change(partitions()));
+            return;
+        }
+        let answered = if assigned {
+            consumer.incremental_assign(list)
+        } else {
+            consumer.incremental_unassign(list)
+        };
+        if let Err(error) = answered {
+            tracing::warn!(client = self.client_id, %error, "a rebalance could not be answered at the end");
+        }
+    }
+}
