@@ -37,6 +37,20 @@ pub fn run(name: &str) -> Result<PathBuf, PartsError> {
     create(&runs.join(format!("{name}-{}-{number}", std::process::id())))
 }
 
+/// Everything below `from`.
+pub fn copy(from: &Path, to: &Path) -> Result<(), PartsError> {
+    for entry in fs::read_dir(from).map_err(failed("list", from))? {
+        let entry = entry.map_err(failed("list", from))?;
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        if source.is_dir() {
+            copy(&source, &create(&target)?)?;
+        } else {
+            fs::copy(&source, &target).map_err(failed("copy", &source))?;
+        }
+    }
+    Ok(())
+}
+
 /// Removes the data of a set and keeps its logs.
 pub fn clear(run: &Path) -> Result<(), PartsError> {
     for entry in fs::read_dir(run).map_err(failed("list", run))? {

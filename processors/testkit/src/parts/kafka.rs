@@ -63,10 +63,7 @@ pub fn part(
     let folder = folder::create(&run.join("kafka"))?;
     let properties = write_properties(&folder, port, &broker.properties)?;
     let data = folder::create(&folder.join("data"))?;
-    for entry in fs::read_dir(&fetched.format).map_err(failed("list", &fetched.format))? {
-        let entry = entry.map_err(failed("list", &fetched.format))?;
-        fs::copy(entry.path(), data.join(entry.file_name())).map_err(failed("copy", entry.path()))?;
-    }
+    folder::copy(&fetched.format, &data)?;
     let launch = Launch::new("kafka", &fetched.java.program, run.join("kafka.log"))
         .args(broker.heap().flags(archive))
         .args([format!("-Dlog4j2.configurationFile={}", fetched.logging.display())])

@@ -67,7 +67,7 @@ pub async fn supervise(slot: Slot, stay: Stay, config: PartsConfig) -> Result<()
     let door = tokio::spawn(accept(listener, leases.clone()));
     let _announced = Announced::write(
         slot,
-        Found {
+        &Found {
             pid: std::process::id(),
             port,
         },
