@@ -1,1 +1,25 @@
+//! Requests → results, audit and dead letters: the node that runs chains.
+//!
+//! In reading order: a [`Chain`], which is a file that is checked before it runs; the [`Chains`] of a process, and how
+//! they are published; and the node of the exactly-once engine that decodes requests, runs chains under their deadlines
+//! and writes what became of them. [`run`] is the role.
+//!
+//! A chain can also be run by hand, without Kafka: [`Chain::accept`] and [`Chain::run`].
 
+mod chain;
+mod chains;
+mod error;
+mod metrics;
+mod node;
+mod outputs;
+mod publication;
+mod report;
+mod request;
+mod service;
+mod settings;
+
+pub use chain::{Accepted, Bill, Chain, Context, Ending, Failure, Outcome, Position, Problem, Resources, Services};
+pub use chains::{Chains, Conflict, LoadError, Missing};
+pub use error::Error;
+pub use service::{Dependencies, run};
+pub use settings::{GROUP, Settings};

@@ -1,0 +1,86 @@
+//! Which step waits for which: the order comes from references, not from the file.
+
+use serde_json::{Value, json};
+
+use super::{problem::Problems, steps::Step};
+
+/// For each step the places of the steps that it reads. Unknown steps, repeated ids and circles are problems; an edge
+/// that is one is left out, so that the rest can still be checked.
+pub(crate) fn order(steps: &[Step], problems: &mut Problems) -> Vec<Vec<usize>> {
+    let place = |id: &str| steps.iter().position(|step| step.id == id);
+    let mut waits_for = Vec::new();
+    for (at, step) in steps.iter().enumerate() {
+        if place(&step.id) != Some(at) {
+            let message = format!("there are two steps `{}`", step.id);
+            problems.add(step.position, message, "rename one: templates find steps by their id");
+        }
+        let mut reads = Vec::new();
+        for id in step.reads() {
+            match place(&id) {
+                Some(read) => reads.push(read),
+                None => {
+                    let known = steps
+                        .iter()
+                        .filter(|other| other.id != step.id)
+                        .map(|other| other.id.as_str());
+                    let message = format!("step `{}` reads `steps.{id}`, and there is no such step", step.id);
+                    problems.add_unknown(step.position, message, &id, known);
+                }
+            }
+        }
+        waits_for.push(reads);
+    }
+    break_circles(steps, &mut waits_for, problems);
+    waits_for
+}
+
+/// The steps in an order in which each comes after those it waits for.
+pub(crate) fn sorted(waits_for: &[Vec<usize>]) -> Vec<usize> {
+    let mut sorted: Vec<usize> = Vec::new();
+    while sorted.len() < waits_for.len() {
+        let next = (0..waits_for.len())
+            .find(|step| !sorted.contains(step) && waits_for[*step].iter().all(|before| sorted.contains(before)));
+        match next {
+            Some(step) => sorted.push(step),
+            None => break,
+        }
+    }
+    sorted
+}
+
+/// The steps with their kinds and what each waits for, as the `chains` topic carries it.
+pub(crate) fn describe(steps: &[Step], waits_for: &[Vec<usize>]) -> Value {
+    let describe = |(step, reads): (&Step, &Vec<usize>)| {
+        let reads: Vec<&str> = reads.iter().map(|read| steps[*read].id.as_str()).collect();
+        json!({"id": step.id, "kind": step.kind(), "waits_for": reads})
+    };
+    json!({"steps": steps.iter().zip(waits_for).map(describe).collect::<Vec<_>>()})
+}
+
+fn break_circles(steps: &[Step], waits_for: &mut [Vec<usize>], problems: &mut Problems) {
+    loop {
+        let settled = sorted(waits_for);
+        let Some(start) = (0..waits_for.len()).find(|step| !settled.contains(step)) else {
+            return;
+        };
+        // Every step that is not settled waits for one that is not settled either: following them leads into the circle.
+        let mut path = vec![start];
+        let (from, to) = loop {
+            let last = path[path.len() - 1];
+            match waits_for[last].iter().find(|read| !settled.contains(read)) {
+                Some(next) if path.contains(next) => break (last, *next),
+                Some(next) => path.push(*next),
+                None => return,
+            }
+        };
+        let circle = path.iter().skip_while(|step| **step != to).chain([&to]);
+        let names: Vec<String> = circle.map(|step| format!("`{}`", steps[*step].id)).collect();
+        let message = format!("steps that wait for each other: {}", names.join(" reads "));
+        problems.add(
+            steps[to].position,
+            message,
+            "a step may read only what can be ready before it",
+        );
+        waits_for[from].retain(|read| *read != to);
+    }
+}

@@ -1,0 +1,55 @@
+use super::Check;
+use crate::chain::{
+    fields,
+    problem::{Position, Problems},
+    yaml::{Content, Node},
+};
+
+/// The aliases of `model: a` or `model: [a, b]`, each with its place.
+pub(super) fn aliases(node: &Node, problems: &mut Problems) -> Option<Vec<Alias>> {
+    let items = match &node.content {
+        Content::List(items) if !items.is_empty() => items.as_slice(),
+        _ => std::slice::from_ref(node),
+    };
+    let aliases: Vec<_> = items.iter().map(|item| Alias::read(item, problems)).collect();
+    aliases.into_iter().collect()
+}
+
+/// A model, by its name in the models file.
+#[derive(Debug)]
+pub(super) struct Alias {
+    pub(super) name: String,
+    pub(super) position: Position,
+}
+
+impl Alias {
+    pub(super) fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let name = &fields::text(node, "model", problems)?.value;
+        if name.contains("{{") {
+            problems.add(
+                node.position,
+                "a model cannot be chosen by a template yet",
+                "name an alias of the models file",
+            );
+            return None;
+        }
+        Some(Self {
+            name: name.clone(),
+            position: node.position,
+        })
+    }
+
+    /// The model it stands for, if the models file has it.
+    pub(super) fn resolve<'m>(&self, check: &'m mut Check<'_>) -> Option<&'m models::Model> {
+        let models = &check.resources.models;
+        let found = models.get(&self.name);
+        if found.is_none() {
+            let message = format!("the models file has no `{}`", self.name);
+            check
+                .problems
+                .add_unknown(self.position, message, &self.name, models.aliases());
+        }
+        found.map(AsRef::as_ref)
+    }
+}
+

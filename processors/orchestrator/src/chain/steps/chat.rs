@@ -1,0 +1,217 @@
+use std::collections::BTreeSet;
+
+use models::{ChatRequest, Kind, Message, Role};
+use serde_json::{Value, json};
+
+use super::{
+    Check,
+    alias::{Alias, aliases},
+    number::Number,
+};
+use crate::chain::{
+    bill::Bill,
+    context::Surroundings,
+    error::StepError,
+    fields::{self, Fields},
+    problem::{Position, Problems},
+    schema::Schema,
+    template::Template,
+    types::Type,
+    typing,
+    yaml::{Content, Node},
+};
+
+/// What a chat model may be asked for at most; a model's own limit is usually far lower.
+const MAX_TOKENS: f64 = 1_000_000.0;
+
+/// `chat: {model, messages, params, output}`: its output is `text`, and `json` when `output.schema` says what that is.
+#[derive(Debug)]
+pub(crate) struct Chat {
+    /// In order of preference.
+    models: Vec<Alias>,
+    messages: Vec<Prompt>,
+    temperature: Option<Number>,
+    top_p: Option<Number>,
+    max_tokens: Option<Number>,
+    schema: Option<Schema>,
+}
+
+#[derive(Debug)]
+struct Prompt {
+    role: Role,
+    content: Template,
+    allow_untrusted: bool,
+}
+
+impl Chat {
+    pub(super) fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let known = ["model", "messages", "params", "output"];
+        let later = ["tools", "max_rounds", "cache", "examples", "history", "stream"];
+        let fields = Fields::of(node, "a chat step", &known, &later, problems)?;
+        let models = fields
+            .require("model", problems)
+            .and_then(|node| aliases(node, problems));
+        let messages = fields
+            .require("messages", problems)
+            .and_then(|node| messages(node, problems));
+        let params = fields.get("params").and_then(|node| {
+            let known = ["temperature", "top_p", "max_tokens"];
+            Fields::of(node, "`params` of a chat step", &known, &["stop", "seed"], problems)
+        });
+        let mut number = |name, bounds| {
+            params
+                .as_ref()
+                .and_then(|params| Number::read(params, name, bounds, problems))
+        };
+        let temperature = number("temperature", (0.0, 2.0));
+        let top_p = number("top_p", (0.0, 1.0));
+        let max_tokens = number("max_tokens", (1.0, MAX_TOKENS));
+        let schema = fields.get("output").and_then(|node| {
+            let later = ["schema_ref", "strict", "repair", "method"];
+            let output = Fields::of(node, "`output` of a chat step", &["schema"], &later, problems)?;
+            Schema::read(output.require("schema", problems)?, "`output.schema`", problems)
+        });
+        Some(Self {
+            models: models?,
+            messages: messages?,
+            temperature,
+            top_p,
+            max_tokens,
+            schema,
+        })
+    }
+
+    pub(super) fn reads(&self, steps: &mut BTreeSet<String>) {
+        for message in &self.messages {
+            steps.extend(message.content.steps().iter().cloned());
+        }
+        for number in self.numbers() {
+            number.value.steps(steps);
+        }
+    }
+
+    pub(super) fn check(&self, check: &mut Check<'_>) -> Type {
+        for alias in &self.models {
+            let kind = alias.resolve(check).map(|model| model.kind);
+            if let Some(Kind::Embed { .. }) = kind {
+                let message = format!("`{}` is an embedding model and cannot chat", alias.name);
+                check
+                    .problems
+                    .add(alias.position, message, "name a chat model of the models file");
+            }
+        }
+        self.numbers().for_each(|number| number.check(check));
+        let mut untrusted = false;
+        for message in &self.messages {
+            let guarded = message.role == Role::System && !message.allow_untrusted;
+            let sink = guarded.then_some("a system message");
+            untrusted |= typing::infer(&message.content, check.scope, sink, check.problems).is_untrusted();
+        }
+        // An answer to untrusted text may repeat it.
+        let mut output = vec![("text", Type::Text { untrusted }), ("model", Type::TEXT)];
+        if let Some(schema) = &self.schema {
+            output.push(("json", schema.type_of().tainted(untrusted)));
+        }
+        Type::object(output)
+    }
+
+    pub(super) async fn run(
+        &self,
+        step: &str,
+        scope: &minijinja::Value,
+        around: &Surroundings<'_>,
+        bill: &mut Bill,
+    ) -> Result<Value, StepError> {
+        let request = self.request(scope)?;
+        let models: Vec<String> = self.models.iter().map(|alias| alias.name.clone()).collect();
+        let called = around.services.caller.chat(&models, &request, &around.call(step)).await;
+        let answer = bill.take(called)?;
+        let mut output = json!({"text": answer.text, "model": answer.model});
+        if let Some(schema) = &self.schema {
+            let json: Value = serde_json::from_str(&answer.text).map_err(|_| StepError::Answer {
+                message: "it is not JSON".to_owned(),
+            })?;
+            schema.check(&json).map_err(|message| StepError::Answer { message })?;
+            output["json"] = json;
+        }
+        Ok(output)
+    }
+
+    fn request(&self, scope: &minijinja::Value) -> Result<ChatRequest, StepError> {
+        let value = |number: &Option<Number>| number.as_ref().map(|number| number.value(scope)).transpose();
+        let message = |prompt: &Prompt| -> Result<Message, StepError> {
+            Ok(Message {
+                role: prompt.role,
+                content: prompt.content.render(scope)?,
+            })
+        };
+        Ok(ChatRequest {
+            messages: self.messages.iter().map(message).collect::<Result<_, _>>()?,
+            temperature: value(&self.temperature)?,
+            top_p: value(&self.top_p)?,
+            // Between 1 and MAX_TOKENS.
+            max_tokens: value(&self.max_tokens)?.map(|tokens| tokens as u32),
+            ..ChatRequest::default()
+        })
+    }
+
+    fn numbers(&self) -> impl Iterator<Item = &Number> {
+        [&self.temperature, &self.top_p, &self.max_tokens].into_iter().flatten()
+    }
+}
+
+fn messages(node: &Node, problems: &mut Problems) -> Option<Vec<Prompt>> {
+    let Content::List(items) = &node.content else {
+        let help = "for example messages: [{role: user, content: \"{{ input.question }}\"}]";
+        problems.add(
+            node.position,
+            format!("`messages` must be a list, and this is {}", node.kind()),
+            help,
+        );
+        return None;
+    };
+    if items.is_empty() {
+        problems.add(
+            node.position,
+            "`messages` is empty",
+            "a chat needs at least one user message",
+        );
+        return None;
+    }
+    let messages: Vec<_> = items.iter().map(|item| Prompt::read(item, problems)).collect();
+    messages.into_iter().collect()
+}
+
+impl Prompt {
+    fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let known = ["role", "content", "allow_untrusted"];
+        let fields = Fields::of(node, "a message", &known, &["images"], problems)?;
+        let role = fields
+            .require_text("role", problems)
+            .and_then(|text| role(&text.value, text.position_of(0, 0), problems));
+        let content = fields
+            .require_text("content", problems)
+            .and_then(|text| Template::parse(text, problems));
+        let allow_untrusted = fields
+            .get("allow_untrusted")
+            .map(|node| fields::boolean(node, "allow_untrusted", problems));
+        Some(Self {
+            role: role?,
+            content: content?,
+            allow_untrusted: allow_untrusted.unwrap_or(Some(false))?,
+        })
+    }
+}
+
+fn role(name: &str, position: Position, problems: &mut Problems) -> Option<Role> {
+    match name {
+        "system" => Some(Role::System),
+        "user" => Some(Role::User),
+        "assistant" => Some(Role::Assistant),
+        _ => {
+            let known = ["system", "user", "assistant"];
+            problems.add_unknown(position, format!("there is no role `{name}`"), name, known);
+            None
+        }
+    }
+}

@@ -1,0 +1,106 @@
+use std::collections::BTreeSet;
+
+use models::Kind;
+use serde_json::{Value, json};
+
+use super::{Check, alias::Alias};
+use crate::chain::{
+    bill::Bill, context::Surroundings, error::StepError, fields::Fields, problem::Problems, templated::Templated,
+    types::Type, yaml::Node,
+};
+
+/// `embed: {model, texts}`: one vector per text, in `vectors`. A text alone is a list of one.
+#[derive(Debug)]
+pub(crate) struct Embed {
+    model: Alias,
+    texts: Templated,
+}
+
+impl Embed {
+    pub(super) fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let fields = Fields::of(node, "an embed step", &["model", "texts"], &["cache"], problems)?;
+        let model = fields
+            .require("model", problems)
+            .and_then(|node| Alias::read(node, problems));
+        let texts = fields
+            .require("texts", problems)
+            .and_then(|node| Templated::read(node, problems));
+        Some(Self {
+            model: model?,
+            texts: texts?,
+        })
+    }
+
+    pub(super) fn reads(&self, steps: &mut BTreeSet<String>) {
+        self.texts.steps(steps);
+    }
+
+    pub(super) fn check(&self, check: &mut Check<'_>) -> Type {
+        check_embeds(&self.model, check);
+        match self.texts.infer(check.scope, None, check.problems) {
+            Type::Any { .. } | Type::Text { .. } => {}
+            Type::List(of) if matches!(*of, Type::Any { .. } | Type::Text { .. }) => {}
+            other => {
+                let message = format!(
+                    "`texts` must be text or a list of texts, and this is {}",
+                    other.describe()
+                );
+                check.problems.add_plain(self.texts.position, message);
+            }
+        }
+        Type::object([("vectors", Type::list(Type::list(Type::Number))), ("model", Type::TEXT)])
+    }
+
+    pub(super) async fn run(
+        &self,
+        step: &str,
+        scope: &minijinja::Value,
+        around: &Surroundings<'_>,
+        bill: &mut Bill,
+    ) -> Result<Value, StepError> {
+        let texts = match self.texts.value(scope)? {
+            Value::String(text) => vec![text],
+            Value::Array(items) => items.into_iter().map(text).collect::<Result<_, _>>()?,
+            _ => return Err(not_texts()),
+        };
+        if texts.is_empty() {
+            return Ok(json!({"vectors": [], "model": self.model.name}));
+        }
+        let called = around
+            .services
+            .caller
+            .embed(&self.model.name, &texts, &around.call(step))
+            .await;
+        let embedded = bill.take(called)?;
+        Ok(json!({"vectors": embedded.vectors, "model": embedded.model}))
+    }
+}
+
+/// That the alias is an embedding model; its dimension.
+pub(super) fn check_embeds(model: &Alias, check: &mut Check<'_>) -> Option<u32> {
+    match model.resolve(check)?.kind {
+        Kind::Embed { dimension } => Some(dimension),
+        Kind::Chat { .. } => {
+            let help = "an embedding model has a `dimension` in the models file";
+            check.problems.add(
+                model.position,
+                format!("`{}` is a chat model and cannot embed", model.name),
+                help,
+            );
+            None
+        }
+    }
+}
+
+fn text(value: Value) -> Result<String, StepError> {
+    match value {
+        Value::String(text) => Ok(text),
+        _ => Err(not_texts()),
+    }
+}
+
+fn not_texts() -> StepError {
+    StepError::Option {
+        message: "`texts` must be text or a list of texts".to_owned(),
+    }
+}

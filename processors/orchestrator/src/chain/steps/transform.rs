@@ -1,0 +1,30 @@
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::Check;
+use crate::chain::{error::StepError, problem::Problems, templated::Templated, types::Type, yaml::Node};
+
+/// `transform: {text: "{{ … }}"}`: its output is the value, with its templates filled in. It calls nothing.
+#[derive(Debug)]
+pub(crate) struct Transform {
+    value: Templated,
+}
+
+impl Transform {
+    pub(super) fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
+        Templated::read(node, problems).map(|value| Self { value })
+    }
+
+    pub(super) fn reads(&self, steps: &mut BTreeSet<String>) {
+        self.value.steps(steps);
+    }
+
+    pub(super) fn check(&self, check: &mut Check<'_>) -> Type {
+        self.value.infer(check.scope, None, check.problems)
+    }
+
+    pub(super) fn run(&self, scope: &minijinja::Value) -> Result<Value, StepError> {
+        Ok(self.value.value(scope)?)
+    }
+}

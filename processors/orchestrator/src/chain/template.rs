@@ -1,0 +1,201 @@
+//! A text of a chain file with `{{ … }}` in it.
+//!
+//! MiniJinja, strict: a name that is not there is an error and never an empty string. A template that is nothing but one
+//! `{{ … }}` gives the value itself (a number stays a number, a list a list); anything else renders text.
+
+use std::{collections::BTreeSet, sync::LazyLock};
+
+use minijinja::machinery::{WhitespaceConfig, ast};
+use minijinja::{AutoEscape, Environment, Error, Expression, UndefinedBehavior, Value};
+
+use super::{
+    problem::{Position, Problems},
+    yaml::Text,
+};
+
+/// Instructions that one rendering may take; a thousand passages take about fifty thousand.
+const FUEL: u64 = 5_000_000;
+
+/// The one name of a template in an environment of its own.
+const NAME: &str = "template";
+
+static LANGUAGE: LazyLock<Environment<'static>> = LazyLock::new(|| {
+    let mut language = Environment::new();
+    language.set_undefined_behavior(UndefinedBehavior::Strict);
+    language.set_auto_escape_callback(|_| AutoEscape::None);
+    language.set_fuel(Some(FUEL));
+    language
+});
+
+/// A template that parses. Whether its names exist is for [`super::typing`].
+#[derive(Debug)]
+pub(crate) struct Template {
+    text: Text,
+    /// The steps it reads: `steps.<id>`.
+    steps: BTreeSet<String>,
+    program: Program,
+}
+
+#[derive(Debug)]
+enum Program {
+    Text(Box<Environment<'static>>),
+    Value(Expression<'static, 'static>),
+}
+
+/// A template could not be rendered with the values of this run.
+#[derive(Debug, thiserror::Error)]
+#[error("the template at line {line} cannot be rendered: {message}")]
+pub(crate) struct TemplateError {
+    line: usize,
+    message: String,
+}
+
+impl Template {
+    pub(crate) fn parse(text: &Text, problems: &mut Problems) -> Option<Self> {
+        Self::compile(text).map_err(|error| report(text, &error, problems)).ok()
+    }
+
+    fn compile(text: &Text) -> Result<Self, Error> {
+        let (program, names) = match expression(&text.value)? {
+            Some(source) => {
+                let expression = LANGUAGE.compile_expression_owned(source.to_owned())?;
+                let names = expression.undeclared_variables(true);
+                (Program::Value(expression), names)
+            }
+            None => {
+                let mut environment = LANGUAGE.clone();
+                environment.add_template_owned(NAME, text.value.clone())?;
+                let names = environment.get_template(NAME)?.undeclared_variables(true);
+                (Program::Text(Box::new(environment)), names)
+            }
+        };
+        let step = |name: String| Some(name.strip_prefix("steps.")?.split('.').next()?.to_owned());
+        Ok(Self {
+            text: text.clone(),
+            steps: names.into_iter().filter_map(step).collect(),
+            program,
+        })
+    }
+
+    /// The ids of the steps whose outputs it reads.
+    pub(crate) fn steps(&self) -> &BTreeSet<String> {
+        &self.steps
+    }
+
+    pub(crate) fn source(&self) -> &str {
+        &self.text.value
+    }
+
+    pub(crate) fn position(&self) -> Position {
+        self.text.position_of(0, 0)
+    }
+
+    pub(crate) fn position_of(&self, start: usize, end: usize) -> Position {
+        self.text.position_of(start, end)
+    }
+
+    /// Whether it gives a value, not text.
+    pub(crate) fn is_expression(&self) -> bool {
+        matches!(self.program, Program::Value(_))
+    }
+
+    /// The value of an expression, or the text of a template.
+    pub(crate) fn value(&self, scope: &Value) -> Result<serde_json::Value, TemplateError> {
+        match &self.program {
+            Program::Text(_) => self.render(scope).map(serde_json::Value::String),
+            Program::Value(expression) => {
+                let value = expression.eval(scope).map_err(|error| self.failed(&error))?;
+                if value.is_undefined() {
+                    return Err(self.error("a name in it has no value".to_owned()));
+                }
+                serde_json::to_value(&value).map_err(|error| self.error(error.to_string()))
+            }
+        }
+    }
+
+    /// The text, whatever kind of template it is.
+    pub(crate) fn render(&self, scope: &Value) -> Result<String, TemplateError> {
+        match &self.program {
+            Program::Text(environment) => {
+                let template = environment.get_template(NAME).map_err(|error| self.failed(&error))?;
+                template.render(scope).map_err(|error| self.failed(&error))
+            }
+            Program::Value(_) => Ok(match self.value(scope)? {
+                serde_json::Value::String(text) => text,
+                other => other.to_string(),
+            }),
+        }
+    }
+
+    fn failed(&self, error: &Error) -> TemplateError {
+        self.error(describe(error))
+    }
+
+    fn error(&self, message: String) -> TemplateError {
+        TemplateError {
+            line: self.position().line,
+            message,
+        }
+    }
+}
+
+/// Walks the syntax tree of a template that parses.
+pub(crate) fn parse(source: &str) -> Result<ast::Stmt<'_>, Error> {
+    minijinja::machinery::parse(
+        source,
+        NAME,
+        minijinja::syntax::SyntaxConfig,
+        WhitespaceConfig::default(),
+    )
+}
+
+/// Whether the language has a filter of this name.
+pub(crate) fn has_filter(name: &str) -> bool {
+    let missing = |error: Error| error.kind() == minijinja::ErrorKind::UnknownFilter;
+    !LANGUAGE.empty_state().apply_filter(name, &[]).is_err_and(missing)
+}
+
+/// Whether the language has a test of this name.
+pub(crate) fn has_test(name: &str) -> bool {
+    let missing = |error: Error| error.kind() == minijinja::ErrorKind::UnknownTest;
+    !LANGUAGE.empty_state().perform_test(name, &[]).is_err_and(missing)
+}
+
+/// The names of the functions of the language.
+pub(crate) fn functions() -> Vec<String> {
+    LANGUAGE.globals().map(|(name, _)| name.to_owned()).collect()
+}
+
+/// The expression in a template that is nothing else.
+fn expression(source: &str) -> Result<Option<&str>, Error> {
+    let tree = parse(source)?;
+    let ast::Stmt::Template(template) = &tree else {
+        return Ok(None);
+    };
+    let [ast::Stmt::EmitExpr(_)] = template.children.as_slice() else {
+        return Ok(None);
+    };
+    let inner = source
+        .trim()
+        .strip_prefix("{{")
+        .and_then(|source| source.strip_suffix("}}"));
+    Ok(inner
+        .map(|inner| inner.strip_prefix(['-', '+']).unwrap_or(inner))
+        .map(|inner| inner.strip_suffix('-').unwrap_or(inner)))
+}
+
+fn report(text: &Text, error: &Error, problems: &mut Problems) {
+    let position = error.range().map_or_else(
+        || text.position_of(0, 0),
+        |range| text.position_of(range.start, range.end),
+    );
+    problems.add_plain(position, format!("the template does not parse: {}", describe(error)));
+}
+
+/// The error without the values and the source that its own display may quote.
+fn describe(error: &Error) -> String {
+    match error.detail() {
+        Some(detail) => format!("{}: {detail}", error.kind()),
+        None => error.kind().to_string(),
+    }
+}

@@ -1,0 +1,128 @@
+//! A value of a chain file with templates at its leaves: `{text: "{{ input.question }}", limit: 5}`.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use super::{
+    problem::{Position, Problems},
+    template::{Template, TemplateError},
+    types::{Field, Type},
+    typing::{self, Scope},
+    yaml::{Content, Node},
+};
+
+#[derive(Debug)]
+pub(crate) struct Templated {
+    pub(crate) position: Position,
+    form: Form,
+}
+
+#[derive(Debug)]
+enum Form {
+    Literal(Value),
+    Template(Template),
+    List(Vec<Templated>),
+    Map(Vec<(String, Templated)>),
+}
+
+impl Templated {
+    pub(crate) fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let form = match &node.content {
+            Content::Scalar(value) => Form::Literal(value.clone()),
+            Content::Text(text) => Form::Template(Template::parse(text, problems)?),
+            Content::List(items) => {
+                // All of them are read before any of them fails: each may have its own mistake.
+                let items: Vec<_> = items.iter().map(|item| Self::read(item, problems)).collect();
+                Form::List(items.into_iter().collect::<Option<_>>()?)
+            }
+            Content::Map(entries) => {
+                let read = |entry: &super::yaml::Entry| (entry.key.clone(), Self::read(&entry.value, problems));
+                let entries: Vec<_> = entries.iter().map(read).collect();
+                let entries = entries.into_iter().map(|(key, value)| Some((key, value?)));
+                Form::Map(entries.collect::<Option<_>>()?)
+            }
+        };
+        Some(Self {
+            position: node.position,
+            form,
+        })
+    }
+
+    /// Adds the ids of the steps it reads.
+    pub(crate) fn steps(&self, into: &mut BTreeSet<String>) {
+        match &self.form {
+            Form::Literal(_) => {}
+            Form::Template(template) => into.extend(template.steps().iter().cloned()),
+            Form::List(items) => items.iter().for_each(|item| item.steps(into)),
+            Form::Map(entries) => entries.iter().for_each(|(_, value)| value.steps(into)),
+        }
+    }
+
+    /// See [`typing::infer`].
+    pub(crate) fn infer(&self, scope: &Scope, sink: Option<&str>, problems: &mut Problems) -> Type {
+        match &self.form {
+            Form::Literal(Value::Null) => Type::Null,
+            Form::Literal(Value::Bool(_)) => Type::Boolean,
+            Form::Literal(Value::Number(_)) => Type::Number,
+            Form::Literal(_) => Type::ANY,
+            Form::Template(template) => typing::infer(template, scope, sink, problems),
+            Form::List(items) => {
+                let items = items
+                    .iter()
+                    .map(|item| item.infer(scope, sink, problems))
+                    .reduce(|one, other| one.or(&other));
+                Type::list(items.unwrap_or(Type::ANY))
+            }
+            Form::Map(entries) => {
+                let field = |(name, value): &(String, Self)| {
+                    (
+                        name.clone(),
+                        Field {
+                            of: value.infer(scope, sink, problems),
+                            optional: false,
+                        },
+                    )
+                };
+                Type::Object {
+                    fields: entries.iter().map(field).collect(),
+                    open: false,
+                }
+            }
+        }
+    }
+
+    /// The value, with the values of this run in it.
+    pub(crate) fn value(&self, scope: &minijinja::Value) -> Result<Value, TemplateError> {
+        match &self.form {
+            Form::Literal(value) => Ok(value.clone()),
+            Form::Template(template) => template.value(scope),
+            Form::List(items) => items.iter().map(|item| item.value(scope)).collect(),
+            Form::Map(entries) => {
+                let entries = entries
+                    .iter()
+                    .map(|(key, value)| Ok((key.clone(), value.value(scope)?)));
+                Ok(Value::Object(entries.collect::<Result<Map<_, _>, _>>()?))
+            }
+        }
+    }
+
+    /// The number that is written in the file; `None` if a template gives it.
+    pub(crate) fn literal_number(&self) -> Option<f64> {
+        match &self.form {
+            Form::Literal(value) => value.as_f64(),
+            Form::Template(_) | Form::List(_) | Form::Map(_) => None,
+        }
+    }
+
+    /// The entries of a mapping and the items of a list, with the names of the former.
+    pub(crate) fn children(&self) -> impl Iterator<Item = (Option<&str>, &Self)> {
+        let (items, entries) = match &self.form {
+            Form::List(items) => (items.as_slice(), [].as_slice()),
+            Form::Map(entries) => ([].as_slice(), entries.as_slice()),
+            Form::Literal(_) | Form::Template(_) => ([].as_slice(), [].as_slice()),
+        };
+        let items = items.iter().map(|item| (None, item));
+        items.chain(entries.iter().map(|(key, value)| (Some(key.as_str()), value)))
+    }
+}

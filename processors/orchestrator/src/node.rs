@@ -1,0 +1,215 @@
+//! Requests in, results out: the engine's node that runs chains.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use schemas::{RunResult, Timestamp, Timings, headers, identity::Identity};
+use tokio::time::Instant;
+use topics::{
+    Output, Record,
+    engine::{Node, Prepared, Rejection, Run},
+};
+
+use crate::{
+    chain::{Accepted, Bill, Chain, Context, Ending, Failure, Outcome, Services},
+    chains::{Chains, Missing},
+    metrics,
+    outputs::Outputs,
+    report::report,
+    request::{Asked, Binding, Form, Reader, Unread},
+};
+
+/// A chain that its sender knows may have been published a moment ago: a request for an unknown one is kept until it is
+/// this old.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+pub(crate) struct Orchestrator {
+    /// By full topic name.
+    pub(crate) bindings: HashMap<String, Binding>,
+    pub(crate) reader: Reader,
+    pub(crate) chains: Arc<Chains>,
+    pub(crate) services: Services,
+    pub(crate) outputs: Outputs,
+}
+
+/// A request that can run.
+pub(crate) struct Work {
+    pub(crate) identity: Identity,
+    pub(crate) turn: i32,
+    pub(crate) chain: Arc<Chain>,
+    pub(crate) accepted: Accepted,
+    pub(crate) deadline: Timestamp,
+}
+
+impl Node for Orchestrator {
+    type Ready = Work;
+
+    async fn prepare(&self, record: &Record) -> Prepared<Work> {
+        match self.reader.read(record, self.binding(record)).await {
+            Ok(asked) => match self.admit(record, asked).await {
+                Ok(work) => Prepared::Ready(work),
+                Err(rejection) => Prepared::Poison(rejection),
+            },
+            Err(Unread::Later(reason)) => Prepared::Wait { reason },
+            Err(Unread::Poison(rejection)) => Prepared::Poison(rejection),
+        }
+    }
+
+    async fn run(&self, work: Work, run: Run) -> Vec<Output> {
+        let _in_flight = metrics::InFlight::enter();
+        let started_at = Timestamp::now();
+        let outcome = self.outcome(&work, &run, started_at).await;
+        if run.cancelled.is_cancelled() {
+            self.services.caller.settle(&outcome.bill.attempts).await;
+            return Vec::new();
+        }
+        let (result, audit) = report(&work, &run.record, outcome, started_at);
+        metrics::ended(&work.chain.name, &result);
+        self.outputs.of_run(&run.record, result, audit).unwrap_or_else(|error| {
+            let class = "unwritable".to_owned();
+            self.rejected(
+                &run.record,
+                &Rejection {
+                    class,
+                    message: error.to_string(),
+                },
+            )
+        })
+    }
+
+    fn rejected(&self, record: &Record, rejection: &Rejection) -> Vec<Output> {
+        metrics::rejected(&rejection.class);
+        let (sender, chain) = self.reader.sender(record, self.binding(record));
+        tracing::warn!(
+            request_id = sender.request_id,
+            src = sender.src,
+            class = rejection.class,
+            "request rejected: dead letter and failed result"
+        );
+        let now = Timestamp::now();
+        let accepted_at = Timestamp::from_millis(record.timestamp_ms);
+        let result = RunResult {
+            request_id: sender.request_id.clone(),
+            tenant: sender.tenant.clone(),
+            src: sender.src.clone(),
+            accepted_at,
+            chain: chain
+                .and_then(|reference| self.chains.find(&reference).ok())
+                .map(|chain| chain.id.clone()),
+            timings: Timings {
+                queued_us: now.micros_since(accepted_at),
+                ran_us: 0,
+            },
+            completed_at: now,
+            ..RunResult::default()
+        };
+        self.outputs
+            .failed(record, &sender, result, rejection)
+            .unwrap_or_else(|error| {
+                // The engine has nothing to commit then and says so; our own records fit our own schemas.
+                let error: &dyn std::error::Error = &error;
+                tracing::error!(
+                    error,
+                    request_id = sender.request_id,
+                    src = sender.src,
+                    "a failed result cannot be written"
+                );
+                Vec::new()
+            })
+    }
+}
+
+impl Orchestrator {
+    fn binding(&self, record: &Record) -> &Binding {
+        const OWN: &Binding = &Binding {
+            form: Form::Request,
+            tenant: None,
+        };
+        self.bindings.get(&*record.topic).unwrap_or(OWN)
+    }
+
+    async fn admit(&self, record: &Record, asked: Asked) -> Result<Work, Rejection> {
+        let reject = |class: &str, message: String| Rejection {
+            class: class.to_owned(),
+            message,
+        };
+        let chain = self.find(record, &asked.chain).await.map_err(|missing| match missing {
+            Missing::Malformed { .. } | Missing::Unknown { .. } => reject("unknown_chain", missing.to_string()),
+            Missing::Unusable { .. } => reject("unusable_chain", missing.to_string()),
+        })?;
+        let accepted = chain
+            .accept(asked.input, asked.params)
+            .map_err(|mistake| reject("invalid_input", mistake))?;
+        let deadline = asked.deadline.unwrap_or_else(|| {
+            let limit = i64::try_from(chain.deadline.as_micros()).unwrap_or(i64::MAX);
+            Timestamp::from_millis(record.timestamp_ms).plus_micros(limit)
+        });
+        Ok(Work {
+            identity: asked.identity,
+            turn: asked.turn,
+            chain,
+            accepted,
+            deadline,
+        })
+    }
+
+    /// Looks for a chain, and again whenever one is learned, while the request is young.
+    async fn find(&self, record: &Record, reference: &str) -> Result<Arc<Chain>, Missing> {
+        let mut additions = self.chains.additions();
+        let age = Timestamp::now().micros_since(Timestamp::from_millis(record.timestamp_ms));
+        let age = Duration::from_micros(u64::try_from(age).unwrap_or(0));
+        let patient = tokio::time::sleep(PATIENCE.saturating_sub(age));
+        tokio::pin!(patient);
+        loop {
+            let missing = match self.chains.find(reference) {
+                Err(missing @ Missing::Unknown { .. }) => missing,
+                found => return found,
+            };
+            tokio::select! {
+                () = &mut patient => return Err(missing),
+                added = additions.changed() => if added.is_err() { return Err(missing) },
+            }
+        }
+    }
+
+    async fn outcome(&self, work: &Work, run: &Run, now: Timestamp) -> Outcome {
+        let left = work.deadline.micros_since(now);
+        let Some(left) = u64::try_from(left).ok().filter(|left| *left > 0) else {
+            let message = "the deadline passed before the run began".to_owned();
+            let failure = Failure {
+                class: "deadline_exceeded".to_owned(),
+                message,
+                step: None,
+            };
+            return Outcome {
+                ending: Ending::Cancelled(failure),
+                bill: Bill::default(),
+            };
+        };
+        let context = Context {
+            request_id: work.identity.request_id.clone(),
+            tenant: work.identity.tenant.clone(),
+            src: work.identity.src.clone(),
+            accepted_at: Timestamp::from_millis(run.record.timestamp_ms),
+            turn: work.turn,
+            trace_id: trace_id(&run.record),
+            deadline: after(Duration::from_micros(left)),
+            cancelled: run.cancelled.clone(),
+        };
+        let Accepted { input, params } = &work.accepted;
+        work.chain.run(input, params, &context, &self.services).await
+    }
+}
+
+/// A moment that far from now; without end where the clock cannot say it.
+fn after(left: Duration) -> Instant {
+    const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+    Instant::now() + left.min(FOREVER)
+}
+
+/// The trace id of a W3C `traceparent`, version 00.
+pub(crate) fn trace_id(record: &Record) -> Option<String> {
+    let mut parts = record.headers.text(headers::TRACEPARENT)?.split('-');
+    let (version, trace_id) = (parts.next()?, parts.next()?);
+    let hex = |c: char| matches!(c, '0'..='9' | 'a'..='f');
+    (version == "00" && trace_id.len() == 32 && trace_id.chars().all(hex)).then(|| trace_id.to_owned())
+}

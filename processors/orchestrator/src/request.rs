@@ -1,0 +1,200 @@
+//! What a record of a request topic asks for, whatever form it has.
+
+use futures::FutureExt;
+use schemas::{
+    DecodeError, Decoder, PlainDecoder, Registry, RegistryError, Request, Timestamp, headers,
+    identity::{Claims, Identity, InvalidIdentity, identify},
+    request_kind,
+};
+use serde_json::Value;
+use topics::{Record, engine::Rejection};
+
+/// How the records of one request topic are to be read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Binding {
+    pub(crate) form: Form,
+    /// The tenant that every record of the topic belongs to.
+    pub(crate) tenant: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// Millrace's own record.
+    #[default]
+    Request,
+    /// Any Avro record of the registry is the input of this chain.
+    Avro { chain: String },
+    /// Any JSON text is the input of this chain.
+    Json { chain: String },
+}
+
+/// A request whose bytes could be read.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Asked {
+    pub(crate) identity: Identity,
+    /// `name` or `name@version`
+    pub(crate) chain: String,
+    pub(crate) input: Value,
+    pub(crate) params: Value,
+    pub(crate) deadline: Option<Timestamp>,
+    pub(crate) turn: i32,
+}
+
+/// Why there is no [`Asked`].
+#[derive(Debug)]
+pub(crate) enum Unread {
+    /// The registry cannot be asked: nothing is known about the record.
+    Later(String),
+    Poison(Rejection),
+}
+
+/// Reads requests; what it learns about schema ids it keeps.
+#[derive(Clone)]
+pub(crate) struct Reader {
+    requests: Decoder<Request>,
+    plain: PlainDecoder,
+    /// Values that are longer are not read.
+    max_bytes: usize,
+}
+
+impl Reader {
+    pub(crate) fn new(registry: &Registry, max_bytes: usize) -> Result<Self, RegistryError> {
+        Ok(Self {
+            requests: registry.decoder()?,
+            plain: registry.plain_decoder(),
+            max_bytes,
+        })
+    }
+
+    pub(crate) async fn read(&self, record: &Record, binding: &Binding) -> Result<Asked, Unread> {
+        let Some(value) = record.value.as_deref() else {
+            return Err(poison("empty", "the record has no value"));
+        };
+        if value.len() > self.max_bytes {
+            let message = format!(
+                "the value has {} bytes, and requests may have {}",
+                value.len(),
+                self.max_bytes
+            );
+            return Err(poison("too_large", message));
+        }
+        match &binding.form {
+            Form::Request => {
+                let request = self.requests.decode(value).await.map_err(|error| undecodable(&error))?;
+                own(record, binding, request)
+            }
+            Form::Avro { chain } => {
+                let input = self.plain.decode(value).await.map_err(|error| undecodable(&error))?;
+                plain(record, binding, chain, input)
+            }
+            Form::Json { chain } => {
+                let input = serde_json::from_slice(value)
+                    .map_err(|error| poison("invalid_json", format!("the value is not JSON: {error}")))?;
+                plain(record, binding, chain, input)
+            }
+        }
+    }
+
+    /// Who sent a record, and for which chain, as far as it says: even poison has one to answer to. Its schema was asked
+    /// for when it was first read, so nothing has to be waited for; where it would, header and place still say who.
+    pub(crate) fn sender(&self, record: &Record, binding: &Binding) -> (Identity, Option<String>) {
+        let readable = record.value.as_deref().filter(|value| value.len() <= self.max_bytes);
+        let (request, chain) = match &binding.form {
+            Form::Request => {
+                let request = readable.and_then(|value| self.requests.decode(value).now_or_never()?.ok());
+                let chain = request.as_ref().map(|request| request.chain.clone());
+                (request, chain)
+            }
+            Form::Avro { chain } | Form::Json { chain } => (None, Some(chain.clone())),
+        };
+        let identity = identify(&claims(record, binding, request.as_ref()));
+        (
+            identity.unwrap_or_else(|InvalidIdentity { identity, .. }| identity),
+            chain,
+        )
+    }
+}
+
+fn own(record: &Record, binding: &Binding, request: Request) -> Result<Asked, Unread> {
+    let identity = identity(record, binding, Some(&request))?;
+    match request.kind.as_str() {
+        request_kind::RUN => {}
+        request_kind::RESUME => return Err(poison("not_supported", "resuming a run is not supported yet")),
+        other => {
+            return Err(poison(
+                "invalid_request",
+                format!("there is no kind of request `{other}`"),
+            ));
+        }
+    }
+    Ok(Asked {
+        identity,
+        input: json(&request.input, "input")?,
+        params: json(&request.params, "params")?,
+        chain: request.chain,
+        deadline: request.deadline,
+        turn: request.turn,
+    })
+}
+
+fn plain(record: &Record, binding: &Binding, chain: &str, input: Value) -> Result<Asked, Unread> {
+    let identity = identity(record, binding, None)?;
+    Ok(Asked {
+        identity,
+        chain: chain.to_owned(),
+        input,
+        params: Value::Null,
+        deadline: None,
+        turn: 0,
+    })
+}
+
+fn identity(record: &Record, binding: &Binding, request: Option<&Request>) -> Result<Identity, Unread> {
+    identify(&claims(record, binding, request)).map_err(|error| poison("invalid_identity", error.to_string()))
+}
+
+fn claims<'a>(record: &'a Record, binding: &'a Binding, request: Option<&'a Request>) -> Claims<'a> {
+    Claims {
+        topic: &record.topic,
+        partition: record.partition,
+        offset: record.offset,
+        request_id_header: record.headers.get(headers::REQUEST_ID),
+        tenant_header: record.headers.get(headers::TENANT),
+        request_id_field: request.and_then(|request| request.request_id.as_deref()),
+        tenant_field: request.map(|request| request.tenant.as_str()),
+        topic_tenant: binding.tenant.as_deref(),
+    }
+}
+
+/// Empty text is what a producer leaves that has nothing to say.
+fn json(text: &str, field: &str) -> Result<Value, Unread> {
+    if text.is_empty() {
+        return Ok(Value::Null);
+    }
+    serde_json::from_str(text).map_err(|error| poison("invalid_input", format!("`{field}` is not JSON: {error}")))
+}
+
+fn undecodable(error: &DecodeError) -> Unread {
+    let message = chain_of(error);
+    let class = match error {
+        DecodeError::Unavailable { .. } => return Unread::Later(message),
+        DecodeError::NotFramed(_) => "corrupt_frame",
+        DecodeError::UnknownSchema { .. } => "unknown_schema",
+        DecodeError::WrongShape { .. } => "wrong_schema",
+        DecodeError::Corrupt { .. } => "corrupt_value",
+    };
+    poison(class, message)
+}
+
+fn poison(class: &str, message: impl Into<String>) -> Unread {
+    Unread::Poison(Rejection {
+        class: class.to_owned(),
+        message: message.into(),
+    })
+}
+
+/// The error with its causes, in one line.
+fn chain_of(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

@@ -1,0 +1,169 @@
+//! The role: from settings to a node in the engine.
+
+use std::{collections::HashMap, future::Future, sync::Arc, time::Duration};
+
+use models::{Books, Caller};
+use retrieval::Pinecone;
+use schemas::{Registry, RegistryError};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use topics::{
+    Producer, ProducerSettings,
+    catalog::{Group, Value},
+    engine::{self, EngineSettings, Input},
+};
+
+use crate::{
+    chain::{Resources, Services},
+    chains::Chains,
+    error::Error,
+    metrics,
+    node::Orchestrator,
+    outputs::Outputs,
+    publication::Publication,
+    request::{Binding, Form, Reader},
+    settings::{GROUP, Settings},
+};
+
+/// What the orchestrator works with; nothing here has opened a connection yet.
+pub struct Dependencies {
+    pub registry: Registry,
+    pub resources: Resources,
+    /// Where paid calls are written down before they leave.
+    pub books: Arc<dyn Books>,
+    pub pinecone: Pinecone,
+}
+
+/// Longest value of a request, where the catalog has no say.
+const MAX_REQUEST_BYTES: u64 = 1 << 20;
+/// Between two questions to a registry that is down.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Runs until `shutdown`, which drains as [`engine::run`] says. `ready` tells why there is no work yet.
+///
+/// # Errors
+/// For what a restart or an operator must mend: chain files with mistakes, a version that was published with other
+/// content, schemas that are not registered, and whatever ends the engine. Brokers and registry may come later.
+pub async fn run(
+    settings: Settings,
+    dependencies: Dependencies,
+    ready: watch::Sender<Result<(), String>>,
+    shutdown: CancellationToken,
+) -> Result<(), Error> {
+    metrics::describe();
+    let group = settings.catalog.group(GROUP).ok_or(Error::NoGroup)?;
+    let engine = engine_settings(&settings, group);
+    let started = tokio::select! {
+        () = shutdown.cancelled() => return Ok(()),
+        started = start(&settings, group, dependencies, &ready) => started,
+    };
+    let (node, publication) = started?;
+    tokio::select! {
+        ended = engine::run(engine, Arc::new(node), ready, shutdown) => ended.map_err(|error| Error::Engine(Box::new(error))),
+        error = publication.follow() => Err(error),
+    }
+}
+
+async fn start(
+    settings: &Settings,
+    group: &Group,
+    dependencies: Dependencies,
+    ready: &watch::Sender<Result<(), String>>,
+) -> Result<(Orchestrator, Publication), Error> {
+    let Dependencies {
+        registry,
+        resources,
+        books,
+        pinecone,
+    } = dependencies;
+    let Settings { kafka, catalog, .. } = settings;
+    let bindings = bindings(settings, group)?;
+    let chains = Arc::new(Chains::load(&settings.chains, &resources).map_err(Error::Chains)?);
+    let own = chains.runnable();
+
+    not_ready(ready, "waiting for the schema registry");
+    let outputs = patiently(|| Outputs::new(&registry, kafka, catalog)).await?;
+    let topic = kafka.topic("chains");
+    let encoder = patiently(|| registry.encoder(&topic)).await?;
+    let max_bytes = catalog
+        .topic("requests")
+        .map_or(MAX_REQUEST_BYTES, |topic| topic.max_message_bytes);
+    let reader = Reader::new(&registry, usize::try_from(max_bytes).unwrap_or(usize::MAX)).map_err(Error::Registry)?;
+
+    not_ready(ready, "reading which chains are published");
+    let decoder = registry.decoder().map_err(Error::Registry)?;
+    let publication = Publication::read(kafka, decoder, Arc::clone(&chains), resources.clone()).await?;
+    let producer = Producer::new(kafka, ProducerSettings::new("millrace-chains")).map_err(|error| Error::Producer(Box::new(error)))?;
+    publication.publish(&own, kafka, &encoder, &producer).await?;
+    producer.close().await;
+
+    let caller = Arc::new(Caller::new(Arc::clone(&resources.models), books).map_err(Error::Caller)?);
+    let services = Services {
+        caller,
+        pinecone,
+        indexes: resources.indexes,
+    };
+    Ok((
+        Orchestrator {
+            bindings,
+            reader,
+            chains,
+            services,
+            outputs,
+        },
+        publication,
+    ))
+}
+
+fn not_ready(ready: &watch::Sender<Result<(), String>>, why: &str) {
+    ready.send_modify(|ready| *ready = Err(why.to_owned()));
+}
+
+fn engine_settings(settings: &Settings, group: &Group) -> EngineSettings {
+    let inputs = group.inputs.iter().map(|input| Input {
+        topic: input.full_topic(&settings.kafka),
+        weight: input.weight,
+    });
+    EngineSettings {
+        kafka: settings.kafka.clone(),
+        group: settings.kafka.group(GROUP),
+        inputs: inputs.collect(),
+        tuning: settings.engine.clone(),
+    }
+}
+
+fn bindings(settings: &Settings, group: &Group) -> Result<HashMap<String, Binding>, Error> {
+    let binding = |input: &topics::catalog::Input| {
+        let topic = input.full_topic(&settings.kafka);
+        let chain = || {
+            input
+                .chain
+                .clone()
+                .ok_or_else(|| Error::NoChain { topic: topic.clone() })
+        };
+        let form = match input.value {
+            Value::Request => Form::Request,
+            Value::Avro => Form::Avro { chain: chain()? },
+            Value::Json => Form::Json { chain: chain()? },
+        };
+        let binding = Binding {
+            form,
+            tenant: input.tenant.clone(),
+        };
+        Ok((topic, binding))
+    };
+    group.inputs.iter().map(binding).collect()
+}
+
+/// Asks the registry until it is there.
+async fn patiently<T, F>(ask: impl Fn() -> F) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, RegistryError>>,
+{
+    loop {
+        match ask().await {
+            Err(RegistryError::Unavailable { .. }) => tokio::time::sleep(PAUSE).await,
+            answer => return answer.map_err(Error::Registry),
+        }
+    }
+}
