@@ -1,7 +1,23 @@
 //! The exactly-once consumer group engine.
 
+pub mod core;
+
+mod canary;
+mod clients;
+mod committed;
+mod committer;
 mod error;
+mod events;
+mod gap;
+mod membership;
+mod observe;
+mod poll;
+mod producer;
+mod runs;
 mod settings;
+mod shared;
+mod start;
+mod takeovers;
 
 use std::{future::Future, sync::Arc};
 
@@ -9,6 +25,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{Output, Record};
+
+use shared::Shared;
 
 pub use error::EngineError;
 pub use settings::{EngineSettings, EngineTuning, Input, Order};
@@ -24,9 +42,7 @@ pub async fn run<N: Node>(
     ready: watch::Sender<Result<(), String>>,
     shutdown: CancellationToken,
 ) -> Result<(), EngineError> {
-    let _ = (settings, node, ready);
-    shutdown.cancelled().await;
-    Ok(())
+    start::run(settings, node, ready, shutdown).await
 }
 
 /// A processor of request records. The engine knows bytes only; what they mean is the node's.
@@ -65,21 +81,46 @@ pub struct Rejection {
 pub struct Run {
     pub record: Arc<Record>,
     pub cancelled: CancellationToken,
+    engine: Option<Arc<Shared>>,
 }
 
 impl Run {
+    fn new(record: Arc<Record>, cancelled: CancellationToken, engine: Option<Arc<Shared>>) -> Self {
+        Self {
+            record,
+            cancelled,
+            engine,
+        }
+    }
+
     /// A run outside an engine: for tests, and for chains that are run by hand.
     #[must_use]
     pub fn detached(record: Arc<Record>, cancelled: CancellationToken) -> Self {
-        Self { record, cancelled }
+        Self::new(record, cancelled, None)
     }
 
-    /// Hold the guard while the run does nothing but wait for a provider's limit: it then takes no slot from others.
+    /// Hold the guard while the run does nothing but wait for a provider's limit: its slot is another's meanwhile.
     #[must_use]
     pub fn wait_for_limit(&self) -> LimitWait {
-        LimitWait {}
+        if let Some(engine) = &self.engine {
+            engine.member().limit_wait_begins();
+            engine.bell.ring();
+        }
+        LimitWait {
+            engine: self.engine.clone(),
+        }
     }
 }
 
 /// See [`Run::wait_for_limit`].
-pub struct LimitWait {}
+pub struct LimitWait {
+    engine: Option<Arc<Shared>>,
+}
+
+impl Drop for LimitWait {
+    fn drop(&mut self) {
+        if let Some(engine) = &self.engine {
+            engine.member().limit_wait_ends();
+        }
+    }
+}

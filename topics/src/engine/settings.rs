@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::KafkaSettings;
+use crate::{History, KafkaSettings};
 
 /// One engine: one member of one consumer group.
 #[derive(Debug, Clone)]
@@ -14,6 +14,8 @@ pub struct EngineSettings {
     pub group: String,
     pub inputs: Vec<Input>,
     pub tuning: EngineTuning,
+    /// Where claims, dispatches and commits are written down; off by default.
+    pub history: History,
 }
 
 /// A request topic, by its full name. While several have work, each gets slots in proportion to its weight.
@@ -72,6 +74,7 @@ impl EngineSettings {
             group: group.into(),
             inputs,
             tuning: EngineTuning::default(),
+            history: History::default(),
         }
     }
 }

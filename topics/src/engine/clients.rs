@@ -1,0 +1,91 @@
+//! The clients of one engine and their settings. What exactly-once rests on is set last, so that `kafka.client` cannot
+//! undo it.
+
+use rdkafka::{ClientConfig, config::FromClientConfigAndContext, consumer::BaseConsumer, producer::ThreadedProducer};
+
+use super::{EngineError, EngineSettings, events::ProducerEvents};
+use crate::client::{self, Named};
+
+/// The member of the group.
+///
+/// `fetch.queue.backoff.ms`: with its default of a second a partition stalls after its queue was full.
+/// `max.poll.interval.ms` bounds how long a revocation or a takeover may block, not how long a run may take.
+pub(super) fn member(settings: &EngineSettings) -> ClientConfig {
+    let tuning = &settings.tuning;
+    let mut config = client::config(&settings.kafka, &format!("{}-member", settings.group));
+    config
+        .set("group.id", &settings.group)
+        .set("group.protocol", "classic")
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        .set("session.timeout.ms", tuning.session_timeout_ms.to_string())
+        .set("heartbeat.interval.ms", tuning.heartbeat_interval_ms.to_string())
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "error")
+        .set("isolation.level", "read_committed")
+        .set("enable.partition.eof", "false")
+        .set("fetch.wait.max.ms", "50")
+        .set("fetch.min.bytes", "1")
+        .set("fetch.queue.backoff.ms", "10")
+        .set("queued.min.messages", "500")
+        .set("queued.max.messages.kbytes", "8192")
+        .set("max.poll.interval.ms", "300000");
+    if let Some(instance) = &tuning.instance {
+        config.set("group.instance.id", instance);
+    }
+    config
+}
+
+/// A handle that only reads committed offsets and never subscribes.
+pub(super) fn reader(
+    settings: &EngineSettings,
+    group: &str,
+    isolation: &'static str,
+) -> Result<BaseConsumer<Named>, EngineError> {
+    let client = if isolation == "read_committed" {
+        "stable-reader"
+    } else {
+        "unstable-reader"
+    };
+    let mut config = client::config(&settings.kafka, &format!("{}-{client}", settings.group));
+    config
+        .set("group.id", group)
+        .set("enable.auto.commit", "false")
+        .set("isolation.level", isolation);
+    BaseConsumer::from_config_and_context(&config, Named(client.to_owned()))
+        .map_err(|source| EngineError::Client { client, source })
+}
+
+/// The transactional producer of `transactional_id`: this process's own, or one whose writer is to be fenced.
+///
+/// `retry.backoff.ms`: with its default a transaction that follows another closely takes 100 ms.
+/// `delivery.report.only.error`: what arrives makes no event; what fails makes the commit fail.
+pub(super) fn producer(
+    settings: &EngineSettings,
+    transactional_id: &str,
+) -> Result<ThreadedProducer<ProducerEvents>, EngineError> {
+    let transaction = settings.tuning.transaction_timeout_ms.max(1_000);
+    let message = transaction * 9 / 10;
+    let mut config = client::config(&settings.kafka, &format!("{}-producer", settings.group));
+    if !settings.kafka.client.contains_key("compression.type") {
+        config.set("compression.type", "lz4");
+    }
+    config
+        .set("transactional.id", transactional_id)
+        .set("transaction.timeout.ms", transaction.to_string())
+        .set("message.timeout.ms", message.to_string())
+        .set("topic.metadata.propagation.max.ms", (message / 4).to_string())
+        .set("linger.ms", "0.5")
+        .set("retry.backoff.ms", "5")
+        .set("delivery.report.only.error", "true")
+        .set("queue.buffering.max.messages", "500000")
+        .set("queue.buffering.max.kbytes", "524288")
+        .set("partitioner", "murmur2_random")
+        .set("statistics.interval.ms", "1000");
+    ThreadedProducer::from_config_and_context(&config, ProducerEvents::default()).map_err(|source| {
+        EngineError::Client {
+            client: "transactional-producer",
+            source,
+        }
+    })
+}

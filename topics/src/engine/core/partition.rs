@@ -1,0 +1,238 @@
+//! A partition while it is assigned to this process: from the record that is read to the commit that is acknowledged.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+
+use super::{Committed, Lanes};
+use crate::{Output, Record, engine::Order};
+
+#[derive(Debug)]
+pub struct Partition {
+    pub epoch: u64,
+    /// As far as the broker has acknowledged it, and the offsets that turned out to hold no record.
+    pub committed: Committed,
+    pub phase: Phase,
+    /// One past the last record that was admitted.
+    next: i64,
+    /// A record that was read although the window does not admit it yet.
+    parked: Option<Arc<Record>>,
+    /// Admitted and without a result: behind another of its lane, ready, or running.
+    open: HashMap<i64, Open>,
+    lanes: Lanes,
+    ready: VecDeque<i64>,
+    /// Results in the order in which they are emitted, kept until the commit that carries them is acknowledged. A lane is
+    /// released when its result is here, so that this order holds per lane, also when they are emitted again.
+    pub ledger: VecDeque<Entry>,
+    /// How many from the front of the ledger are in the transaction under way.
+    pub sent: usize,
+    /// How many from the front of the ledger go one by one, because one of them broke a transaction.
+    pub singly: usize,
+    /// Bytes of the records and results held.
+    pub bytes: usize,
+    /// Runs that found something down which their record needs: reading stops until there are none.
+    pub stalled: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Phase {
+    Active,
+    /// Leaving: what is in the ledger is committed together with the release, nothing else happens.
+    Draining,
+    /// Neither read nor committed until an operator has acted.
+    Stopped(String),
+}
+
+#[derive(Debug)]
+struct Open {
+    record: Arc<Record>,
+    running: bool,
+}
+
+/// A result in the ledger.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    pub record: Arc<Record>,
+    pub outputs: Arc<[Output]>,
+    /// These already are what stands in place of a result that could not be.
+    pub rejected: bool,
+}
+
+impl Partition {
+    #[must_use]
+    pub fn new(epoch: u64, committed: Committed, order: Order) -> Self {
+        Self {
+            epoch,
+            next: committed.progress.watermark(),
+            committed,
+            phase: Phase::Active,
+            parked: None,
+            open: HashMap::new(),
+            lanes: Lanes::new(order),
+            ready: VecDeque::new(),
+            ledger: VecDeque::new(),
+            sent: 0,
+            singly: 0,
+            bytes: 0,
+            stalled: 0,
+        }
+    }
+
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        self.phase == Phase::Active
+    }
+
+    /// Whether another record may be read: one that the window does not admit waits, and so does everything behind it.
+    #[must_use]
+    pub fn has_room(&self, ahead: usize, bytes: usize) -> bool {
+        self.is_active() && self.stalled == 0 && self.parked.is_none() && self.ready.len() < ahead && self.bytes < bytes
+    }
+
+    /// A record was read. Those that are done already (their offset is in the map) end here.
+    pub fn offer(&mut self, record: Arc<Record>) {
+        if !self.is_active() || record.offset < self.next {
+            return;
+        }
+        if !self.committed.progress.admits(self.next, record.offset) {
+            self.bytes += record.size();
+            self.parked = Some(record);
+            return;
+        }
+        self.committed.progress.skip(self.next, record.offset);
+        self.next = record.offset + 1;
+        if self.committed.progress.contains(record.offset) {
+            return;
+        }
+        self.bytes += record.size();
+        if self.lanes.enter(record.key.as_ref(), record.offset) {
+            self.ready.push_back(record.offset);
+        }
+        self.open.insert(record.offset, Open { record, running: false });
+    }
+
+    #[must_use]
+    pub fn has_ready(&self) -> bool {
+        self.is_active() && !self.ready.is_empty()
+    }
+
+    pub fn start_next(&mut self) -> Option<Arc<Record>> {
+        let open = self.open.get_mut(&self.ready.pop_front()?)?;
+        open.running = true;
+        Some(open.record.clone())
+    }
+
+    /// A run ended: its result is in the ledger from here on, and the next record of its lane may run.
+    pub fn finish(&mut self, offset: i64, outputs: Arc<[Output]>, rejected: bool) {
+        if !self.is_active() {
+            return;
+        }
+        let Some(Open { record, .. }) = self.open.remove(&offset) else {
+            return;
+        };
+        self.bytes += size(&outputs);
+        let key: Option<Bytes> = record.key.clone();
+        self.ledger.push_back(Entry {
+            record,
+            outputs,
+            rejected,
+        });
+        self.ready.extend(self.lanes.leave(key.as_ref()));
+    }
+
+    /// What stands in place of the first result of the ledger, which the broker refused.
+    pub fn replace_first(&mut self, offset: i64, outputs: Arc<[Output]>) {
+        if let Some(first) = self.ledger.front_mut().filter(|first| first.record.offset == offset) {
+            self.bytes = (self.bytes + size(&outputs)).saturating_sub(size(&first.outputs));
+            first.outputs = outputs;
+            first.rejected = true;
+        }
+    }
+
+    /// The commit under way is acknowledged.
+    pub fn acknowledge(&mut self, writer: Option<String>) {
+        for entry in self.ledger.drain(..self.sent) {
+            self.bytes = self.bytes.saturating_sub(entry.record.size() + size(&entry.outputs));
+            self.committed.progress.complete(entry.record.offset);
+        }
+        self.singly = self.singly.saturating_sub(self.sent);
+        self.sent = 0;
+        self.committed.seq += 1;
+        self.committed.writer = writer;
+        if let Some(record) = self.parked.take() {
+            self.bytes = self.bytes.saturating_sub(record.size());
+            self.offer(record);
+        }
+    }
+
+    /// The commit under way did not happen: the ledger emits it again.
+    pub fn keep(&mut self) {
+        self.sent = 0;
+    }
+
+    /// Nothing is read or run any more; the ledger stays. A stopped partition is given back in good order, too.
+    pub fn drain(&mut self) {
+        self.phase = Phase::Draining;
+        self.clear();
+    }
+
+    pub fn stop(&mut self, message: String) {
+        self.phase = Phase::Stopped(message);
+        self.clear();
+        self.ledger.clear();
+        (self.sent, self.singly, self.bytes) = (0, 0, 0);
+    }
+
+    /// Records without a result are left to whoever reads them next.
+    fn clear(&mut self) {
+        let open: usize = self.open.values().map(|open| open.record.size()).sum();
+        let parked = self.parked.take().map_or(0, |record| record.size());
+        self.bytes = self.bytes.saturating_sub(open + parked);
+        self.open.clear();
+        self.ready.clear();
+        self.stalled = 0;
+    }
+
+    /// The lowest offset without a result that keeps the window from moving.
+    #[must_use]
+    pub fn oldest_open(&self) -> Option<&Record> {
+        self.open
+            .iter()
+            .min_by_key(|(offset, _)| **offset)
+            .map(|(_, open)| &*open.record)
+    }
+
+    /// How far beyond the watermark records were admitted.
+    #[must_use]
+    pub fn window(&self) -> i64 {
+        (self.next - self.committed.progress.watermark()).max(0)
+    }
+
+    #[must_use]
+    pub fn runs(&self) -> usize {
+        self.open.values().filter(|open| open.running).count()
+    }
+
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.parked.is_some()
+    }
+}
+
+impl Entry {
+    #[must_use]
+    pub fn size(&self) -> usize {
+        size(&self.outputs)
+    }
+}
+
+fn size(outputs: &[Output]) -> usize {
+    let bytes = |part: &Option<Bytes>| part.as_ref().map_or(0, Bytes::len);
+    outputs
+        .iter()
+        .map(|output| bytes(&output.key) + bytes(&output.value))
+        .sum()
+}

@@ -1,0 +1,226 @@
+//! The rebalance events of the group. They run on the thread that polls, and block it: an assignment until its
+//! partitions are claimed, a revocation until what is ready is committed and released.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
+};
+
+use rdkafka::{
+    ClientContext, Offset, TopicPartitionList,
+    config::RDKafkaLogLevel,
+    consumer::{BaseConsumer, Consumer, ConsumerContext, base_consumer::PartitionQueue},
+    error::KafkaError,
+    types::RDKafkaRespErr,
+};
+
+use super::{
+    core::{Assignment, Verdict},
+    shared::Shared,
+    takeovers::Takeovers,
+};
+use crate::{History, TopicPartition, client, history::Event, native};
+
+const CLIENT: &str = "member";
+
+pub(super) type Queues = BTreeMap<TopicPartition, PartitionQueue<Group>>;
+
+/// The context of the member's consumer.
+pub(super) struct Group {
+    shared: Arc<Shared>,
+    takeovers: Takeovers,
+    history: History,
+    consumer: OnceLock<Weak<BaseConsumer<Group>>>,
+    /// One queue per partition, made before it is assigned and gone before it is unassigned. They are read, or left
+    /// unread, by the thread that polls: that is the backpressure.
+    queues: Mutex<Queues>,
+    /// Assigned, but the brokers could not be asked: they are claimed after joining anew.
+    unclaimed: Mutex<Vec<TopicPartition>>,
+}
+
+impl Group {
+    pub(super) fn new(shared: Arc<Shared>, takeovers: Takeovers, history: History) -> Self {
+        Self {
+            shared,
+            takeovers,
+            history,
+            consumer: OnceLock::new(),
+            queues: Mutex::default(),
+            unclaimed: Mutex::default(),
+        }
+    }
+
+    pub(super) fn attach(&self, consumer: &Arc<BaseConsumer<Self>>) {
+        // Set once, right after the consumer was made.
+        let _ = self.consumer.set(Arc::downgrade(consumer));
+    }
+
+    pub(super) fn queues(&self) -> MutexGuard<'_, Queues> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn has_unclaimed(&self) -> bool {
+        !self.unclaimed().is_empty()
+    }
+
+    fn unclaimed(&self) -> MutexGuard<'_, Vec<TopicPartition>> {
+        self.unclaimed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn assigned(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) {
+        let partitions = partitions(list);
+        let verdicts = if partitions.is_empty() || self.shared.member().is_stopping() {
+            BTreeMap::new()
+        } else {
+            self.takeovers.run(consumer, partitions.clone())
+        };
+        // A snapshot that is taken after the takeover is the one it was done with: no new generation can come about
+        // before this event is answered.
+        let membership = native::membership(consumer, self.takeovers.settings.tuning.instance.as_deref());
+        tracing::info!(
+            assigned = partitions.len(),
+            generation = membership.as_ref().map(|membership| membership.generation),
+            "assignment"
+        );
+        self.shared.member().refresh(membership);
+        let mut offsets = TopicPartitionList::with_capacity(partitions.len());
+        for partition in &partitions {
+            let start = self.judge(partition, verdicts.get(partition));
+            self.open(partition);
+            if let Err(error) = offsets.add_partition_offset(&partition.topic, partition.partition, start) {
+                tracing::error!(%partition, %error, "cannot be assigned");
+            }
+        }
+        if let Err(error) = consumer.incremental_assign(&offsets) {
+            tracing::error!(%error, "the assignment is not accepted");
+        }
+        self.shared.trouble().joining = None;
+        self.shared.announce();
+    }
+
+    /// Where reading starts. What is not claimed is assigned all the same, but its queue is never read.
+    fn judge(&self, partition: &TopicPartition, verdict: Option<&Verdict>) -> Offset {
+        match verdict {
+            Some(Verdict::Claimed(state)) => {
+                let assignment = self.shared.member().claimed(partition.clone(), state.clone());
+                let (watermark, map) = (state.progress.watermark(), state.progress.len());
+                tracing::info!(%partition, watermark, map, seq = state.seq, "claimed");
+                let encoded = &mut String::new();
+                self.history.note(move || {
+                    *encoded = state.encode();
+                    Event::Claimed {
+                        topic: &partition.topic,
+                        partition: partition.partition,
+                        watermark,
+                        seq: state.seq,
+                        map: encoded,
+                        writer: &self.takeovers.writer,
+                    }
+                });
+                self.shared.open(assignment);
+                Offset::Offset(watermark)
+            }
+            Some(Verdict::Refused(message)) => {
+                tracing::error!(%partition, "{message}");
+                self.shared.member().refused(partition.clone(), message.clone());
+                Offset::End
+            }
+            Some(Verdict::Later(reason)) => {
+                tracing::warn!(%partition, reason, "cannot be claimed now");
+                self.shared.trouble().joining = Some(format!("{partition} cannot be claimed now: {reason}"));
+                self.unclaimed().push(partition.clone());
+                Offset::End
+            }
+            None => Offset::End,
+        }
+    }
+
+    fn revoked(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) {
+        let partitions = partitions(list);
+        self.unclaimed().retain(|unclaimed| !partitions.contains(unclaimed));
+        if consumer.assignment_lost() {
+            tracing::warn!(
+                partitions = partitions.len(),
+                "the assignment is lost: nothing of it is committed any more"
+            );
+            self.shared.member().refresh(None);
+        } else {
+            self.give_back(consumer, &partitions);
+        }
+        let left = self.shared.member().forget(&partitions);
+        self.over(left);
+        let mut queues = self.queues();
+        for partition in &partitions {
+            queues.remove(partition);
+        }
+        drop(queues);
+        if let Err(error) = consumer.incremental_unassign(list) {
+            tracing::error!(%error, "the revocation is not accepted");
+        }
+        self.shared.announce();
+    }
+
+    fn give_back(&self, consumer: &BaseConsumer<Self>, partitions: &[TopicPartition]) {
+        let membership = native::membership(consumer, self.takeovers.settings.tuning.instance.as_deref());
+        let cancelled = {
+            let mut member = self.shared.member();
+            member.refresh(membership);
+            member.revoke(partitions)
+        };
+        self.shared.cancel(cancelled);
+        self.shared.announce();
+        let deadline = self.takeovers.settings.tuning.revoke_deadline();
+        if !self.shared.drain(partitions, deadline) {
+            tracing::warn!(
+                ?deadline,
+                "not all results were committed before the partitions had to go: they run again elsewhere"
+            );
+        }
+    }
+
+    fn over(&self, assignments: Vec<Assignment>) {
+        self.shared.cancel(assignments);
+    }
+
+    fn open(&self, partition: &TopicPartition) {
+        let Some(consumer) = self.consumer.get().and_then(Weak::upgrade) else {
+            return;
+        };
+        let mut queues = self.queues();
+        // A queue that is replaced must be gone before its successor sets its callback: its end clears it.
+        queues.remove(partition);
+        let Some(mut queue) = consumer.split_partition_queue(&partition.topic, partition.partition) else {
+            tracing::error!(%partition, "has no queue");
+            return;
+        };
+        let shared = Arc::clone(&self.shared);
+        queue.set_nonempty_callback(move || shared.bell.ring());
+        queues.insert(partition.clone(), queue);
+    }
+}
+
+impl ConsumerContext for Group {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, event: RDKafkaRespErr, list: &mut TopicPartitionList) {
+        match event {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => self.assigned(consumer, list),
+            _ => self.revoked(consumer, list),
+        }
+    }
+}
+
+impl ClientContext for Group {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        client::log(CLIENT, level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        client::log_error(CLIENT, &error, reason);
+    }
+}
+
+fn partitions(list: &TopicPartitionList) -> Vec<TopicPartition> {
+    list.elements()
+        .iter()
+        .map(|element| TopicPartition::new(element.topic(), element.partition()))
+        .collect()
+}

@@ -1,0 +1,179 @@
+//! The thread that polls: rebalance events, errors, and the partitions' queues as far as there is room.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use rdkafka::{
+    Message,
+    consumer::{BaseConsumer, Consumer},
+    error::{KafkaError, RDKafkaErrorCode},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{EngineError, EngineSettings, Node, membership::Group, runs::Runs};
+use crate::{Record, TopicPartition};
+
+/// Records that one partition may give before the next has its turn.
+const TURN: usize = 256;
+/// Between two attempts to claim what could not be claimed.
+const FIRST_REJOIN: Duration = Duration::from_secs(1);
+const LAST_REJOIN: Duration = Duration::from_secs(30);
+
+pub(super) struct Poll<N> {
+    pub(super) settings: EngineSettings,
+    pub(super) consumer: Arc<BaseConsumer<Group>>,
+    pub(super) runs: Arc<Runs<N>>,
+    pub(super) shutdown: CancellationToken,
+}
+
+impl<N: Node> Poll<N> {
+    /// Until shutdown, then until everything is committed, released and the group is left.
+    pub(super) fn run(self) -> Result<(), EngineError> {
+        self.subscribe()?;
+        let (mut rejoin_at, mut pause) = (None, FIRST_REJOIN);
+        while !self.shutdown.is_cancelled() {
+            self.serve()?;
+            if !self.read() {
+                self.runs.shared.bell.wait();
+            }
+            self.runs.dispatch();
+            if !self.consumer.context().has_unclaimed() {
+                (rejoin_at, pause) = (None, FIRST_REJOIN);
+                continue;
+            }
+            if Instant::now() >= *rejoin_at.get_or_insert_with(|| Instant::now() + pause) {
+                self.leave()?;
+                self.subscribe()?;
+                pause = (pause * 2).min(LAST_REJOIN);
+                rejoin_at = None;
+            }
+        }
+        self.finish()
+    }
+
+    fn subscribe(&self) -> Result<(), EngineError> {
+        let topics: Vec<&str> = self.settings.inputs.iter().map(|input| input.topic.as_str()).collect();
+        self.consumer
+            .subscribe(&topics)
+            .map_err(|source| EngineError::Subscribe {
+                group: self.settings.group.clone(),
+                source,
+            })
+    }
+
+    /// The main queue: rebalance events run inside.
+    fn serve(&self) -> Result<(), EngineError> {
+        match self.consumer.poll(Duration::ZERO) {
+            None => Ok(()),
+            Some(Ok(message)) => {
+                // Every partition has a queue of its own, made before it is assigned.
+                tracing::error!(
+                    topic = message.topic(),
+                    partition = message.partition(),
+                    "a record outside of its queue"
+                );
+                Ok(())
+            }
+            Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => Err(EngineError::Consumer {
+                group: self.settings.group.clone(),
+                source: error,
+            }),
+            Some(Err(error)) => {
+                tracing::debug!(%error, "the consumer goes on by itself");
+                Ok(())
+            }
+        }
+    }
+
+    /// Reads what there is room for. True if there was anything.
+    fn read(&self) -> bool {
+        let mut any = false;
+        let mut failed = Vec::new();
+        for (partition, queue) in &*self.consumer.context().queues() {
+            let mut consumed = 0;
+            for _ in 0..TURN {
+                if !self.runs.shared.wants(partition) {
+                    break;
+                }
+                match queue.poll(Duration::ZERO) {
+                    None => break,
+                    Some(Ok(message)) => {
+                        let record = Record::detach(Arc::clone(&partition.topic), &message);
+                        self.runs.shared.member().offer(partition, Arc::new(record));
+                        consumed += 1;
+                    }
+                    Some(Err(error)) => failed.push((partition.clone(), error)),
+                }
+                any = true;
+            }
+            if consumed > 0 {
+                metrics::counter!("millrace_consumed_total", "topic" => partition.topic.to_string())
+                    .increment(consumed);
+            }
+        }
+        for (partition, error) in failed {
+            self.fail(&partition, &error);
+        }
+        any
+    }
+
+    fn fail(&self, partition: &TopicPartition, error: &KafkaError) {
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AutoOffsetReset) {
+            tracing::warn!(%partition, %error, "cannot read for now");
+            return;
+        }
+        let message = format!(
+            "the log of {partition} does not have the next offset that group {group} wants: it was deleted or the topic was \
+             made anew. To go on at what the log has: stop the group, then kafka-consumer-groups.sh --bootstrap-server \
+             BROKERS --group {group} --topic {topic}:{number} --reset-offsets --to-earliest --execute",
+            group = self.settings.group,
+            topic = partition.topic,
+            number = partition.partition,
+        );
+        tracing::error!(%partition, "{message}");
+        let cancelled = self.runs.shared.member().stop_partition(partition, message);
+        self.runs.shared.cancel(cancelled.into_iter().collect());
+    }
+
+    /// Nothing is read any more; what runs may finish within the grace period. What does not is cancelled and left to
+    /// others; what did is committed together with the release, and only then the group is left.
+    fn finish(self) -> Result<(), EngineError> {
+        let shared = &self.runs.shared;
+        shared.member().stop();
+        let until = Instant::now() + self.settings.tuning.grace();
+        while shared.member().running() > 0 && Instant::now() < until {
+            self.serve()?;
+            shared.bell.wait();
+        }
+        let (held, cancelled, cut) = {
+            let mut member = shared.member();
+            let held = member.held();
+            (held.clone(), member.revoke(&held), member.running())
+        };
+        if cut > 0 {
+            tracing::warn!(
+                runs = cut,
+                "the grace period is over: these runs are cancelled and left to others"
+            );
+        }
+        shared.cancel(cancelled);
+        shared.announce();
+        shared.drain(&held, self.settings.tuning.revoke_deadline());
+        self.leave()
+    }
+
+    fn leave(&self) -> Result<(), EngineError> {
+        self.consumer.unsubscribe();
+        let until = Instant::now() + self.settings.tuning.revoke_deadline() * 2;
+        while Instant::now() < until {
+            self.serve()?;
+            if self.consumer.assignment().is_ok_and(|left| left.count() == 0) {
+                break;
+            }
+            self.runs.shared.bell.wait();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,161 @@
+//! Runs the node's functions on tokio and takes their outputs into the ledger.
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use futures::FutureExt;
+use tokio::runtime::Handle;
+
+use super::{
+    Node, Prepared, Rejection, Run,
+    core::{Assignment, Culprit},
+    shared::Shared,
+};
+use crate::{History, Output, Record, history::Event};
+
+/// How often a record is prepared again while something it needs is down.
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+const LAST_RETRY: Duration = Duration::from_secs(5);
+
+pub(super) struct Runs<N> {
+    pub(super) shared: Arc<Shared>,
+    pub(super) node: Arc<N>,
+    pub(super) history: History,
+    pub(super) writer: String,
+    runtime: Handle,
+}
+
+struct Finished {
+    outputs: Vec<Output>,
+    rejected: bool,
+}
+
+impl<N: Node> Runs<N> {
+    pub(super) fn new(shared: Arc<Shared>, node: Arc<N>, history: History, writer: String) -> Self {
+        Self {
+            shared,
+            node,
+            history,
+            writer,
+            runtime: Handle::current(),
+        }
+    }
+
+    /// Starts whatever has a slot.
+    pub(super) fn dispatch(self: &Arc<Self>) {
+        let mut starts = Vec::new();
+        {
+            let mut member = self.shared.member();
+            while let Some(start) = member.next_run() {
+                starts.push(start);
+            }
+        }
+        for (assignment, record) in starts {
+            let src = &mut String::new();
+            self.history.note(|| {
+                *src = record.src();
+                Event::Dispatched {
+                    src,
+                    writer: &self.writer,
+                }
+            });
+            let runs = Arc::clone(self);
+            self.runtime.spawn(async move { runs.run(assignment, record).await });
+        }
+    }
+
+    /// What the node wants to have committed instead of a result that cannot be written.
+    pub(super) fn replacement(&self, culprit: &Culprit) -> Arc<[Output]> {
+        tracing::warn!(
+            src = culprit.record.src(),
+            class = culprit.rejection.class,
+            "a result cannot be written, a rejection takes its place: {}",
+            culprit.rejection.message
+        );
+        self.node.rejected(&culprit.record, &culprit.rejection).into()
+    }
+
+    async fn run(self: Arc<Self>, assignment: Assignment, record: Arc<Record>) {
+        // A panic must neither keep its slot nor its lane for ever: it is a failed run like any other.
+        let finished = AssertUnwindSafe(self.finish(&assignment, &record)).catch_unwind().await;
+        let Finished { outputs, rejected } = finished.unwrap_or_else(|_| {
+            tracing::error!(src = record.src(), "the run panicked");
+            self.reject(
+                &record,
+                &Rejection {
+                    class: "internal".to_owned(),
+                    message: "the run panicked".to_owned(),
+                },
+            )
+        });
+        self.shared
+            .member()
+            .finished(&assignment, record.offset, outputs.into(), rejected);
+        self.dispatch();
+        self.shared.announce();
+    }
+
+    async fn finish(&self, assignment: &Assignment, record: &Arc<Record>) -> Finished {
+        let cancelled = self.shared.token(assignment);
+        let run = Run::new(Arc::clone(record), cancelled.clone(), Some(Arc::clone(&self.shared)));
+        let prepared = tokio::select! {
+            prepared = self.prepare(assignment, record) => prepared,
+            () = cancelled.cancelled() => return Finished { outputs: Vec::new(), rejected: false },
+        };
+        match prepared {
+            Ok(ready) => Finished {
+                outputs: self.node.run(ready, run).await,
+                rejected: false,
+            },
+            Err(poison) => self.reject(record, &poison),
+        }
+    }
+
+    async fn prepare(&self, assignment: &Assignment, record: &Record) -> Result<N::Ready, Rejection> {
+        let mut stall = None;
+        let mut retry = FIRST_RETRY;
+        loop {
+            match self.node.prepare(record).await {
+                Prepared::Ready(ready) => return Ok(ready),
+                Prepared::Poison(rejection) => return Err(rejection),
+                Prepared::Wait { reason } => {
+                    stall.get_or_insert_with(|| Stall::begin(&self.shared, assignment, reason));
+                    tokio::time::sleep(retry).await;
+                    retry = (retry * 2).min(LAST_RETRY);
+                }
+            }
+        }
+    }
+
+    fn reject(&self, record: &Record, rejection: &Rejection) -> Finished {
+        Finished {
+            outputs: self.node.rejected(record, rejection),
+            rejected: true,
+        }
+    }
+}
+
+/// While it lives, the partition is not read: something that its records need is down.
+struct Stall<'a> {
+    shared: &'a Shared,
+    assignment: &'a Assignment,
+}
+
+impl<'a> Stall<'a> {
+    fn begin(shared: &'a Shared, assignment: &'a Assignment, reason: String) -> Self {
+        shared.member().stalled(assignment);
+        let mut trouble = shared.trouble();
+        if trouble.stalled.as_ref() != Some(&reason) {
+            tracing::warn!(partition = %assignment.partition, "reading stops until this is over: {reason}");
+            trouble.stalled = Some(reason);
+        }
+        drop(trouble);
+        Self { shared, assignment }
+    }
+}
+
+impl Drop for Stall<'_> {
+    fn drop(&mut self) {
+        self.shared.member().unstalled(self.assignment);
+        self.shared.bell.ring();
+    }
+}

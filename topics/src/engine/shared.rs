@@ -1,0 +1,162 @@
+//! What the threads of an engine share: the member under one lock, and who is woken when it changes.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use tokio_util::sync::CancellationToken;
+
+use super::core::{Assignment, Batch, Member};
+use crate::{TopicPartition, queues::Bell};
+
+pub(super) struct Shared {
+    member: Mutex<Member>,
+    /// Rung for the committer (a result is ready) and for a revocation that waits until all is committed.
+    changed: Condvar,
+    /// Rung for the poll thread.
+    pub(super) bell: Bell,
+    /// The poll thread left records unread because there was no room for them.
+    starved: AtomicBool,
+    tokens: Mutex<HashMap<Assignment, CancellationToken>>,
+    trouble: Mutex<Trouble>,
+    ended: AtomicBool,
+}
+
+/// What keeps this member from working, in words for `/readyz`. Each has one place that sets and clears it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Trouble {
+    pub(super) joining: Option<String>,
+    pub(super) committing: Option<String>,
+    pub(super) stalled: Option<String>,
+}
+
+impl Shared {
+    pub(super) fn new(member: Member) -> Self {
+        Self {
+            member: Mutex::new(member),
+            changed: Condvar::new(),
+            bell: Bell::default(),
+            starved: AtomicBool::new(false),
+            tokens: Mutex::default(),
+            trouble: Mutex::default(),
+            ended: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn member(&self) -> MutexGuard<'_, Member> {
+        self.member.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn trouble(&self) -> MutexGuard<'_, Trouble> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The member changed in a way that the committer or a waiting revocation must see.
+    pub(super) fn announce(&self) {
+        self.changed.notify_all();
+        if self.starved.swap(false, Ordering::AcqRel) {
+            self.bell.ring();
+        }
+    }
+
+    /// Whether there is room for a record of this partition. If not, the poll thread is woken when there may be.
+    pub(super) fn wants(&self, partition: &TopicPartition) -> bool {
+        let member = self.member();
+        let wants = member.wants(partition);
+        if !wants {
+            self.starved.store(true, Ordering::Release);
+        }
+        wants
+    }
+
+    /// The next batch, as soon as there is one; `None` when the engine has ended.
+    pub(super) fn next_batch(&self) -> Option<Batch> {
+        let mut member = self.member();
+        while !self.ended.load(Ordering::Acquire) {
+            if let Some(batch) = member.batch() {
+                return Some(batch);
+            }
+            member = self.changed.wait(member).unwrap_or_else(PoisonError::into_inner);
+        }
+        None
+    }
+
+    /// Waits until nothing of these partitions is left to commit, at most for `deadline`.
+    pub(super) fn drain(&self, partitions: &[TopicPartition], deadline: Duration) -> bool {
+        let until = Instant::now() + deadline;
+        let mut member = self.member();
+        while !member.is_drained(partitions) {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.ended.load(Ordering::Acquire) {
+                return false;
+            }
+            member = self
+                .changed
+                .wait_timeout(member, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+        true
+    }
+
+    /// The engine's threads are to return.
+    pub(super) fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+        // Under the lock, so that no thread is between its look and its wait.
+        drop(self.member());
+        self.changed.notify_all();
+        self.bell.ring();
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    /// Pauses a thread, unless the engine ends meanwhile.
+    pub(super) fn pause(&self, time: Duration) {
+        let until = Instant::now() + time;
+        let mut member = self.member();
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.ended.load(Ordering::Acquire) {
+                return;
+            }
+            member = self
+                .changed
+                .wait_timeout(member, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+    }
+
+    pub(super) fn open(&self, assignment: Assignment) {
+        self.tokens().insert(assignment, CancellationToken::new());
+    }
+
+    /// Fires for the runs of this assignment; has fired already if the assignment is over.
+    pub(super) fn token(&self, assignment: &Assignment) -> CancellationToken {
+        self.tokens().get(assignment).cloned().unwrap_or_else(|| {
+            let over = CancellationToken::new();
+            over.cancel();
+            over
+        })
+    }
+
+    pub(super) fn cancel(&self, assignments: Vec<Assignment>) {
+        let mut tokens = self.tokens();
+        for assignment in assignments {
+            if let Some(token) = tokens.remove(&assignment) {
+                token.cancel();
+            }
+        }
+    }
+
+    fn tokens(&self) -> MutexGuard<'_, HashMap<Assignment, CancellationToken>> {
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,213 @@
+//! From settings to running threads, and back.
+
+use std::{sync::Arc, thread, time::Duration};
+
+use rdkafka::{config::FromClientConfigAndContext, consumer::BaseConsumer, error::RDKafkaErrorCode};
+use tokio::{
+    sync::{oneshot, watch},
+    task::JoinError,
+};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{
+    EngineError, EngineSettings, Node, canary, clients,
+    committer::Committer,
+    core::{Limits, Member, Turns},
+    membership::Group,
+    observe::observe,
+    poll::Poll,
+    producer::TransactionalProducer,
+    runs::Runs,
+    shared::Shared,
+    takeovers::{Takeovers, chain},
+};
+
+const FIRST_RETRY: Duration = Duration::from_millis(250);
+const LAST_RETRY: Duration = Duration::from_secs(5);
+/// The writer's name travels in each commit's metadata, beside a map of at most 2,740 characters.
+const LONGEST_GROUP: usize = 200;
+
+pub(super) async fn run<N: Node>(
+    settings: EngineSettings,
+    node: Arc<N>,
+    ready: watch::Sender<Result<(), String>>,
+    shutdown: CancellationToken,
+) -> Result<(), EngineError> {
+    check(&settings)?;
+    ready.send_modify(|state| *state = Err("starting".to_owned()));
+    // Fresh for each process start: nobody has to number the copies.
+    let writer = format!("{}.{}", settings.group, Uuid::new_v4());
+    let Some(producer) = first_producer(&settings, &writer, &ready, &shutdown).await? else {
+        return Ok(());
+    };
+
+    let shared = Arc::new(Shared::new(member(&settings, &writer)));
+    shared.trouble().joining = Some(format!("joining group {}", settings.group));
+    let takeovers = Takeovers {
+        settings: settings.clone(),
+        writer: writer.clone(),
+        unstable: clients::reader(&settings, &settings.group, "read_uncommitted")?,
+    };
+    let group = Group::new(Arc::clone(&shared), takeovers, settings.history.clone());
+    let mut consumer: BaseConsumer<Group> = BaseConsumer::from_config_and_context(&clients::member(&settings), group)
+        .map_err(|source| EngineError::Client {
+        client: "member",
+        source,
+    })?;
+    let bell = Arc::clone(&shared);
+    consumer.set_nonempty_callback(move || bell.bell.ring());
+    let consumer = Arc::new(consumer);
+    rdkafka::consumer::Consumer::context(&*consumer).attach(&consumer);
+
+    let runs = Arc::new(Runs::new(Arc::clone(&shared), node, settings.history.clone(), writer));
+    let stable = clients::reader(&settings, &settings.group, "read_committed")?;
+    let committer = Committer {
+        settings: settings.clone(),
+        runs: Arc::clone(&runs),
+        producer: Some(producer),
+        stable,
+    };
+    let poll = Poll {
+        settings,
+        consumer: Arc::clone(&consumer),
+        runs,
+        shutdown: shutdown.clone(),
+    };
+
+    let observer = tokio::spawn(observe(Arc::clone(&shared), consumer, ready.clone()));
+    let stop = {
+        let shared = Arc::clone(&shared);
+        tokio::spawn(async move {
+            shutdown.cancelled().await;
+            shared.bell.ring();
+        })
+    };
+    let mut committing = on_thread("engine-committer", move || committer.run());
+    let mut polling = on_thread("engine-poll", move || poll.run());
+    let ended = tokio::select! {
+        ended = &mut polling => ended.unwrap_or(Err(EngineError::Thread { thread: "poll" })),
+        ended = &mut committing => match ended {
+            Ok(Err(error)) => Err(error),
+            Ok(Ok(())) | Err(_) => Err(EngineError::Thread { thread: "committer" }),
+        },
+    };
+    observer.abort();
+    stop.abort();
+    ready.send_modify(|state| *state = Err("stopped".to_owned()));
+    shared.end();
+    if ended.is_ok() {
+        // Nothing is left for it to do; it returns from where it waits.
+        let _ = committing.await;
+    }
+    ended
+}
+
+fn check(settings: &EngineSettings) -> Result<(), EngineError> {
+    let problem = if settings.inputs.is_empty() {
+        "there is no request topic to read".to_owned()
+    } else if settings.group.is_empty() || settings.group.len() > LONGEST_GROUP {
+        format!("the group's name must have 1 to {LONGEST_GROUP} bytes")
+    } else if settings.tuning.in_flight == 0 {
+        "in_flight must be at least 1".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(EngineError::Settings(problem))
+}
+
+fn member(settings: &EngineSettings, writer: &str) -> Member {
+    let tuning = &settings.tuning;
+    let limits = Limits {
+        order: tuning.order,
+        in_flight: tuning.in_flight,
+        waiting: tuning.waiting,
+        bytes: tuning.bytes_in_flight,
+        partition_bytes: tuning.partition_bytes_in_flight,
+        batch: tuning.batch,
+    };
+    let turns = Turns::new(settings.inputs.iter().map(|input| (input.topic.as_str(), input.weight)));
+    Member::new(writer, limits, turns)
+}
+
+/// The producer, after it has shown that these brokers keep what exactly-once needs. Brokers that are away are waited
+/// for; `None` if the shutdown came first.
+async fn first_producer(
+    settings: &EngineSettings,
+    writer: &str,
+    ready: &watch::Sender<Result<(), String>>,
+    shutdown: &CancellationToken,
+) -> Result<Option<TransactionalProducer>, EngineError> {
+    let mut retry = FIRST_RETRY;
+    let mut told = String::new();
+    loop {
+        let attempt = {
+            let (settings, writer) = (settings.clone(), writer.to_owned());
+            tokio::task::spawn_blocking(move || {
+                let producer = TransactionalProducer::open(&settings, &writer)?;
+                canary::sing(&settings, &producer)?;
+                Ok::<_, EngineError>(producer)
+            })
+        };
+        let attempted = tokio::select! {
+            attempted = attempt => attempted,
+            () = shutdown.cancelled() => return Ok(None),
+        };
+        let error = match attempted.map_err(|_: JoinError| EngineError::Thread { thread: "start" })? {
+            Ok(producer) => return Ok(Some(producer)),
+            Err(error) if is_passing(&error) => error,
+            Err(error) => return Err(error),
+        };
+        let why = format!(
+            "waiting for Kafka at {}: {}",
+            settings.kafka.bootstrap_servers,
+            chain(&error)
+        );
+        if why != told {
+            tracing::warn!("{why}");
+            told.clone_from(&why);
+        }
+        ready.send_modify(|state| *state = Err(why));
+        tokio::select! {
+            () = tokio::time::sleep(retry) => {}
+            () = shutdown.cancelled() => return Ok(None),
+        }
+        retry = (retry * 2).min(LAST_RETRY);
+    }
+}
+
+/// Whether waiting may mend it: brokers that are away, or a topic that is not there yet.
+fn is_passing(error: &EngineError) -> bool {
+    let (EngineError::Producer { source, .. } | EngineError::Canary { source, .. }) = error else {
+        return false;
+    };
+    !matches!(
+        source.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::TransactionalIdAuthorizationFailed
+                | RDKafkaErrorCode::GroupAuthorizationFailed
+                | RDKafkaErrorCode::TopicAuthorizationFailed
+                | RDKafkaErrorCode::ClusterAuthorizationFailed
+                | RDKafkaErrorCode::SaslAuthenticationFailed
+                | RDKafkaErrorCode::Authentication
+                | RDKafkaErrorCode::InvalidTransactionTimeout
+                | RDKafkaErrorCode::UnsupportedFeature
+        )
+    )
+}
+
+/// librdkafka's calls block, some for seconds: they have threads of their own.
+fn on_thread(
+    name: &str,
+    work: impl FnOnce() -> Result<(), EngineError> + Send + 'static,
+) -> oneshot::Receiver<Result<(), EngineError>> {
+    let (done, ended) = oneshot::channel();
+    let spawned = thread::Builder::new().name(name.to_owned()).spawn(move || {
+        // The receiver is gone only if the engine is.
+        let _ = done.send(work());
+    });
+    if let Err(error) = spawned {
+        tracing::error!(%error, name, "cannot start a thread");
+    }
+    ended
+}

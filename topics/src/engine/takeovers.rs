@@ -1,0 +1,150 @@
+//! Does what [`Takeover`] says, inside the assign callback.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    thread,
+    time::Duration,
+};
+
+use rdkafka::{
+    consumer::{BaseConsumer, ConsumerContext},
+    error::KafkaError,
+};
+
+use super::{
+    EngineError, EngineSettings,
+    committed::{self, is_pending},
+    core::{Answer, Step, Takeover, Verdict},
+    producer::TransactionalProducer,
+};
+use crate::{TopicPartition, client::Named};
+
+/// A pending transaction blocks the first read for as long as it is open: after this time its writer is asked for.
+const FIRST_READ: Duration = Duration::from_millis(300);
+const ANSWER: Duration = Duration::from_secs(10);
+
+pub(super) struct Takeovers {
+    pub(super) settings: EngineSettings,
+    pub(super) writer: String,
+    /// Isolation read_uncommitted, and used for nothing but to learn a writer's name.
+    pub(super) unstable: BaseConsumer<Named>,
+}
+
+impl Takeovers {
+    pub(super) fn run<C: ConsumerContext>(
+        &self,
+        member: &BaseConsumer<C>,
+        partitions: Vec<TopicPartition>,
+    ) -> BTreeMap<TopicPartition, Verdict> {
+        let mut takeover = Takeover::new(&self.writer, &self.settings.group, partitions);
+        let mut step = takeover.start();
+        loop {
+            let answer = match &step {
+                Step::ReadStable { partitions, patient } => self.read_stable(member, partitions, *patient),
+                Step::ReadUnstable { partitions } => {
+                    answer(committed::read(&self.unstable, partitions, ANSWER).map(Answer::Read))
+                }
+                Step::Fence { writers } => Answer::Fenced {
+                    failed: self.fence(writers),
+                },
+                Step::Inspect { partitions, absent } => answer(inspect(member, partitions, absent)),
+                Step::Claim { claims } => {
+                    let failed = match committed::claim(member, claims) {
+                        Ok(()) => BTreeMap::new(),
+                        Err(error) => claims
+                            .iter()
+                            .map(|claim| (claim.partition.clone(), error.to_string()))
+                            .collect(),
+                    };
+                    Answer::Claimed { failed }
+                }
+                Step::Done(verdicts) => return verdicts.clone(),
+            };
+            step = takeover.next(answer);
+        }
+    }
+
+    fn read_stable<C: ConsumerContext>(
+        &self,
+        member: &BaseConsumer<C>,
+        partitions: &[TopicPartition],
+        patient: bool,
+    ) -> Answer {
+        let deadline = if patient {
+            self.settings.tuning.transaction_timeout() + ANSWER
+        } else {
+            FIRST_READ
+        };
+        match committed::read(member, partitions, deadline) {
+            Ok(found) => Answer::Read(found),
+            Err(error) if is_pending(&error) => Answer::Pending,
+            Err(error) => Answer::Failed(error.to_string()),
+        }
+    }
+
+    /// A producer initialised with the writer's transactional id aborts whatever the writer left open. A writer that is
+    /// alive finds out at its next commit, replaces its producer and emits again from its ledger.
+    fn fence(&self, writers: &BTreeSet<String>) -> BTreeMap<String, String> {
+        tracing::info!(
+            ?writers,
+            "the last owners of these partitions did not release them: fencing"
+        );
+        thread::scope(|scope| {
+            let fences: Vec<_> = writers
+                .iter()
+                .map(|writer| {
+                    (
+                        writer,
+                        scope.spawn(|| TransactionalProducer::open(&self.settings, writer)),
+                    )
+                })
+                .collect();
+            let failed = |(writer, fence): (&String, thread::ScopedJoinHandle<'_, Result<_, EngineError>>)| {
+                let reason = match fence.join() {
+                    Ok(Ok(producer)) => {
+                        drop_aside(producer);
+                        return None;
+                    }
+                    Ok(Err(error)) => chain(&error),
+                    Err(_) => "the fencing thread panicked".to_owned(),
+                };
+                Some((writer.clone(), reason))
+            };
+            fences.into_iter().filter_map(failed).collect()
+        })
+    }
+}
+
+fn inspect<C: ConsumerContext>(
+    member: &BaseConsumer<C>,
+    partitions: &[TopicPartition],
+    absent: &[TopicPartition],
+) -> Result<Answer, KafkaError> {
+    Ok(Answer::Inspected {
+        log_starts: committed::log_starts(member, partitions, ANSWER)?,
+        committed_topics: committed::committed_topics(member, absent, ANSWER)?,
+    })
+}
+
+fn answer(result: Result<Answer, KafkaError>) -> Answer {
+    result.unwrap_or_else(|error| Answer::Failed(error.to_string()))
+}
+
+/// A producer's end takes up to half a second: nobody waits for it.
+pub(super) fn drop_aside(producer: TransactionalProducer) {
+    // Without a thread to be had it ends here, a little later.
+    let _ = thread::Builder::new()
+        .name("producer-end".to_owned())
+        .spawn(move || drop(producer));
+}
+
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
