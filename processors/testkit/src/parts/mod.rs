@@ -6,7 +6,7 @@
 
 mod binary;
 mod fetch;
-mod folder;
+pub(crate) mod folder;
 mod java;
 mod kafka;
 mod lease;
