@@ -1,3 +1,4 @@
+use crate::error::causes;
 use futures::future::BoxFuture;
 use schemas::Attempt;
 
@@ -24,5 +25,15 @@ pub struct Unrecorded;
 impl Books for Unrecorded {
     fn record(&self, _attempt: Attempt) -> BoxFuture<'_, Result<(), BooksError>> {
         Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+/// Writes entries that nobody waits for; one that cannot be written leaves its attempt looking as if a crash had ended it.
+pub(crate) async fn write(books: &dyn Books, entries: Vec<Attempt>) {
+    for entry in entries {
+        let (attempt_id, phase) = (entry.attempt_id.clone(), entry.phase.clone());
+        if let Err(error) = books.record(entry).await {
+            tracing::warn!(attempt_id, phase, error = %causes(&error), "an attempt could not be settled in the books");
+        }
     }
 }

@@ -102,3 +102,15 @@ pub(crate) enum Remedy {
     FallBack,
     GiveUp,
 }
+
+/// An error and its causes on one line.
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        line.push_str(": ");
+        line.push_str(&error.to_string());
+        cause = error.source();
+    }
+    line
+}

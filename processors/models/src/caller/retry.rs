@@ -1,3 +1,4 @@
+use rand::Rng;
 use std::time::Duration;
 
 /// How often and how patiently one model is tried before the next.
@@ -11,6 +12,56 @@ pub(crate) struct Retry {
 
 impl Default for Retry {
     fn default() -> Self {
-        Self { max_attempts: 3, initial: Duration::from_millis(500), factor: 2, max: Duration::from_secs(30) }
+        Self {
+            max_attempts: 3,
+            initial: Duration::from_millis(500),
+            factor: 2,
+            max: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Retry {
+    /// The wait after the `failed`-th attempt failed: what the provider asked for, else exponential with full jitter
+    /// (<https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>), so that many callers that failed
+    /// together do not come back together.
+    pub(super) fn wait(&self, failed: u32, asked: Option<Duration>, random: &mut impl Rng) -> Duration {
+        asked.unwrap_or_else(|| self.ceiling(failed).mul_f64(random.random()))
+    }
+
+    fn ceiling(&self, failed: u32) -> Duration {
+        let factor = self.factor.saturating_pow(failed.saturating_sub(1));
+        self.initial.saturating_mul(factor).min(self.max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+
+    #[test]
+    fn waits_grow_to_their_cap_and_are_spread_below_it() {
+        let retry = Retry {
+            max_attempts: 9,
+            max: Duration::from_secs(3),
+            ..Retry::default()
+        };
+        let ceilings: Vec<u128> = [1, 2, 3, 4, u32::MAX].map(|n| retry.ceiling(n).as_millis()).to_vec();
+        assert_eq!(ceilings, [500, 1000, 2000, 3000, 3000]);
+        let mut random = StdRng::seed_from_u64(1);
+        let waits: Vec<Duration> = (0..100).map(|_| retry.wait(2, None, &mut random)).collect();
+        assert!(waits.iter().all(|wait| wait.as_millis() <= 1000));
+        assert!(waits.iter().any(|wait| wait.as_millis() < 300) && waits.iter().any(|wait| wait.as_millis() > 700));
+    }
+
+    #[test]
+    fn what_the_provider_asks_for_wins() {
+        let asked = Some(Duration::from_secs(77));
+        assert_eq!(
+            Retry::default().wait(1, asked, &mut StdRng::seed_from_u64(1)),
+            Duration::from_secs(77)
+        );
     }
 }

@@ -47,12 +47,18 @@ pub(crate) fn parse(text: &str) -> Result<Option<Node>, SyntaxError> {
     let mut open: Vec<Open> = Vec::new();
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|e| SyntaxError {
-            position: Position { line: e.marker().line(), column: e.marker().col() + 1 },
+            position: Position {
+                line: e.marker().line(),
+                column: e.marker().col() + 1,
+            },
             message: format!("not YAML: {}", e.info()),
         })?;
         let position = start(&span);
         let finished = match event {
-            Event::Scalar(text, _, 0, None) => Node { position, value: Value::Scalar(text.into_owned()) },
+            Event::Scalar(text, _, 0, None) => Node {
+                position,
+                value: Value::Scalar(text.into_owned()),
+            },
             Event::SequenceStart(0, None) => {
                 push(&mut open, position, Value::Sequence(Vec::new()))?;
                 continue;
@@ -66,7 +72,10 @@ pub(crate) fn parse(text: &str) -> Result<Option<Node>, SyntaxError> {
                 None => continue,
             },
             Event::Alias(_) | Event::Scalar(..) | Event::SequenceStart(..) | Event::MappingStart(..) => {
-                return Err(SyntaxError { position, message: "anchors, aliases and tags are not supported here".to_owned() });
+                return Err(SyntaxError {
+                    position,
+                    message: "anchors, aliases and tags are not supported here".to_owned(),
+                });
             }
             Event::DocumentEnd | Event::StreamEnd => return Ok(None),
             Event::Nothing | Event::StreamStart | Event::DocumentStart(_) => continue,
@@ -88,21 +97,34 @@ pub(crate) fn parse(text: &str) -> Result<Option<Node>, SyntaxError> {
 
 fn push(open: &mut Vec<Open>, position: Position, value: Value) -> Result<(), SyntaxError> {
     if open.len() == MAX_DEPTH {
-        return Err(SyntaxError { position, message: format!("nested deeper than {MAX_DEPTH} levels") });
+        return Err(SyntaxError {
+            position,
+            message: format!("nested deeper than {MAX_DEPTH} levels"),
+        });
     }
-    open.push(Open { node: Node { position, value }, key: None });
+    open.push(Open {
+        node: Node { position, value },
+        key: None,
+    });
     Ok(())
 }
 
 fn as_key(node: Node) -> Result<Key, SyntaxError> {
     match node.value {
-        Value::Scalar(name) => Ok(Key { position: node.position, name }),
-        Value::Sequence(_) | Value::Mapping(_) => {
-            Err(SyntaxError { position: node.position, message: "a key is a word, not a list or a mapping".to_owned() })
-        }
+        Value::Scalar(name) => Ok(Key {
+            position: node.position,
+            name,
+        }),
+        Value::Sequence(_) | Value::Mapping(_) => Err(SyntaxError {
+            position: node.position,
+            message: "a key is a word, not a list or a mapping".to_owned(),
+        }),
     }
 }
 
 fn start(span: &Span) -> Position {
-    Position { line: span.start.line(), column: span.start.col() + 1 }
+    Position {
+        line: span.start.line(),
+        column: span.start.col() + 1,
+    }
 }

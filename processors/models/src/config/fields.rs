@@ -20,7 +20,11 @@ impl<'a> Fields<'a> {
     pub(crate) fn of(node: &'a Node, what: impl Into<String>, problems: &'a Problems) -> Option<Self> {
         let what = what.into();
         let Value::Mapping(entries) = &node.value else {
-            problems.add(node.position, format!("{what} is not a mapping"), "write it as `key: value` lines");
+            problems.add(
+                node.position,
+                format!("{what} is not a mapping"),
+                "write it as `key: value` lines",
+            );
             return None;
         };
         for (i, (key, _)) in entries.iter().enumerate() {
@@ -32,7 +36,13 @@ impl<'a> Fields<'a> {
                 );
             }
         }
-        Some(Self { position: node.position, what, entries, asked: RefCell::default(), problems })
+        Some(Self {
+            position: node.position,
+            what,
+            entries,
+            asked: RefCell::default(),
+            problems,
+        })
     }
 
     /// The mapping under one of its keys.
@@ -50,14 +60,21 @@ impl<'a> Fields<'a> {
 
     pub(crate) fn node(&self, name: &'static str) -> Option<&'a Node> {
         self.asked.borrow_mut().push(name);
-        self.entries.iter().find(|(key, _)| key.name == name).map(|(_, node)| node)
+        self.entries
+            .iter()
+            .find(|(key, _)| key.name == name)
+            .map(|(_, node)| node)
     }
 
     /// A field that is not there is a mistake.
     pub(crate) fn required(&self, name: &'static str, example: &str) -> Option<&'a Node> {
         let node = self.node(name);
         if node.is_none() {
-            self.wrong(self.position, format!("{} has no `{name}`", self.what), format!("add `{name}: {example}`"));
+            self.wrong(
+                self.position,
+                format!("{} has no `{name}`", self.what),
+                format!("add `{name}: {example}`"),
+            );
         }
         node
     }
@@ -79,7 +96,10 @@ impl<'a> Fields<'a> {
 
     pub(crate) fn required_text(&self, name: &'static str, example: &str) -> Option<(&'a str, Position)> {
         let node = self.required(name, example)?;
-        Some((self.text(node, &format!("for example `{name}: {example}`"))?, node.position))
+        Some((
+            self.text(node, &format!("for example `{name}: {example}`"))?,
+            node.position,
+        ))
     }
 
     /// A whole number of at least `least`.
@@ -90,7 +110,10 @@ impl<'a> Fields<'a> {
             Ok(_) | Err(_) => {
                 self.wrong(
                     position,
-                    format!("`{name}: {text}` of {} is not a whole number of at least {least}", self.what),
+                    format!(
+                        "`{name}: {text}` of {} is not a whole number of at least {least}",
+                        self.what
+                    ),
                     format!("for example `{name}: {}`", least.max(64)),
                 );
                 None
@@ -129,7 +152,11 @@ impl<'a> Fields<'a> {
     /// A field this version knows of but does not do yet.
     pub(crate) fn not_yet(&self, name: &'static str, help: &str) {
         if let Some(node) = self.node(name) {
-            self.wrong(node.position, format!("`{name}` of {} is not supported yet", self.what), help);
+            self.wrong(
+                node.position,
+                format!("`{name}` of {} is not supported yet", self.what),
+                help,
+            );
         }
     }
 
@@ -159,5 +186,7 @@ fn duration(text: &str) -> Option<Duration> {
         "h" => number.checked_mul(3_600_000)?,
         _ => return None,
     };
-    (1..=86_400_000).contains(&millis).then(|| Duration::from_millis(millis))
+    (1..=86_400_000)
+        .contains(&millis)
+        .then(|| Duration::from_millis(millis))
 }

@@ -15,7 +15,7 @@ pub use price::Price;
 pub use problem::{Position, Problem};
 pub(crate) use provider::{Dialect, Provider};
 
-use document::{Node, Value};
+use document::Node;
 use fields::Fields;
 use problem::Problems;
 use provider::Secrets;
@@ -50,15 +50,26 @@ impl Models {
             Ok(Some(root)) => file(&root, &problems, &Secrets { environment, folder }),
             Ok(None) => {
                 let start = Position { line: 1, column: 1 };
-                problems.add(start, "the file is empty", "start from the one that ships: `providers:` and `models:`");
+                problems.add(
+                    start,
+                    "the file is empty",
+                    "start from the one that ships: `providers:` and `models:`",
+                );
                 None
             }
             Err(e) => {
-                problems.add(e.position, e.message, "mend the line; check indentation and quotes above it");
+                problems.add(
+                    e.position,
+                    e.message,
+                    "mend the line; check indentation and quotes above it",
+                );
                 None
             }
         };
-        let empty = Self { by_alias: BTreeMap::new(), redacted: false };
+        let empty = Self {
+            by_alias: BTreeMap::new(),
+            redacted: false,
+        };
         problems.none_or(models.unwrap_or(empty))
     }
 
@@ -82,12 +93,20 @@ fn file(root: &Node, problems: &Problems, secrets: &Secrets<'_>) -> Option<Model
         None | Some(("full", _)) => false,
         Some(("hashes", _)) => true,
         Some((other, position)) => {
-            fields.wrong(position, format!("`audit: {other}` is neither `full` nor `hashes`"), "write one of them");
+            fields.wrong(
+                position,
+                format!("`audit: {other}` is neither `full` nor `hashes`"),
+                "write one of them",
+            );
             false
         }
     };
-    let listed = fields.required("providers", "").and_then(|node| fields.nested(node, "providers"));
-    let aliased = fields.required("models", "").and_then(|node| fields.nested(node, "models"));
+    let listed = fields
+        .required("providers", "")
+        .and_then(|node| fields.nested(node, "providers"));
+    let aliased = fields
+        .required("models", "")
+        .and_then(|node| fields.nested(node, "models"));
     fields.finish();
     let (listed, aliased) = (listed?, aliased?);
 

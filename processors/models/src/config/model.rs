@@ -61,10 +61,16 @@ pub(super) fn read(alias: &str, fields: &Fields<'_>, providers: &[Arc<Provider>]
     let max_tokens = fields.count("max_tokens", 1);
     let context = fields.count("context", 1);
     let timeout = fields.duration("timeout").unwrap_or(TIMEOUT);
-    let retry = fields.node("retry").and_then(|node| fields.nested(node, "retry")).map(|f| retry(&f));
+    let retry = fields
+        .node("retry")
+        .and_then(|node| fields.nested(node, "retry"))
+        .map(|f| retry(&f));
     let stated = fields.node("price").map(|node| price(fields, node));
     for limit in ["requests_per_minute", "tokens_per_minute", "dollars_per_day"] {
-        fields.not_yet(limit, "remove it; `concurrency` of the provider is the one limit that is enforced");
+        fields.not_yet(
+            limit,
+            "remove it; `concurrency` of the provider is the one limit that is enforced",
+        );
     }
     fields.finish();
 
@@ -80,13 +86,21 @@ pub(super) fn read(alias: &str, fields: &Fields<'_>, providers: &[Arc<Provider>]
         return None;
     }
     let kind = if local {
-        local::kind(name, dimension, max_tokens).map_err(|help| {
-            fields.wrong(position, format!("`{name}` does not fit a local model as {} has it", fields.what), help);
-        }).ok()?
+        local::kind(name, dimension, max_tokens)
+            .map_err(|help| {
+                fields.wrong(
+                    position,
+                    format!("`{name}` does not fit a local model as {} has it", fields.what),
+                    help,
+                );
+            })
+            .ok()?
     } else {
         match dimension {
             Some(dimension) => Kind::Embed { dimension },
-            None => Kind::Chat { max_tokens: max_tokens.unwrap_or(MAX_TOKENS) },
+            None => Kind::Chat {
+                max_tokens: max_tokens.unwrap_or(MAX_TOKENS),
+            },
         }
     };
     let price = match stated {
@@ -102,7 +116,11 @@ pub(super) fn read(alias: &str, fields: &Fields<'_>, providers: &[Arc<Provider>]
         }
     };
     if local && !price.is_free() {
-        fields.wrong(fields.position, format!("{} is local and has a price", fields.what), "write `price: free`");
+        fields.wrong(
+            fields.position,
+            format!("{} is local and has a price", fields.what),
+            "write `price: free`",
+        );
         return None;
     }
     Some(Model {
@@ -122,7 +140,10 @@ fn provider(fields: &Fields<'_>, providers: &[Arc<Provider>], known: &[&str]) ->
     if !known.contains(&name) {
         fields.wrong(
             position,
-            format!("{} names the provider `{name}`, which is not in `providers`", fields.what),
+            format!(
+                "{} names the provider `{name}`, which is not in `providers`",
+                fields.what
+            ),
             format!("there is: {}", known.join(", ")),
         );
     }
@@ -135,7 +156,10 @@ fn price(fields: &Fields<'_>, node: &super::document::Node) -> Option<Price> {
     }
     let prices = fields.nested(node, "price")?;
     prices.required("input", "0.15")?;
-    let price = Price { input: prices.dollars("input")?, output: prices.dollars("output").unwrap_or(0) };
+    let price = Price {
+        input: prices.dollars("input")?,
+        output: prices.dollars("output").unwrap_or(0),
+    };
     prices.finish();
     Some(price)
 }

@@ -46,19 +46,39 @@ mod tests {
         assert_eq!(nano_dollars("0.1"), Some(100_000_000), "0.1 has no exact binary float");
         assert_eq!(nano_dollars("12"), Some(12_000_000_000));
         assert_eq!(nano_dollars("0.000000001"), Some(1));
-        for wrong in ["", ".5", "5.", "1e3", "-1", "0.0000000001", "99999999999999", "0,15", "$1"] {
+        for wrong in [
+            "",
+            ".5",
+            "5.",
+            "1e3",
+            "-1",
+            "0.0000000001",
+            "99999999999999",
+            "0,15",
+            "$1",
+        ] {
             assert_eq!(nano_dollars(wrong), None, "{wrong}");
         }
     }
 
     #[test]
     fn a_cost_is_rounded_up_once() {
-        let price = Price { input: 150_000_000, output: 600_000_000 };
+        let price = Price {
+            input: 150_000_000,
+            output: 600_000_000,
+        };
         assert_eq!(price.cost(1_000_000, 0), Money(150_000_000));
         assert_eq!(price.cost(7, 3), Money(7 * 150 + 3 * 600));
         let odd = Price { input: 1, output: 1 };
         assert_eq!(odd.cost(1, 1), Money(1), "two fractions round up together, not each");
         assert_eq!(odd.cost(0, 0), Money(0));
-        assert_eq!(Price { input: i64::MAX, output: i64::MAX }.cost(i64::MAX, i64::MAX), Money(i64::MAX));
+        assert_eq!(
+            Price {
+                input: i64::MAX,
+                output: i64::MAX
+            }
+            .cost(i64::MAX, i64::MAX),
+            Money(i64::MAX)
+        );
     }
 }

@@ -32,7 +32,10 @@ pub(crate) struct Problems {
 
 impl Problems {
     pub(super) fn of(file: &str) -> Self {
-        Self { file: file.to_owned(), found: RefCell::default() }
+        Self {
+            file: file.to_owned(),
+            found: RefCell::default(),
+        }
     }
 
     pub(crate) fn add(&self, position: Position, message: impl Into<String>, help: impl Into<String>) {

@@ -48,7 +48,11 @@ pub(super) fn read(name: &str, fields: &Fields<'_>, secrets: &Secrets<'_>) -> Op
         fields.not_yet(limit, "remove it; `concurrency` is the one limit that is enforced");
     }
     fields.finish();
-    Some(Provider { name: name.to_owned(), dialect: dialect?, concurrency })
+    Some(Provider {
+        name: name.to_owned(),
+        dialect: dialect?,
+        concurrency,
+    })
 }
 
 fn openai(fields: &Fields<'_>, secrets: &Secrets<'_>) -> Option<Endpoint> {
@@ -59,7 +63,11 @@ fn openai(fields: &Fields<'_>, secrets: &Secrets<'_>) -> Option<Endpoint> {
         Some((text, position)) => match HeaderName::try_from(text) {
             Ok(name) => name,
             Err(_) => {
-                fields.wrong(position, format!("`{text}` is not a header name"), "for example `api-key` for Azure");
+                fields.wrong(
+                    position,
+                    format!("`{text}` is not a header name"),
+                    "for example `api-key` for Azure",
+                );
                 return None;
             }
         },
@@ -86,14 +94,18 @@ fn openai(fields: &Fields<'_>, secrets: &Secrets<'_>) -> Option<Endpoint> {
 }
 
 fn base_url(fields: &Fields<'_>) -> Option<Url> {
-    let (text, position) =
-        fields.optional_text("base_url", "write a URL").unwrap_or((OPENAI, fields.position));
+    let (text, position) = fields
+        .optional_text("base_url", "write a URL")
+        .unwrap_or((OPENAI, fields.position));
     match Url::parse(text) {
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() && url.password().is_none() => Some(url),
         Ok(_) | Err(_) => {
             fields.wrong(
                 position,
-                format!("`base_url` of {} is not an http or https URL without a password", fields.what),
+                format!(
+                    "`base_url` of {} is not an http or https URL without a password",
+                    fields.what
+                ),
                 format!("for example `base_url: {OPENAI}` or `http://localhost:11434/v1`"),
             );
             None
@@ -127,7 +139,11 @@ fn api_key(fields: &Fields<'_>, secrets: &Secrets<'_>) -> Key {
         (None, Some((name, position))) => match std::fs::read_to_string(secrets.folder.join(name)) {
             Ok(key) if !key.trim().is_empty() => Key::Is(key),
             Ok(_) => {
-                fields.wrong(position, format!("the key file `{name}` is empty"), "write the key into it");
+                fields.wrong(
+                    position,
+                    format!("the key file `{name}` is empty"),
+                    "write the key into it",
+                );
                 Key::Wrong
             }
             Err(e) => {
@@ -162,7 +178,11 @@ fn fields_refuse_inline_key(fields: &Fields<'_>) {
 
 fn secret(header: &HeaderName, key: &str, fields: &Fields<'_>) -> Option<HeaderValue> {
     let key = key.trim();
-    let text = if *header == AUTHORIZATION { format!("Bearer {key}") } else { key.to_owned() };
+    let text = if *header == AUTHORIZATION {
+        format!("Bearer {key}")
+    } else {
+        key.to_owned()
+    };
     match HeaderValue::try_from(text) {
         Ok(mut value) => {
             value.set_sensitive(true);
@@ -171,7 +191,10 @@ fn secret(header: &HeaderName, key: &str, fields: &Fields<'_>) -> Option<HeaderV
         Err(_) => {
             fields.wrong(
                 fields.position,
-                format!("the key of {} has characters that no HTTP header may carry", fields.what),
+                format!(
+                    "the key of {} has characters that no HTTP header may carry",
+                    fields.what
+                ),
                 "check for line breaks in it",
             );
             None

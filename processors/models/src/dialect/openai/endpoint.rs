@@ -27,7 +27,12 @@ impl Endpoint {
             url.set_path(&format!("{}/{route}", base.path().trim_end_matches('/')));
             url
         };
-        Self { chat: route("chat/completions"), embeddings: route("embeddings"), authorization, cap }
+        Self {
+            chat: route("chat/completions"),
+            embeddings: route("embeddings"),
+            authorization,
+            cap,
+        }
     }
 }
 

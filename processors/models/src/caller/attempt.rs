@@ -1,0 +1,221 @@
+//! One attempt: a free slot, the write-ahead, the send, the answer.
+
+use super::ledger::{Ledger, Open};
+use super::operation::Operation;
+use super::{Caller, client};
+use crate::config::{Dialect, Model};
+use crate::dialect::openai::{Body, ChatStream, Endpoint, classify};
+use crate::dialect::{Failure, Reply};
+use crate::error::causes;
+use crate::{CallContext, ErrorClass, metrics};
+use reqwest::header::{CONTENT_TYPE, HeaderValue};
+use std::sync::Arc;
+use std::time::SystemTime;
+use tokio::sync::SemaphorePermit;
+use tokio::time::{Instant, timeout_at};
+
+/// Bytes of an error answer that are read.
+const MAX_ERROR_BODY: usize = 64 << 10;
+
+impl Caller {
+    /// Makes one attempt and enters it in `ledger`, however it ends.
+    pub(super) async fn attempt<O: Operation>(
+        &self,
+        operation: &O,
+        model: &Arc<Model>,
+        route_reason: &str,
+        context: &CallContext,
+        ledger: &mut Ledger,
+    ) -> Result<O::Answer, Failure> {
+        let prompt = operation.prompt();
+        let open = ledger.open(model, route_reason, &prompt, operation.estimate(model), context);
+        let reply = tokio::select! {
+            biased;
+            () = context.cancelled.cancelled() => Reply::failed(cancelled()),
+            reply = self.make(operation, model, context, open) => reply,
+        };
+        ledger.close(reply)
+    }
+
+    async fn make<O: Operation>(
+        &self,
+        operation: &O,
+        model: &Arc<Model>,
+        context: &CallContext,
+        open: &mut Open,
+    ) -> Reply<O::Answer> {
+        let permit = match self.slot(model, context).await {
+            Ok(permit) => permit,
+            Err(failure) => return Reply::failed(failure),
+        };
+        open.queued();
+        if !model.price.is_free() {
+            if let Err(failure) = self.write_ahead(open, context.deadline).await {
+                return Reply::failed(failure);
+            }
+        }
+        let reply = match &model.provider.dialect {
+            Dialect::Local => operation.locally(model),
+            Dialect::OpenAi(endpoint) => self.ask(operation, model, endpoint, context, open).await,
+        };
+        drop(permit);
+        reply
+    }
+
+    /// A slot of the provider's `concurrency`.
+    async fn slot(&self, model: &Model, context: &CallContext) -> Result<Option<SemaphorePermit<'_>>, Failure> {
+        let Some(slots) = self.slots.get(model.provider()) else {
+            return Ok(None);
+        };
+        if let Ok(permit) = slots.try_acquire() {
+            return Ok(Some(permit));
+        }
+        let _waiting = metrics::waiting(model.provider());
+        match timeout_at(context.deadline, slots.acquire()).await {
+            Ok(Ok(permit)) => Ok(Some(permit)),
+            Ok(Err(_)) | Err(_) => {
+                let message = format!(
+                    "no slot of the provider {} came free before the deadline",
+                    model.provider()
+                );
+                Err(Failure::new(ErrorClass::RateLimited, message))
+            }
+        }
+    }
+
+    /// No paid call leaves before its record is acknowledged. A broker that is away is waited for until the deadline.
+    async fn write_ahead(&self, open: &mut Open, deadline: Instant) -> Result<(), Failure> {
+        let unavailable = |why: String| Failure::new(ErrorClass::WriteAheadUnavailable, why);
+        match timeout_at(deadline, self.books.record(open.announce())).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(unavailable(causes(&error))),
+            Err(_) => Err(unavailable(
+                "the write-ahead was not acknowledged before the deadline".to_owned(),
+            )),
+        }
+    }
+
+    async fn ask<O: Operation>(
+        &self,
+        operation: &O,
+        model: &Model,
+        endpoint: &Endpoint,
+        context: &CallContext,
+        open: &mut Open,
+    ) -> Reply<O::Answer> {
+        let limit = Instant::now() + context.timeout.unwrap_or(model.timeout);
+        let _in_flight = metrics::in_flight(model.provider());
+        open.leaves();
+        match timeout_at(
+            limit.min(context.deadline),
+            self.exchange(operation, model, endpoint, context, open),
+        )
+        .await
+        {
+            Ok(reply) => reply,
+            Err(_) if limit <= context.deadline => Reply::failed(Failure::new(
+                ErrorClass::Timeout,
+                "no answer within the time limit of an attempt",
+            )),
+            Err(_) => Reply::failed(past_deadline()),
+        }
+    }
+
+    async fn exchange<O: Operation>(
+        &self,
+        operation: &O,
+        model: &Model,
+        endpoint: &Endpoint,
+        context: &CallContext,
+        open: &mut Open,
+    ) -> Reply<O::Answer> {
+        let (url, body) = operation.encode(model, endpoint);
+        let mut request = self
+            .http
+            .post(url)
+            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            .body(body);
+        if let Some((name, key)) = &endpoint.authorization {
+            request = request.header(name, key);
+        }
+        if let Ok(id) = HeaderValue::from_str(&context.request_id) {
+            request = request.header("x-request-id", id);
+        }
+        let (sent, connecting) = client::timing_connect(request.send()).await;
+        open.connected(connecting);
+        let mut response = match sent {
+            Ok(response) => response,
+            Err(error) => {
+                if error.is_connect() {
+                    open.never_left();
+                }
+                return Reply::failed(transport(error));
+            }
+        };
+        if !response.status().is_success() {
+            return Reply::failed(refusal(response).await);
+        }
+        let streamed = operation.streams() && is_event_stream(&response);
+        let mut body = if streamed {
+            Body::Stream(ChatStream::default())
+        } else {
+            Body::Whole(Vec::new())
+        };
+        loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) => {
+                    if let Err(failure) = body.push(&chunk) {
+                        return Reply::failed(failure);
+                    }
+                    if let Some(said) = body.said() {
+                        open.streamed(said);
+                    }
+                }
+                Ok(None) => return operation.decode(model, body),
+                Err(error) => {
+                    return Reply {
+                        text: body.said().map(str::to_owned),
+                        ..Reply::failed(transport(error))
+                    };
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn cancelled() -> Failure {
+    Failure::new(ErrorClass::Cancelled, "the call was cancelled")
+}
+
+pub(super) fn past_deadline() -> Failure {
+    Failure::new(ErrorClass::DeadlineExceeded, "the deadline of the run passed")
+}
+
+fn transport(error: reqwest::Error) -> Failure {
+    // The URL may carry a query with a secret, and the alias already says where the call went.
+    let error = error.without_url();
+    let class = if error.is_timeout() {
+        ErrorClass::Timeout
+    } else {
+        ErrorClass::Transport
+    };
+    Failure::new(class, causes(&error))
+}
+
+/// An answer with an error status. Of its body so much is read as an error can need.
+async fn refusal(mut response: reqwest::Response) -> Failure {
+    let (status, headers) = (response.status(), response.headers().clone());
+    let mut body = Vec::new();
+    while let Ok(Some(chunk)) = response.chunk().await {
+        body.extend_from_slice(&chunk);
+        if body.len() > MAX_ERROR_BODY {
+            break;
+        }
+    }
+    classify(status, &headers, &body, SystemTime::now())
+}
+
+fn is_event_stream(response: &reqwest::Response) -> bool {
+    let kind = response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    kind.is_some_and(|kind| kind.starts_with(b"text/event-stream"))
+}

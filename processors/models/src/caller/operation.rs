@@ -1,0 +1,168 @@
+//! What a caller can be asked to do. The caller does the same for both: only bytes and estimates differ.
+
+use crate::config::Model;
+use crate::dialect::openai::{Body, Endpoint, chat, embeddings};
+use crate::dialect::{Failure, Reply, Tokens, estimate, local};
+use crate::{ChatRequest, ChatResponse, EmbedResponse, ErrorClass, Kind, MAX_EMBED_INPUTS};
+use reqwest::Url;
+
+pub(super) trait Operation: Sync {
+    type Answer: Send;
+
+    /// # Errors
+    /// The model cannot be asked this: no attempt is made.
+    fn fits(&self, model: &Model) -> Result<(), Failure>;
+
+    /// What the audit keeps as the prompt: the JSON of the messages, or of the texts, as it is sent.
+    fn prompt(&self) -> String;
+
+    /// Tokens at most, before the provider has counted.
+    fn estimate(&self, model: &Model) -> Tokens;
+
+    /// Whether an answer is asked for piece by piece.
+    fn streams(&self) -> bool;
+
+    fn locally(&self, model: &Model) -> Reply<Self::Answer>;
+
+    fn encode(&self, model: &Model, endpoint: &Endpoint) -> (Url, Vec<u8>);
+
+    fn decode(&self, model: &Model, body: Body) -> Reply<Self::Answer>;
+}
+
+/// Four tokens a message for its role and the marks around it, as OpenAI's cookbook counts them.
+const TOKENS_OF_A_MESSAGE: i64 = 4;
+
+impl Operation for ChatRequest {
+    type Answer = ChatResponse;
+
+    fn fits(&self, model: &Model) -> Result<(), Failure> {
+        match model.kind {
+            Kind::Chat { .. } => Ok(()),
+            Kind::Embed { .. } => Err(Failure::new(
+                ErrorClass::BadRequest,
+                "it is an embedding model, not a chat model",
+            )),
+        }
+    }
+
+    fn prompt(&self) -> String {
+        serde_json::to_string(&self.messages).unwrap_or_default()
+    }
+
+    fn estimate(&self, model: &Model) -> Tokens {
+        let input = self
+            .messages
+            .iter()
+            .map(|message| estimate(&message.content) + TOKENS_OF_A_MESSAGE)
+            .sum();
+        Tokens {
+            input,
+            output: i64::from(cap(self, model)),
+        }
+    }
+
+    fn streams(&self) -> bool {
+        self.stream
+    }
+
+    fn locally(&self, model: &Model) -> Reply<ChatResponse> {
+        local::extractive::answer(self, cap(self, model)).map(|completion| completion.by(&model.alias))
+    }
+
+    fn encode(&self, model: &Model, endpoint: &Endpoint) -> (Url, Vec<u8>) {
+        (
+            endpoint.chat.clone(),
+            chat::encode(&model.name, endpoint.cap, cap(self, model), self),
+        )
+    }
+
+    fn decode(&self, model: &Model, body: Body) -> Reply<ChatResponse> {
+        let reply = match body {
+            Body::Whole(bytes) => chat::decode(&bytes),
+            Body::Stream(stream) => stream.finish(),
+        };
+        reply.map(|completion| completion.by(&model.alias))
+    }
+}
+
+/// The step may ask for less than the model's cap, never for more: prices and budgets are computed with it.
+fn cap(request: &ChatRequest, model: &Model) -> u32 {
+    match model.kind {
+        Kind::Chat { max_tokens } => request.max_tokens.map_or(max_tokens, |asked| asked.min(max_tokens)),
+        Kind::Embed { .. } => 0,
+    }
+}
+
+/// Texts to embed.
+pub(super) struct Texts<'a>(pub(super) &'a [String]);
+
+impl Operation for Texts<'_> {
+    type Answer = EmbedResponse;
+
+    fn fits(&self, model: &Model) -> Result<(), Failure> {
+        match model.kind {
+            Kind::Chat { .. } => Err(Failure::new(
+                ErrorClass::BadRequest,
+                "it is a chat model, not an embedding model",
+            )),
+            Kind::Embed { .. } if self.0.len() > MAX_EMBED_INPUTS => {
+                let message = format!("{} texts in one call, {MAX_EMBED_INPUTS} are the most", self.0.len());
+                Err(Failure::new(ErrorClass::BadRequest, message))
+            }
+            Kind::Embed { .. } => Ok(()),
+        }
+    }
+
+    fn prompt(&self) -> String {
+        serde_json::to_string(self.0).unwrap_or_default()
+    }
+
+    fn estimate(&self, _model: &Model) -> Tokens {
+        Tokens {
+            input: self.0.iter().map(|text| estimate(text)).sum(),
+            output: 0,
+        }
+    }
+
+    fn streams(&self) -> bool {
+        false
+    }
+
+    fn locally(&self, model: &Model) -> Reply<EmbedResponse> {
+        let vectors = self
+            .0
+            .iter()
+            .map(|text| local::ngram::embed(text, dimension(model)))
+            .collect();
+        let outcome = Ok(EmbedResponse {
+            vectors,
+            model: model.name.clone(),
+        });
+        Reply {
+            outcome,
+            tokens: Some(self.estimate(model)),
+            text: None,
+        }
+    }
+
+    fn encode(&self, model: &Model, endpoint: &Endpoint) -> (Url, Vec<u8>) {
+        (
+            endpoint.embeddings.clone(),
+            embeddings::encode(&model.name, dimension(model), self.0),
+        )
+    }
+
+    fn decode(&self, model: &Model, body: Body) -> Reply<EmbedResponse> {
+        match body {
+            Body::Whole(bytes) => embeddings::decode(&bytes, self.0.len(), dimension(model)),
+            Body::Stream(_) => Reply::failed(Failure::malformed("a stream where a list of embeddings was asked for")),
+        }
+    }
+}
+
+fn dimension(model: &Model) -> u32 {
+    match model.kind {
+        Kind::Embed { dimension } => dimension,
+        Kind::Chat { .. } => 0,
+    }
+}

@@ -1,0 +1,40 @@
+use super::stream::ChatStream;
+use crate::dialect::Failure;
+
+/// The largest answer that is read: 2,048 vectors of 3,072 numbers in base64 are 33 MB.
+const MAX_BODY: usize = 64 << 20;
+
+/// An answer as its bytes come in.
+#[derive(Debug)]
+pub(crate) enum Body {
+    Whole(Vec<u8>),
+    Stream(ChatStream),
+}
+
+impl Body {
+    /// # Errors
+    /// The answer is too large. The rest of it need not be read.
+    pub(crate) fn push(&mut self, chunk: &[u8]) -> Result<(), Failure> {
+        match self {
+            Self::Whole(bytes) if bytes.len() + chunk.len() > MAX_BODY => {
+                Err(Failure::malformed("the answer is larger than 64 MiB"))
+            }
+            Self::Whole(bytes) => {
+                bytes.extend_from_slice(chunk);
+                Ok(())
+            }
+            Self::Stream(stream) => {
+                stream.push(chunk);
+                Ok(())
+            }
+        }
+    }
+
+    /// What a stream has said so far.
+    pub(crate) fn said(&self) -> Option<&str> {
+        match self {
+            Self::Whole(_) => None,
+            Self::Stream(stream) => Some(stream.said()).filter(|said| !said.is_empty()),
+        }
+    }
+}

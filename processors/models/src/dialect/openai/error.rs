@@ -1,0 +1,137 @@
+//! What an error answer means. Sources: <https://platform.openai.com/docs/guides/error-codes>, and for the headers
+//! `_should_retry` and `_calculate_retry_timeout` of openai-python.
+
+use crate::ErrorClass;
+use crate::dialect::Failure;
+use reqwest::StatusCode;
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+use serde_json::Value;
+use std::time::{Duration, SystemTime};
+
+/// An answer whose status is not a success. `now` is what dates in `Retry-After` are counted from.
+pub(crate) fn classify(status: StatusCode, headers: &HeaderMap, body: &[u8], now: SystemTime) -> Failure {
+    let error = Described::in_body(body);
+    let class = match status.as_u16() {
+        300..=399 => ErrorClass::NotFound,
+        401 | 403 => ErrorClass::Auth,
+        402 => ErrorClass::QuotaExhausted,
+        404 => ErrorClass::NotFound,
+        408 => ErrorClass::Timeout,
+        409 | 503 | 529 => ErrorClass::Overloaded,
+        413 => ErrorClass::ContextOverflow,
+        429 if error.is_about_money() => ErrorClass::QuotaExhausted,
+        429 => ErrorClass::RateLimited,
+        500..=599 => ErrorClass::Server,
+        _ => error.class().unwrap_or(ErrorClass::BadRequest),
+    };
+    let message = match status.is_redirection() {
+        true => "redirects are not followed: mend `base_url`",
+        false => &error.message,
+    };
+    let mut failure = Failure::new(class, format!("{status}: {message}"));
+    failure.retry_after = retry_after(headers, now);
+    failure.should_retry = match headers.get("x-should-retry").map(|value| value.as_bytes()) {
+        Some(b"true") => Some(true),
+        Some(b"false") => Some(false),
+        Some(_) | None => None,
+    };
+    failure
+}
+
+/// An error that arrived as an event of a stream, after a status of success.
+pub(super) fn in_stream(error: &Value) -> Failure {
+    let error = Described::of(error);
+    let class = if error.is_about_money() {
+        ErrorClass::QuotaExhausted
+    } else {
+        error.class().unwrap_or(ErrorClass::Server)
+    };
+    Failure::new(class, error.message)
+}
+
+/// The provider's description, from whichever shape it chose.
+struct Described {
+    message: String,
+    code: String,
+    kind: String,
+}
+
+impl Described {
+    /// `{"error": {message, type, code}}` (OpenAI), `{"error": "text"}` (Ollama), `{"message": …}` (vLLM),
+    /// `{"detail": …}` (FastAPI), or plain text.
+    fn in_body(body: &[u8]) -> Self {
+        match serde_json::from_slice::<Value>(body) {
+            Ok(value) => Self::of(value.get("error").unwrap_or(&value)),
+            Err(_) => Self::plain(String::from_utf8_lossy(body).trim().to_owned()),
+        }
+    }
+
+    fn of(error: &Value) -> Self {
+        let field = |name: &str| match error.get(name) {
+            Some(Value::String(text)) => text.clone(),
+            Some(Value::Number(number)) => number.to_string(),
+            Some(_) | None => String::new(),
+        };
+        let message = match error {
+            Value::String(text) => text.clone(),
+            _ => [field("message"), field("detail")].concat(),
+        };
+        Self {
+            code: field("code"),
+            kind: field("type"),
+            ..Self::plain(message)
+        }
+    }
+
+    fn plain(message: String) -> Self {
+        let message = if message.is_empty() {
+            "no reason given".to_owned()
+        } else {
+            message
+        };
+        Self {
+            message,
+            code: String::new(),
+            kind: String::new(),
+        }
+    }
+
+    fn is_about_money(&self) -> bool {
+        ["insufficient_quota", "billing_hard_limit_reached"]
+            .iter()
+            .any(|word| self.code == *word || self.kind == *word)
+    }
+
+    fn class(&self) -> Option<ErrorClass> {
+        let says = |words: &[&str]| words.iter().any(|word| self.message.contains(word));
+        match (self.code.as_str(), self.kind.as_str()) {
+            ("context_length_exceeded", _) => Some(ErrorClass::ContextOverflow),
+            ("content_filter" | "content_policy_violation", _) => Some(ErrorClass::ContentFilter),
+            ("model_not_found", _) => Some(ErrorClass::NotFound),
+            ("invalid_api_key", _) => Some(ErrorClass::Auth),
+            ("rate_limit_exceeded", _) => Some(ErrorClass::RateLimited),
+            (_, "server_error") => Some(ErrorClass::Server),
+            (_, "overloaded_error") => Some(ErrorClass::Overloaded),
+            // Servers other than OpenAI's say it in words only.
+            _ if says(&["maximum context length", "context window", "context length"]) => {
+                Some(ErrorClass::ContextOverflow)
+            }
+            (_, "invalid_request_error") => Some(ErrorClass::BadRequest),
+            _ => None,
+        }
+    }
+}
+
+/// `retry-after-ms` (OpenAI, Azure), else `Retry-After` in seconds or as a date (RFC 9110 §10.2.3).
+fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
+    let seconds = |text: &str, unit: f64| Duration::try_from_secs_f64(text.parse::<f64>().ok()? * unit).ok();
+    if let Some(wait) = text("retry-after-ms").and_then(|text| seconds(text, 0.001)) {
+        return Some(wait);
+    }
+    let after = text(RETRY_AFTER.as_str())?;
+    seconds(after, 1.0).or_else(|| {
+        let date = httpdate::parse_http_date(after).ok()?;
+        Some(date.duration_since(now).unwrap_or(Duration::ZERO))
+    })
+}
