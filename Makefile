@@ -1,0 +1,51 @@
+# Every command of this repository; `make` alone lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.PHONY: help demo test check up down bench fmt deny clean setup setup-test
+
+CARGO ?= cargo
+
+help: ## this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: setup ## start everything, load documents, send requests, show results until Ctrl-C
+	@$(CARGO) build --quiet --package millrace --package testkit --bins
+	@$(CARGO) run --quiet --package testkit --bin demo
+
+test: setup-test ## every check, with the real parts: what CI runs
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
+	$(CARGO) test --workspace --no-fail-fast
+
+check: ## the inner loop: format, lints, unit tests, simulation (no broker)
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
+	$(CARGO) test --workspace --quiet --lib --bins
+	$(CARGO) test --package testkit --quiet --test simulation
+
+up: setup ## start broker, registry and PostgreSQL on fixed ports; prints how to reach them
+	@$(CARGO) run --quiet --package testkit --bin parts -- up
+
+down: ## stop what `make up` started
+	@$(CARGO) run --quiet --package testkit --bin parts -- down
+
+bench: setup ## performance figures, one JSON object a line (SCENARIO=floor,latency,calls,steady)
+	@$(CARGO) run --release --quiet --package testkit --bin bench -- --scenario "$(or $(SCENARIO),floor,latency,calls,steady)"
+
+fmt: ## format the Rust code
+	$(CARGO) fmt --all
+
+deny: ## licences, advisories and bans (needs cargo-deny)
+	@command -v cargo-deny >/dev/null || { echo "missing: cargo-deny. Type: cargo install --locked cargo-deny"; exit 1; }
+	cargo-deny check
+
+clean: ## remove build output and everything that was started or downloaded here
+	-@$(CARGO) run --quiet --package testkit --bin parts -- down
+	$(CARGO) clean
+	rm -rf .millrace
+
+setup:
+	@.ci/setup build
+
+setup-test:
+	@.ci/setup test

@@ -1,0 +1,64 @@
+//! The books of paid calls: an acknowledged record on `attempts` before each one leaves. They lie here because `models`
+//! knows no Kafka and `topics` no Avro.
+
+use futures::future::BoxFuture;
+use models::{Books, BooksError};
+use schemas::{Attempt, Encoder, Registry, headers, phase};
+use topics::{
+    Headers, History, KafkaSettings, Output, Producer, ProducerSettings,
+    history::Event,
+};
+use std::time::Duration;
+
+/// Calls of many runs leave at once: their records share a batch at the price of this delay.
+const LINGER: Duration = Duration::from_millis(1);
+
+pub struct KafkaBooks {
+    producer: Producer,
+    encoder: Encoder<Attempt>,
+    topic: String,
+    history: History,
+}
+
+impl KafkaBooks {
+    pub async fn open(kafka: &KafkaSettings, registry: &Registry, history: History) -> anyhow::Result<Self> {
+        let topic = kafka.topic("attempts");
+        let encoder = registry.encoder(&topic).await?;
+        let settings = ProducerSettings { linger: LINGER, ..ProducerSettings::new("millrace-books") };
+        Ok(Self { producer: Producer::new(kafka, settings)?, encoder, topic, history })
+    }
+
+    async fn write(&self, attempt: &Attempt) -> Result<(), BooksError> {
+        let value = self.encoder.encode(attempt).map_err(|error| BooksError(error.into()))?;
+        let mut record_headers = Headers::new()
+            .with(headers::REQUEST_ID, attempt.request_id.clone())
+            .with(headers::TENANT, attempt.tenant.clone())
+            .with(headers::SRC, attempt.src.clone());
+        if let Some(traceparent) = &attempt.trace_id {
+            record_headers = record_headers.with(headers::TRACEPARENT, traceparent.clone());
+        }
+        let output = Output {
+            topic: self.topic.clone(),
+            partition: None,
+            key: Some(attempt.request_id.clone().into()),
+            value: Some(value),
+            headers: record_headers,
+        };
+        self.producer.send(output).await.map_err(|error| BooksError(error.into()))?;
+        if attempt.phase == phase::STARTED {
+            self.history.note(|| Event::Called {
+                request_id: &attempt.request_id,
+                attempt_id: &attempt.attempt_id,
+                step: &attempt.step,
+                attempt: attempt.attempt,
+            });
+        }
+        Ok(())
+    }
+}
+
+impl Books for KafkaBooks {
+    fn record(&self, attempt: Attempt) -> BoxFuture<'_, Result<(), BooksError>> {
+        Box::pin(async move { self.write(&attempt).await })
+    }
+}

@@ -1,0 +1,98 @@
+//! What can be typed. Each subcommand is an enum arm and a file.
+
+mod chain;
+mod config;
+mod index;
+mod pinecone;
+mod request;
+mod run;
+mod schemas;
+mod tail;
+mod topics;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::Context;
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::config::load;
+
+/// AI model chains on Kafka: requests in, results out, exactly once.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 110, after_help = "\
+Examples:
+  millrace topics apply && millrace schemas register     prepare an empty cluster
+  millrace run                                           every role in one process
+  millrace run --roles orchestrator                      one role, as many copies as you like
+  millrace request --chain answer '{\"question\": \"What is a lane?\"}'
+  millrace tail results                                  watch results as they commit
+
+Every setting of millrace.yaml has an environment variable: kafka.bootstrap_servers is
+MILLRACE_KAFKA__BOOTSTRAP_SERVERS. `millrace config example` lists them all.")]
+pub struct Arguments {
+    /// The configuration; without it millrace.yaml of this folder, if there is one.
+    #[arg(long, global = true, env = "MILLRACE_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Form of the log on standard error [default: pretty on a terminal, else json]
+    #[arg(long, global = true, value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum LogFormat {
+    Pretty,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run roles until a signal
+    Run(run::Run),
+    /// Show, compare and make the topics
+    #[command(subcommand)]
+    Topics(topics::Topics),
+    /// Register the Avro schemas, or check them against what is registered
+    #[command(subcommand)]
+    Schemas(schemas::Schemas),
+    /// Check chain files, or run a chain here without Kafka
+    #[command(subcommand)]
+    Chain(chain::Chain),
+    /// Send one request and wait for its result
+    Request(request::Request),
+    /// Watch a topic, decoded, as its records commit
+    Tail(tail::Tail),
+    /// Send documents to the indexer
+    Index(index::Index),
+    /// Run the local twin of Pinecone
+    Pinecone(pinecone::Pinecone),
+    /// Check the configuration, or print an example
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+}
+
+pub async fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let path = arguments.config.as_deref();
+    if let Command::Config(command) = arguments.command {
+        return config::execute(&command, path);
+    }
+    let config = load(path)?;
+    match arguments.command {
+        Command::Run(command) => run::execute(command, config).await,
+        Command::Topics(command) => topics::execute(command, &config).await,
+        Command::Schemas(command) => schemas::execute(command, &config).await,
+        Command::Chain(command) => chain::execute(command, &config).await,
+        Command::Request(command) => request::execute(command, &config).await,
+        Command::Tail(command) => tail::execute(command, &config).await,
+        Command::Index(command) => index::execute(command, &config).await,
+        Command::Pinecone(command) => pinecone::execute(command).await,
+        Command::Config(command) => config::execute(&command, path),
+    }
+}
+
+/// One line of JSON on standard output.
+fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
+    println!("{}", serde_json::to_string(value).context("cannot print as JSON")?);
+    Ok(())
+}

@@ -1,0 +1,249 @@
+use std::{future::Future, process::ExitCode, sync::Arc};
+
+use anyhow::{Context, bail};
+use api::health::{Health, Readiness};
+use clap::{Args, ValueEnum};
+use models::{Books, Models, Unrecorded};
+use orchestrator::Resources;
+use retrieval::Pinecone;
+use schemas::{Registry, RegistryError};
+use tokio::{sync::watch, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+use topics::{Catalog, History};
+use tracing::{error, info, warn};
+
+use crate::{books::KafkaBooks, config::Config, shutdown, telemetry};
+
+use super::{chain::models, topics::catalog};
+
+/// Every role is stateless: run as many copies as there is work, of all roles or of each alone. SIGTERM stops reading,
+/// lets running chains finish within the grace period, commits, hands the partitions back and exits 0; what still runs
+/// then is left to another process. A second signal exits at once.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  millrace run
+  millrace run --roles orchestrator,indexer
+  MILLRACE_ORCHESTRATOR__IN_FLIGHT=5000 millrace run --roles orchestrator")]
+pub struct Run {
+    /// Which roles this process has
+    #[arg(long, value_delimiter = ',', default_values_t = [Role::Orchestrator, Role::Indexer, Role::Recorder, Role::Api])]
+    roles: Vec<Role>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Role {
+    /// requests → results, audit, dead letters
+    Orchestrator,
+    /// documents → Pinecone
+    Indexer,
+    /// everything → Postgres
+    Recorder,
+    /// HTTP
+    Api,
+}
+
+impl Role {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Orchestrator => "orchestrator",
+            Self::Indexer => "indexer",
+            Self::Recorder => "recorder",
+            Self::Api => "api",
+        }
+    }
+}
+
+impl std::fmt::Display for Role {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+pub async fn execute(command: Run, config: Config) -> anyhow::Result<ExitCode> {
+    let shutdown = shutdown::on_signal()?;
+    let process = Process::build(&command.roles, config, shutdown.clone()).await?;
+    info!(roles = %names(&command.roles), "started");
+    process.run(shutdown).await?;
+    info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn names(roles: &[Role]) -> String {
+    roles.iter().map(|role| role.name()).collect::<Vec<_>>().join(",")
+}
+
+/// What the roles of this process share, and how each says that it is ready.
+struct Process {
+    config: Config,
+    catalog: Catalog,
+    models: Arc<Models>,
+    registry: Registry,
+    pinecone: Pinecone,
+    books: Arc<dyn Books>,
+    roles: Vec<(Role, watch::Sender<Result<(), String>>)>,
+    health: Health,
+}
+
+impl Process {
+    async fn build(roles: &[Role], config: Config, shutdown: CancellationToken) -> anyhow::Result<Self> {
+        let catalog = catalog(&config)?;
+        let models = models(&config)?;
+        let registry = Registry::new(&config.registry)?;
+        let pinecone = Pinecone::new(config.pinecone.clone())?;
+        let metrics = telemetry::metrics()?;
+        let (senders, receivers): (Vec<_>, Vec<(&'static str, Readiness)>) = roles
+            .iter()
+            .map(|role| {
+                let (sender, receiver) = watch::channel(Err("starting".to_owned()));
+                ((*role, sender), (role.name(), receiver))
+            })
+            .unzip();
+        let pays = roles.iter().any(|role| matches!(role, Role::Orchestrator | Role::Indexer));
+        let history = History::open(config.history.as_deref())?;
+        let books: Arc<dyn Books> = if pays && config.write_ahead {
+            tokio::select! {
+                books = open_books(&config, &registry, history) => Arc::new(books?),
+                () = shutdown.cancelled() => bail!("stopped before the schema registry answered"),
+            }
+        } else {
+            Arc::new(Unrecorded)
+        };
+        Ok(Self {
+            catalog,
+            models,
+            registry,
+            pinecone,
+            books,
+            roles: senders,
+            health: Health { roles: receivers, metrics },
+            config,
+        })
+    }
+
+    /// Runs until `shutdown`, or until a role ends: then the others stop in order too, for a process that does half of its
+    /// work looks healthy and is not.
+    async fn run(mut self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let mut running = JoinSet::new();
+        let roles = std::mem::take(&mut self.roles);
+        if !roles.iter().any(|(role, _)| *role == Role::Api) {
+            let served = api::health::serve(self.config.admin, self.health.clone(), shutdown.clone());
+            running.spawn(async move { ("admin", served.await.map_err(anyhow::Error::from)) });
+        }
+        for (role, ready) in roles {
+            match role {
+                Role::Orchestrator => spawn(&mut running, role, self.orchestrator(ready, shutdown.clone())),
+                Role::Indexer => spawn(&mut running, role, self.indexer(ready, shutdown.clone())?),
+                Role::Recorder => spawn(&mut running, role, self.recorder(ready, shutdown.clone())),
+                Role::Api => spawn(&mut running, role, self.api(ready, shutdown.clone())),
+            }
+        }
+        let mut failed = None;
+        while let Some(ended) = running.join_next().await {
+            let (role, outcome) = ended.context("a role ended in a panic")?;
+            if let Err(error) = outcome {
+                error!(role, error = format!("{error:#}"), "the role cannot go on; stopping the process");
+                failed.get_or_insert(error.context(format!("role {role}")));
+            } else if !shutdown.is_cancelled() {
+                failed.get_or_insert(anyhow::anyhow!("role {role} ended without being asked to"));
+            }
+            shutdown.cancel();
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    fn orchestrator(
+        &self,
+        ready: watch::Sender<Result<(), String>>,
+        shutdown: CancellationToken,
+    ) -> impl Future<Output = anyhow::Result<()>> + use<> {
+        let settings = orchestrator::Settings {
+            kafka: self.config.kafka.clone(),
+            catalog: self.catalog.clone(),
+            engine: self.config.orchestrator.clone(),
+            chains: vec![self.config.chains.clone()],
+        };
+        let dependencies = orchestrator::Dependencies {
+            registry: self.registry.clone(),
+            resources: Resources { models: Arc::clone(&self.models), indexes: self.config.indexes.clone() },
+            books: Arc::clone(&self.books),
+            pinecone: self.pinecone.clone(),
+        };
+        async move { Ok(orchestrator::run(settings, dependencies, ready, shutdown).await?) }
+    }
+
+    fn indexer(
+        &self,
+        ready: watch::Sender<Result<(), String>>,
+        shutdown: CancellationToken,
+    ) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + use<>> {
+        let settings = indexer::Settings {
+            kafka: self.config.kafka.clone(),
+            catalog: self.catalog.clone(),
+            indexes: self.config.indexes.clone(),
+            indexer: self.config.indexer.clone(),
+        };
+        let dependencies = indexer::Dependencies {
+            registry: self.registry.clone(),
+            models: Arc::clone(&self.models),
+            books: Arc::clone(&self.books),
+            pinecone: self.pinecone.clone(),
+        };
+        Ok(async move { Ok(indexer::run(settings, dependencies, ready, shutdown).await?) })
+    }
+
+    fn recorder(
+        &self,
+        ready: watch::Sender<Result<(), String>>,
+        shutdown: CancellationToken,
+    ) -> impl Future<Output = anyhow::Result<()>> + use<> {
+        let settings = self.config.recorder.clone();
+        let dependencies = recorder::Dependencies {
+            kafka: self.config.kafka.clone(),
+            catalog: self.catalog.clone(),
+            registry: self.registry.clone(),
+            postgres_url: self.config.postgres.url.clone(),
+        };
+        async move { Ok(recorder::run(settings, dependencies, ready, shutdown).await?) }
+    }
+
+    fn api(
+        &self,
+        ready: watch::Sender<Result<(), String>>,
+        shutdown: CancellationToken,
+    ) -> impl Future<Output = anyhow::Result<()>> + use<> {
+        let settings = self.config.api.clone();
+        let dependencies = api::Dependencies {
+            kafka: self.config.kafka.clone(),
+            registry: self.registry.clone(),
+            postgres_url: self.config.postgres.url.clone(),
+            health: self.health.clone(),
+        };
+        async move { Ok(api::run(settings, dependencies, ready, shutdown).await?) }
+    }
+}
+
+fn spawn(
+    running: &mut JoinSet<(&'static str, anyhow::Result<()>)>,
+    role: Role,
+    work: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+) {
+    running.spawn(async move { (role.name(), work.await) });
+}
+
+/// A registry that is down is waited for, as everywhere; anything else it says is for a person.
+async fn open_books(config: &Config, registry: &Registry, history: History) -> anyhow::Result<KafkaBooks> {
+    let mut told = false;
+    loop {
+        match KafkaBooks::open(&config.kafka, registry, history.clone()).await {
+            Err(error) if matches!(error.downcast_ref(), Some(RegistryError::Unavailable { .. })) => {
+                if !told {
+                    warn!(error = format!("{error:#}"), "waiting for the schema registry");
+                    told = true;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+            }
+            opened => return opened,
+        }
+    }
+}

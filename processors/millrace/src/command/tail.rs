@@ -1,0 +1,107 @@
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clap::{Args, ValueEnum};
+use schemas::{Attempt, Audit, ChainRecord, DeadLetter, Decoder, Document, Registry, Request, RunResult, Shape, Token};
+use serde_json::{Value, json};
+use topics::{Record, Start, Tail as TopicTail, TailEvent, TailSettings};
+
+use crate::{config::Config, shutdown};
+
+use super::print_json;
+
+/// Committed records of all partitions, one JSON object a line, until Ctrl-C.
+#[derive(Debug, Args)]
+pub struct Tail {
+    #[arg(default_value = "results")]
+    topic: Topic,
+    /// Begin with the oldest record instead of the next one
+    #[arg(long)]
+    from_beginning: bool,
+    /// End after so many records
+    #[arg(long, value_name = "N")]
+    count: Option<usize>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Topic {
+    Requests,
+    #[value(name = "requests.interactive")]
+    Interactive,
+    Results,
+    Audit,
+    Attempts,
+    DeadLetters,
+    Tokens,
+    Documents,
+    Chains,
+}
+
+pub async fn execute(command: Tail, config: &Config) -> anyhow::Result<ExitCode> {
+    let shutdown = shutdown::on_signal()?;
+    let registry = Registry::new(&config.registry)?;
+    match command.topic {
+        Topic::Requests => show::<Request>(&command, "requests", config, &registry, shutdown).await,
+        Topic::Interactive => show::<Request>(&command, "requests.interactive", config, &registry, shutdown).await,
+        Topic::Results => show::<RunResult>(&command, "results", config, &registry, shutdown).await,
+        Topic::Audit => show::<Audit>(&command, "audit", config, &registry, shutdown).await,
+        Topic::Attempts => show::<Attempt>(&command, "attempts", config, &registry, shutdown).await,
+        Topic::DeadLetters => show::<DeadLetter>(&command, "dead-letters", config, &registry, shutdown).await,
+        Topic::Tokens => show::<Token>(&command, "tokens", config, &registry, shutdown).await,
+        Topic::Documents => show::<Document>(&command, "documents", config, &registry, shutdown).await,
+        Topic::Chains => show::<ChainRecord>(&command, "chains", config, &registry, shutdown).await,
+    }
+}
+
+async fn show<S: Shape>(
+    command: &Tail,
+    topic: &str,
+    config: &Config,
+    registry: &Registry,
+    shutdown: tokio_util::sync::CancellationToken,
+) -> anyhow::Result<ExitCode> {
+    let decoder = registry.decoder::<S>()?;
+    let settings = TailSettings {
+        client_id: "millrace-tail".to_owned(),
+        topics: vec![config.kafka.topic(topic)],
+        start: if command.from_beginning { Start::Beginning } else { Start::End },
+        buffer_bytes: 16 << 20,
+    };
+    let mut tail = TopicTail::open(&config.kafka, settings)?;
+    let mut shown = 0;
+    while command.count.is_none_or(|count| shown < count) {
+        let event = tokio::select! {
+            event = tail.recv() => event.context("the topic cannot be read any further")?,
+            () = shutdown.cancelled() => break,
+        };
+        let TailEvent::Record(record) = event else { continue };
+        print_json(&line(&record, &decoder).await)?;
+        shown += 1;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What one record shows: where it lies, its headers, and its value or why that cannot be decoded.
+async fn line<S: Shape>(record: &Record, decoder: &Decoder<S>) -> Value {
+    let headers: serde_json::Map<String, Value> = record
+        .headers
+        .iter()
+        .map(|(name, value)| (name.to_owned(), value.map_or(Value::Null, |value| String::from_utf8_lossy(value).into())))
+        .collect();
+    let mut line = json!({
+        "at": record.src(),
+        "key": record.key.as_deref().map(String::from_utf8_lossy),
+        "headers": headers,
+    });
+    let (field, value) = match decode(record, decoder).await {
+        Ok(value) => ("value", value),
+        Err(error) => ("undecodable", format!("{error:#}").into()),
+    };
+    line[field] = value;
+    line
+}
+
+async fn decode<S: Shape>(record: &Record, decoder: &Decoder<S>) -> anyhow::Result<Value> {
+    let Some(bytes) = &record.value else { bail!("the value is null") };
+    Ok(serde_json::to_value(decoder.decode(bytes).await?)?)
+}

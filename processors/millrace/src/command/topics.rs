@@ -1,0 +1,80 @@
+use std::process::ExitCode;
+
+use clap::{Subcommand, ValueEnum};
+use topics::{
+    Catalog,
+    admin::{self, Admin, From, Listing, Options, Rights},
+};
+
+use crate::config::Config;
+
+#[derive(Debug, Subcommand)]
+pub enum Topics {
+    /// Print the list: topics, keys, schemas, retention, writers, readers
+    List {
+        /// Print who needs which right on the cluster (for ACLs)
+        #[arg(long)]
+        rights: bool,
+    },
+    /// Compare the list with the cluster, changing nothing; exit 1 if they differ
+    Diff,
+    /// Make the cluster as the list says: create, alter, initialise groups. Deletes nothing
+    Apply {
+        /// Add partitions too: records of one key may overtake each other once
+        #[arg(long)]
+        allow_reorder: bool,
+        /// Where a group begins on partitions that hold records but no commit of it
+        #[arg(long, value_name = "WHERE")]
+        from: Option<Begin>,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Begin {
+    /// Run what lies there, and pay for it
+    Earliest,
+    /// Leave it, begin with what comes
+    Latest,
+}
+
+pub async fn execute(command: Topics, config: &Config) -> anyhow::Result<ExitCode> {
+    let catalog = catalog(config)?;
+    match command {
+        Topics::List { rights: false } => print!("{}", Listing { catalog: &catalog, kafka: &config.kafka }),
+        Topics::List { rights: true } => print!("{}", Rights { catalog: &catalog, kafka: &config.kafka }),
+        Topics::Diff => {
+            let state = Admin::new(&config.kafka)?.observe(&catalog).await?;
+            let plan = admin::plan(&catalog, &config.kafka, &state, Options::default());
+            print!("{plan}");
+            if !plan.is_empty() {
+                return Ok(ExitCode::FAILURE);
+            }
+        }
+        Topics::Apply { allow_reorder, from } => {
+            let options = Options {
+                allow_reorder,
+                from: from.map(|begin| match begin {
+                    Begin::Earliest => From::Earliest,
+                    Begin::Latest => From::Latest,
+                }),
+            };
+            let admin = Admin::new(&config.kafka)?;
+            let state = admin.observe(&catalog).await?;
+            let plan = admin::plan(&catalog, &config.kafka, &state, options);
+            print!("{plan}");
+            admin.apply(&plan).await?;
+            if !plan.findings.is_empty() {
+                return Ok(ExitCode::FAILURE);
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The list in use: the configured file, or the one that ships.
+pub fn catalog(config: &Config) -> anyhow::Result<Catalog> {
+    Ok(match &config.topics {
+        Some(path) => Catalog::load(path)?,
+        None => Catalog::embedded()?,
+    })
+}

@@ -1,0 +1,164 @@
+//! From a file and the environment to a [`Config`], or to the list of everything that is wrong.
+
+use std::{
+    env, fmt, fs, io,
+    path::{Path, PathBuf},
+};
+
+use serde_json::{Map, Value, json};
+use serde_path_to_error::Segment;
+
+use super::{Config, environment, secret};
+
+const DEFAULT_PATH: &str = "millrace.yaml";
+
+/// Reads `path` (or, if none was given, `millrace.yaml` when it is there), lays the environment over it and checks all.
+pub fn load(path: Option<&Path>) -> Result<Config, Mistakes> {
+    let (path, text) = match path {
+        Some(path) => (path, read(path)?),
+        None if Path::new(DEFAULT_PATH).exists() => (Path::new(DEFAULT_PATH), read(Path::new(DEFAULT_PATH))?),
+        None => (Path::new(DEFAULT_PATH), String::new()),
+    };
+    let mut config =
+        parse(&text, env::vars()).map_err(|lines| Mistakes { path: path.to_owned(), lines })?;
+    config.resolve_paths(path.parent().unwrap_or(Path::new("")));
+    Ok(config)
+}
+
+/// All mistakes of a configuration, one line each: where, what, how to mend it.
+#[derive(Debug)]
+pub struct Mistakes {
+    path: PathBuf,
+    lines: Vec<String>,
+}
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.lines.len();
+        write!(f, "{}: {count} mistake{}", self.path.display(), if count == 1 { "" } else { "s" })?;
+        self.lines.iter().try_for_each(|line| write!(f, "\n  {line}"))
+    }
+}
+
+impl std::error::Error for Mistakes {}
+
+fn read(path: &Path) -> Result<String, Mistakes> {
+    fs::read_to_string(path).map_err(|error| {
+        let mend = match error.kind() {
+            io::ErrorKind::NotFound => "; give the path with --config or MILLRACE_CONFIG",
+            _ => "",
+        };
+        Mistakes { path: path.to_owned(), lines: vec![format!("cannot be read: {error}{mend}")] }
+    })
+}
+
+/// What a laptop has, where the file and the environment say nothing.
+fn defaults() -> Value {
+    json!({
+        "kafka": {"bootstrap_servers": "127.0.0.1:9092"},
+        "registry": {"url": "http://127.0.0.1:8081"},
+    })
+}
+
+fn parse(text: &str, variables: impl Iterator<Item = (String, String)>) -> Result<Config, Vec<String>> {
+    let file: Value = serde_yaml_ng::from_str(text).map_err(|error| vec![format!("is no YAML: {error}")])?;
+    let mut document = match file {
+        Value::Object(_) => file,
+        Value::Null => Value::Object(Map::new()),
+        _ => return Err(vec!["must be a mapping of settings".to_owned()]),
+    };
+    let mut mistakes = secret::resolve(&mut document);
+    environment::overlay(&mut document, variables);
+    if let (Value::Object(fields), Value::Object(defaults)) = (&mut document, defaults()) {
+        for (name, value) in defaults {
+            match fields.entry(name).or_insert(Value::Null) {
+                Value::Object(part) => {
+                    let Value::Object(value) = value else { continue };
+                    for (name, value) in value {
+                        part.entry(name).or_insert(value);
+                    }
+                }
+                absent @ Value::Null => *absent = value,
+                _ => {}
+            }
+        }
+    }
+    let config = deserialize(document, &mut mistakes);
+    match config {
+        Some(config) if mistakes.is_empty() => Ok(config),
+        _ => Err(mistakes),
+    }
+}
+
+/// serde stops at the first mistake. So each one is noted, taken out of the document, and the rest is read again.
+fn deserialize(mut document: Value, mistakes: &mut Vec<String>) -> Option<Config> {
+    loop {
+        let error = match serde_path_to_error::deserialize::<_, Config>(document.clone()) {
+            Ok(config) => return Some(config),
+            Err(error) => error,
+        };
+        let path = error.path().to_string();
+        let variable = environment::variable(&path);
+        let place = if env::var_os(&variable).is_some() { variable } else { path };
+        mistakes.push(format!("{place}: {}", error.inner()));
+        if !remove(&mut document, &error.path().iter().collect::<Vec<_>>()) {
+            return None;
+        }
+    }
+}
+
+/// Takes out what is at `path`; false if that is the whole document.
+fn remove(document: &mut Value, path: &[&Segment]) -> bool {
+    let Some((last, levels)) = path.split_last() else { return false };
+    let mut place = document;
+    for level in levels {
+        let next = match level {
+            Segment::Map { key } => place.get_mut(key),
+            Segment::Seq { index } => place.get_mut(index),
+            Segment::Enum { .. } | Segment::Unknown => None,
+        };
+        let Some(next) = next else { return false };
+        place = next;
+    }
+    match (last, place) {
+        (Segment::Map { key }, Value::Object(fields)) => fields.shift_remove(key).is_some(),
+        (Segment::Seq { index }, Value::Array(items)) if *index < items.len() => {
+            items.remove(*index);
+            true
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse_text(text: &str) -> Result<Config, Vec<String>> {
+        parse(text, std::iter::empty())
+    }
+
+    #[test]
+    fn an_empty_file_is_a_configuration_for_a_laptop() {
+        let config = parse_text("").unwrap();
+        assert_eq!(config.kafka.prefix, "millrace.");
+        assert!(config.api.listen.ip().is_loopback());
+    }
+
+    #[test]
+    fn the_file_that_ships_is_right() {
+        parse_text(crate::config::EXAMPLE).unwrap();
+    }
+
+    #[test]
+    fn every_mistake_is_told_at_once() {
+        let said = parse_text(
+            "kafka:\n  bootstrap_server: x:1\norchestrator:\n  in_flight: many\n  order: random\nindexes: [{name: kb}]\nfrobnicate: 1\n",
+        )
+        .unwrap_err();
+        assert_eq!(said.len(), 5, "{said:#?}");
+        for part in ["bootstrap_server`", "orchestrator.in_flight", "orchestrator.order", "indexes[0]", "`frobnicate`"] {
+            assert!(said.iter().any(|line| line.contains(part)), "{part} in {said:#?}");
+        }
+    }
+}

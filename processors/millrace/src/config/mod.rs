@@ -1,0 +1,110 @@
+//! `millrace.yaml` plus `MILLRACE_*`: read once, checked whole, every mistake told at once.
+//!
+//! Each part is the settings struct of the crate it configures, so a setting is documented where it acts. Nothing here
+//! opens a socket; `command::run` builds things from it.
+
+mod environment;
+mod load;
+mod secret;
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use api::ApiSettings;
+use indexer::IndexerSettings;
+use recorder::RecorderSettings;
+use retrieval::{IndexSpec, PineconeSettings};
+use schemas::RegistrySettings;
+use serde::Deserialize;
+use topics::{KafkaSettings, engine::EngineTuning};
+
+pub use load::{Mistakes, load};
+
+/// The annotated file that ships with the project; a test holds it to the structs.
+pub const EXAMPLE: &str = include_str!("../../millrace.yaml");
+
+/// Everything a process of Millrace is told. Relative paths are relative to the folder of the file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub kafka: KafkaSettings,
+    pub registry: RegistrySettings,
+    #[serde(default)]
+    pub postgres: Postgres,
+    #[serde(default)]
+    pub pinecone: PineconeSettings,
+
+    /// Folder of the chain files.
+    #[serde(default = "default_chains")]
+    pub chains: PathBuf,
+    /// Providers, aliases and prices. Without it: the `local` models only.
+    #[serde(default)]
+    pub models: Option<PathBuf>,
+    /// Without it: Millrace's own topics as they ship.
+    #[serde(default)]
+    pub topics: Option<PathBuf>,
+    /// Vector indexes, by the name that chains use.
+    #[serde(default)]
+    pub indexes: Vec<IndexSpec>,
+
+    #[serde(default)]
+    pub orchestrator: EngineTuning,
+    #[serde(default)]
+    pub indexer: IndexerSettings,
+    #[serde(default)]
+    pub recorder: RecorderSettings,
+    #[serde(default)]
+    pub api: ApiSettings,
+    /// Health and metrics of a process without the api role. Loopback only, as the api.
+    #[serde(default = "default_admin")]
+    pub admin: SocketAddr,
+    /// A paid call is announced on `attempts` before it leaves. Off: a crash hides what was being paid for.
+    #[serde(default = "yes")]
+    pub write_ahead: bool,
+    /// JSON lines of what this process did; the fault runs are judged by it. Off without a path.
+    #[serde(default)]
+    pub history: Option<PathBuf>,
+}
+
+/// The `postgres:` part.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Postgres {
+    /// `postgres://user:password@host:5432/database`; with a password it belongs into the environment or a file.
+    pub url: String,
+}
+
+impl Default for Postgres {
+    fn default() -> Self {
+        Self { url: "postgres://postgres@127.0.0.1:5432/postgres".to_owned() }
+    }
+}
+
+impl std::fmt::Debug for Postgres {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Postgres")
+    }
+}
+
+impl Config {
+    fn resolve_paths(&mut self, folder: &Path) {
+        let files = [Some(&mut self.chains), self.models.as_mut(), self.topics.as_mut(), self.history.as_mut()];
+        for path in files.into_iter().flatten() {
+            *path = folder.join(&*path);
+        }
+    }
+}
+
+fn default_chains() -> PathBuf {
+    "chains".into()
+}
+
+fn default_admin() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 8079))
+}
+
+const fn yes() -> bool {
+    true
+}

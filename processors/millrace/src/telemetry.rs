@@ -1,0 +1,37 @@
+//! Logs on standard error: lines for people on a terminal, JSON elsewhere. `MILLRACE_LOG` filters (`info,topics=debug`).
+//! Payloads, prompts and secrets are never logged; what a request said is on the audit topic.
+
+use std::io::{self, IsTerminal};
+
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::{EnvFilter, fmt, prelude::*};
+
+use crate::command::{Arguments, LogFormat};
+
+const DEFAULT_FILTER: &str = "info,sqlx=warn,hyper=warn,reqwest=warn";
+
+pub fn start(arguments: &Arguments) {
+    let filter = EnvFilter::try_from_env("MILLRACE_LOG").unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
+    let format = arguments.log_format.unwrap_or(match io::stderr().is_terminal() {
+        true => LogFormat::Pretty,
+        false => LogFormat::Json,
+    });
+    let registry = tracing_subscriber::registry().with(filter);
+    match format {
+        LogFormat::Pretty => registry.with(fmt::layer().with_writer(io::stderr).with_target(false)).init(),
+        LogFormat::Json => {
+            registry.with(fmt::layer().json().flatten_event(true).with_current_span(false).with_writer(io::stderr)).init();
+        }
+    }
+}
+
+/// Latencies in seconds: from a no-op chain to the longest model call.
+const SECONDS: [f64; 16] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
+
+/// The recorder of all metrics of this process; the api or the admin server renders it.
+pub fn metrics() -> anyhow::Result<PrometheusHandle> {
+    Ok(PrometheusBuilder::new()
+        .set_buckets_for_metric(metrics_exporter_prometheus::Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
+        .install_recorder()?)
+}

@@ -1,0 +1,74 @@
+//! `make demo`: everything for real on one laptop, until Ctrl-C. Reads top to bottom as what happens.
+
+mod models;
+mod results;
+mod system;
+
+use std::{process::ExitCode, time::Instant};
+
+use crate::system::System;
+
+/// About Millrace itself: the documents that are indexed are its own.
+const QUESTIONS: [&str; 5] = [
+    "What is a lane?",
+    "What happens before a paid call?",
+    "When is a record a dead letter?",
+    "How does a synchronous caller get its answer?",
+    "What is the ledger?",
+];
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match demo().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nthe demo cannot go on: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn demo() -> anyhow::Result<()> {
+    let began = Instant::now();
+    let mut interrupt = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+
+    let mut stopped = false;
+    let mut system = tokio::select! {
+        system = start(began) => Some(system?),
+        _ = interrupt.recv() => None,
+        _ = terminate.recv() => None,
+    };
+    if let Some(system) = &mut system {
+        stopped = tokio::select! {
+            _ = interrupt.recv() => true,
+            _ = terminate.recv() => true,
+            ended = system.watch() => { ended?; false }
+        };
+    }
+    println!("\nstopping what was started ...");
+    if let Some(system) = system {
+        system.stop().await?;
+    }
+    anyhow::ensure!(stopped, "interrupted while starting");
+    println!("done");
+    Ok(())
+}
+
+async fn start(began: Instant) -> anyhow::Result<System> {
+    println!(
+        "starting Apache Kafka, a schema registry and PostgreSQL (the first time they are fetched: a minute or two)"
+    );
+    let system = System::start().await?;
+    println!("documents: {}", system.index().await?);
+    results::show(&system)?;
+    println!(
+        "\nasking (ready after {:.1} s); results as they commit:\n",
+        began.elapsed().as_secs_f32()
+    );
+    for question in QUESTIONS {
+        system.ask(question).await?;
+    }
+    system.introduce();
+    Ok(system)
+}

@@ -1,0 +1,256 @@
+//! The parts, the twin and one process with every role.
+
+use std::{
+    env, fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use serde_json::{Value, json};
+use testkit::{
+    parts::{OwnParts, PartsConfig, Ports},
+    process::{Launch, Process},
+    until,
+};
+use tokio::process::Command;
+
+use crate::models;
+
+/// Ports that a laptop rarely uses; another free one is taken where this is not so.
+const KAFKA: u16 = 29092;
+const REGISTRY: u16 = 28081;
+const POSTGRES: u16 = 25432;
+const PINECONE: u16 = 25081;
+const API: u16 = 28080;
+
+const READY_WITHIN: Duration = Duration::from_secs(60);
+const STOPPED_WITHIN: Duration = Duration::from_secs(30);
+
+pub struct System {
+    parts: OwnParts,
+    twin: Process,
+    millrace: Process,
+    http: reqwest::Client,
+    pub api: String,
+    pinecone: String,
+    environment: Vec<(String, String)>,
+    folder: PathBuf,
+}
+
+impl System {
+    pub async fn start() -> anyhow::Result<Self> {
+        let folder = root().join(".millrace/demo");
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let models = models::choose(&folder)?;
+        let parts = OwnParts::start(PartsConfig {
+            name: "demo".to_owned(),
+            ports: Ports {
+                kafka: free(KAFKA),
+                registry: free(REGISTRY),
+                postgres: free(POSTGRES),
+            },
+            ..PartsConfig::default()
+        })
+        .await?;
+        let pinecone = format!("127.0.0.1:{}", free_port(PINECONE)?);
+        let api = format!("127.0.0.1:{}", free_port(API)?);
+        let mut environment = vec![
+            (
+                "MILLRACE_CONFIG".to_owned(),
+                root().join("processors/millrace/millrace.yaml").display().to_string(),
+            ),
+            (
+                "MILLRACE_KAFKA__BOOTSTRAP_SERVERS".to_owned(),
+                parts.parts.bootstrap.clone(),
+            ),
+            ("MILLRACE_REGISTRY__URL".to_owned(), parts.parts.registry_url.clone()),
+            ("MILLRACE_POSTGRES__URL".to_owned(), parts.parts.postgres_url.clone()),
+            (
+                "MILLRACE_PINECONE__CONTROL_URL".to_owned(),
+                format!("http://{pinecone}"),
+            ),
+            ("MILLRACE_API__LISTEN".to_owned(), api.clone()),
+        ];
+        if let Some(models) = models {
+            environment.push(("MILLRACE_MODELS".to_owned(), models.display().to_string()));
+        }
+
+        let launch = |name: &str, args: &[&str]| {
+            let launch = Launch::new(name, millrace(), folder.join(format!("{name}.log")))
+                .args(args)
+                .folder(root());
+            environment
+                .iter()
+                .fold(launch, |launch, (name, value)| launch.env(name, value))
+        };
+        let data = folder.join("pinecone").display().to_string();
+        let twin = launch("twin", &["pinecone", "--listen", &pinecone, "--data", &data]).start()?;
+        run(&environment, &["topics", "apply"]).await?;
+        run(&environment, &["schemas", "register"]).await?;
+        let millrace = launch("millrace", &["run"]).start()?;
+        let mut system = Self {
+            parts,
+            twin,
+            millrace,
+            http: reqwest::Client::new(),
+            api: format!("http://{api}"),
+            pinecone: format!("http://{pinecone}"),
+            environment,
+            folder,
+        };
+        system.ready().await?;
+        Ok(system)
+    }
+
+    async fn ready(&mut self) -> anyhow::Result<()> {
+        let Self {
+            http, api, millrace, ..
+        } = self;
+        let url = format!("{api}/readyz");
+        let ready = until(READY_WITHIN, async || match millrace.running() {
+            Ok(()) => http
+                .get(&url)
+                .send()
+                .await
+                .is_ok_and(|answer| answer.status().is_success())
+                .then_some(Ok(())),
+            Err(ended) => Some(Err(ended)),
+        });
+        match ready.await {
+            Ok(outcome) => Ok(outcome?),
+            Err(late) => {
+                let said = match http.get(&url).send().await {
+                    Ok(answer) => answer.text().await.unwrap_or_default(),
+                    Err(error) => error.to_string(),
+                };
+                bail!("{url} {late}: {said}; the log is {}", self.millrace.log().display())
+            }
+        }
+    }
+
+    /// Sends README and the sample documents to the indexer and waits until they can be found.
+    pub async fn index(&self) -> anyhow::Result<String> {
+        let said = run(
+            &self.environment,
+            &["index", "README.md", "processors/chains/documents"],
+        )
+        .await?;
+        let found = until(READY_WITHIN, async || {
+            let answer = self.invoke(json!({"question": crate::QUESTIONS[0]})).await.ok()?;
+            (!answer["output"]["sources"].as_array()?.is_empty()).then_some(())
+        });
+        found.await.context("the documents cannot be found in the index")?;
+        Ok(said.trim().to_owned())
+    }
+
+    pub async fn ask(&self, question: &str) -> anyhow::Result<()> {
+        self.invoke(json!({"question": question})).await.map(|_| ())
+    }
+
+    async fn invoke(&self, input: Value) -> anyhow::Result<Value> {
+        let url = format!("{}/chains/answer/invoke", self.api);
+        let answer = self.http.post(url).json(&json!({"input": input})).send().await?;
+        if !answer.status().is_success() {
+            bail!("{} answered {}: {}", self.api, answer.status(), answer.text().await?);
+        }
+        Ok(answer.json().await?)
+    }
+
+    /// A `millrace` of the same configuration.
+    pub fn command(&self, args: &[&str]) -> Command {
+        command(&self.environment, args)
+    }
+
+    pub fn introduce(&self) {
+        let parts = &self.parts.parts;
+        println!(
+            "
+It runs. Ask something yourself, in another terminal:
+
+  curl -s {api}/chains/answer/invoke -H 'content-type: application/json' -d '{{\"input\": {{\"question\": \"What is a lane?\"}}}}'
+
+  api       {api}      (GET /runs, /chains, /readyz, /metrics)
+  Kafka     {kafka}             (topics millrace.*)
+  registry  {registry}
+  Postgres  {postgres}
+  Pinecone  {pinecone}      (the local twin)
+  logs      {logs}
+
+Ctrl-C stops all of it.
+",
+            api = self.api,
+            kafka = parts.bootstrap,
+            registry = parts.registry_url,
+            postgres = parts.postgres_url,
+            pinecone = self.pinecone,
+            logs = self.folder.display(),
+        );
+    }
+
+    /// Returns when something ends that should run.
+    pub async fn watch(&mut self) -> anyhow::Result<()> {
+        let mut tick = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            tick.tick().await;
+            self.millrace.running()?;
+            self.twin.running()?;
+        }
+    }
+
+    pub async fn stop(self) -> anyhow::Result<()> {
+        self.millrace.stop(STOPPED_WITHIN).await?;
+        self.twin.stop(STOPPED_WITHIN).await?;
+        Ok(self.parts.end()?)
+    }
+}
+
+async fn run(environment: &[(String, String)], args: &[&str]) -> anyhow::Result<String> {
+    let output = command(environment, args)
+        .output()
+        .await
+        .context("cannot start millrace")?;
+    if !output.status.success() {
+        bail!(
+            "`millrace {}` failed:\n{}",
+            args.join(" "),
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn command(environment: &[(String, String)], args: &[&str]) -> Command {
+    let mut command = Command::new(millrace());
+    command
+        .args(args)
+        .current_dir(root())
+        .envs(environment.iter().map(|(name, value)| (name, value)))
+        .env("MILLRACE_LOG", "warn")
+        .kill_on_drop(true);
+    command
+}
+
+/// Built together with this binary.
+fn millrace() -> PathBuf {
+    env::current_exe()
+        .map(|path| path.with_file_name("millrace"))
+        .unwrap_or_else(|_| "millrace".into())
+}
+
+fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
+
+fn free(port: u16) -> Option<u16> {
+    TcpListener::bind(("127.0.0.1", port)).is_ok().then_some(port)
+}
+
+fn free_port(wanted: u16) -> anyhow::Result<u16> {
+    match free(wanted) {
+        Some(port) => Ok(port),
+        None => Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port()),
+    }
+}
