@@ -1,143 +1,141 @@
-//! What a decoder knows about schema ids.
+//! How data of one schema are read.
 //!
-//! Everything that costs is done once per id: the lookup, the parse, the resolution of names, the check that the
-//! schema can be read. Failures are remembered too, but not for long: an unknown id may be registered a moment later,
-//! and a registry that was down comes back.
+//! Data of our own schema go straight into the struct. Data of any other are resolved by Avro's rules first: fields the
+//! writer did not know take their defaults, fields that only the writer knows are skipped.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, PoisonError, RwLock},
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, io};
 
 use apache_avro::{
     Schema,
+    error::CompatibilityError,
     reader::datum::GenericDatumReader,
     schema::{Name, NamesRef, ResolvedSchema},
     schema_compatibility::SchemaCompatibility,
+    types::Value,
 };
-use tokio::sync::Mutex;
+use serde::de::DeserializeOwned;
 
-use crate::{
-    Registry, RegistryError,
-    decoder::{DecodeError, Misfit},
-    registry::Parsed,
-};
+use crate::{RegistryError, registry::Parsed};
 
 /// The most that one length in a datum can make apache-avro allocate; holds for the whole process.
 pub(crate) const MAX_ALLOCATION: usize = 64 * 1024 * 1024;
 /// How deep values may lie within each other. A recursive schema has no depth: few bytes of datum would fill the stack.
 const MAX_DEPTH: usize = 64;
-const UNKNOWN_FOR: Duration = Duration::from_secs(30);
-const UNAVAILABLE_FOR: Duration = Duration::from_secs(1);
 
-/// All that is needed to read data of one schema.
+/// All that is needed to read data of one schema: names are resolved once.
 pub(crate) struct Codec {
     pub schema: &'static Schema,
     pub names: ResolvedSchema<'static>,
-    pub reader: GenericDatumReader<'static>,
+    reader: GenericDatumReader<'static>,
+    /// Whether the reader resolves to another schema than the data's own.
+    resolves: bool,
 }
 
-pub(crate) struct Codecs {
-    registry: Registry,
-    /// What the data must be readable as; none: anything.
-    shape: Option<&'static Schema>,
-    known: RwLock<HashMap<u32, Entry>>,
-    /// One lookup at a time: a thousand records with a new id are one question.
-    asking: Mutex<()>,
+/// Why data of a schema cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Misfit {
+    #[error("its fields do not resolve to ours")]
+    Unreadable(#[source] Box<CompatibilityError>),
+    #[error("its names cannot be resolved")]
+    Names(#[source] Box<apache_avro::Error>),
+    #[error("it nests deeper than {MAX_DEPTH} levels; recursive schemas are not supported")]
+    TooDeep,
+    #[error("the registry's answer is of no use")]
+    Schema(#[source] RegistryError),
 }
 
-#[derive(Clone)]
-enum Entry {
-    Readable(Arc<Codec>),
-    Failed { error: DecodeError, until: Instant },
-}
-
-impl Codecs {
-    pub fn new(registry: Registry, shape: Option<&'static Schema>) -> Self {
-        Self {
-            registry,
-            shape,
-            known: RwLock::default(),
-            asking: Mutex::default(),
-        }
-    }
-
-    /// What reads data of schema `id`.
-    ///
-    /// # Errors
-    /// `UnknownSchema`, `WrongShape`, `Unavailable`.
-    pub async fn get(&self, id: u32) -> Result<Arc<Codec>, DecodeError> {
-        if let Some(answer) = self.remembered(id) {
-            return answer;
-        }
-        let _asking = self.asking.lock().await;
-        if let Some(answer) = self.remembered(id) {
-            return answer;
-        }
-        let answer = self.look_up(id).await;
-        let entry = match &answer {
-            Ok(codec) => Entry::Readable(codec.clone()),
-            Err(error) => {
-                let lifetime = if error.is_transient() {
-                    UNAVAILABLE_FOR
-                } else {
-                    UNKNOWN_FOR
-                };
-                Entry::Failed {
-                    error: error.clone(),
-                    until: Instant::now() + lifetime,
-                }
-            }
-        };
-        self.known
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(id, entry);
-        answer
-    }
-
-    fn remembered(&self, id: u32) -> Option<Result<Arc<Codec>, DecodeError>> {
-        match self.known.read().unwrap_or_else(PoisonError::into_inner).get(&id)? {
-            Entry::Readable(codec) => Some(Ok(codec.clone())),
-            Entry::Failed { error, until } => (Instant::now() < *until).then(|| Err(error.clone())),
-        }
-    }
-
-    async fn look_up(&self, id: u32) -> Result<Arc<Codec>, DecodeError> {
-        let wrong = |misfit| DecodeError::WrongShape {
-            id,
-            source: Arc::new(misfit),
-        };
-        let parsed = self.registry.schema(id).await.map_err(|error| match error {
-            RegistryError::UnknownId { id } => DecodeError::UnknownSchema { id },
-            RegistryError::Settings { .. } | RegistryError::Unavailable { .. } => DecodeError::Unavailable {
-                source: Arc::new(error),
-            },
-            RegistryError::NotRegistered { .. }
-            | RegistryError::Refused { .. }
-            | RegistryError::NotAvro { .. }
-            | RegistryError::Parse { .. }
-            | RegistryError::References { .. } => wrong(Misfit::Schema(error)),
-        })?;
-        Codec::new(&parsed, self.shape).map(Arc::new).map_err(wrong)
-    }
+/// Why bytes are not a datum of their schema.
+#[derive(Debug, thiserror::Error)]
+pub enum Corruption {
+    #[error("the datum cannot be read")]
+    Datum(#[source] Box<apache_avro::Error>),
+    #[error("it ends in the middle")]
+    CutOff,
+    #[error("{0} bytes are left over")]
+    LeftOver(usize),
 }
 
 impl Codec {
+    /// `shape`: what the data are to be read as; none: as what they are.
     pub fn new(parsed: &Parsed, shape: Option<&'static Schema>) -> Result<Self, Misfit> {
         let Parsed { schema, referenced, .. } = *parsed;
         if let Some(shape) = shape {
             SchemaCompatibility::can_read(schema, shape).map_err(|error| Misfit::Unreadable(Box::new(error)))?;
         }
+        let unresolved = |error| Misfit::Names(Box::new(error));
         let everything = referenced.iter().chain([schema]).collect();
-        let names = ResolvedSchema::new_with_schemata(everything).map_err(|error| Misfit::Names(Box::new(error)))?;
+        let names = ResolvedSchema::new_with_schemata(everything).map_err(unresolved)?;
         depth(schema, names.get_names(), MAX_DEPTH, &mut HashMap::new()).ok_or(Misfit::TooDeep)?;
+        let other = shape.filter(|shape| shape.canonical_form() != schema.canonical_form());
         let reader = GenericDatumReader::builder(schema)
             .resolved_writer_schemata(names.clone())
+            .maybe_reader_schema(other)
             .build()
-            .map_err(|error| Misfit::Names(Box::new(error)))?;
-        Ok(Self { schema, names, reader })
+            .map_err(unresolved)?;
+        Ok(Self {
+            schema,
+            names,
+            reader,
+            resolves: other.is_some(),
+        })
+    }
+
+    pub fn read<S: DeserializeOwned>(&self, datum: &[u8]) -> Result<S, Corruption> {
+        let unreadable = |error| Corruption::Datum(Box::new(error));
+        if self.resolves {
+            return apache_avro::from_value(&self.read_value(datum)?).map_err(unreadable);
+        }
+        let mut datum = Datum::new(datum);
+        let record = self.reader.read_deser(&mut datum).map_err(unreadable)?;
+        datum.end()?;
+        Ok(record)
+    }
+
+    pub fn read_value(&self, datum: &[u8]) -> Result<Value, Corruption> {
+        let mut datum = Datum::new(datum);
+        let value = self
+            .reader
+            .read_value(&mut datum)
+            .map_err(|error| Corruption::Datum(Box::new(error)))?;
+        datum.end()?;
+        Ok(value)
+    }
+}
+
+/// The bytes of one datum. apache-avro takes the end of the bytes within a string or a union for null: what was
+/// missing must be noticed here.
+struct Datum<'a> {
+    rest: &'a [u8],
+    cut_off: bool,
+}
+
+impl<'a> Datum<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        Self {
+            rest: bytes,
+            cut_off: false,
+        }
+    }
+
+    /// Whether the datum was all of the bytes.
+    fn end(&self) -> Result<(), Corruption> {
+        match (self.cut_off, self.rest.len()) {
+            (true, _) => Err(Corruption::CutOff),
+            (false, 0) => Ok(()),
+            (false, left) => Err(Corruption::LeftOver(left)),
+        }
+    }
+}
+
+impl io::Read for Datum<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.cut_off |= self.rest.len() < buffer.len();
+        self.rest.read(buffer)
+    }
+
+    fn read_exact(&mut self, buffer: &mut [u8]) -> io::Result<()> {
+        self.cut_off |= self.rest.len() < buffer.len();
+        self.rest.read_exact(buffer)
     }
 }
 
@@ -177,3 +175,6 @@ fn deepest<'s>(
         Some(deepest.max(depth(schema, names, limit, measured)?))
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,12 +18,9 @@ pub struct Encoder<S> {
 pub enum EncodeError {
     #[error("the record does not fit its schema")]
     Datum(#[source] Box<apache_avro::Error>),
-    #[error("at {at}: {found} does not fit {expected}")]
-    Json {
-        at: String,
-        found: String,
-        expected: String,
-    },
+    /// `path` is a JSON pointer (RFC 6901) into the value.
+    #[error("the value does not fit the schema at \"{path}\": {problem}")]
+    Json { path: String, problem: String },
 }
 
 impl<S: Shape> Encoder<S> {

@@ -7,6 +7,8 @@
 mod attempt;
 mod audit;
 mod chain;
+mod codec;
+mod codecs;
 mod dead_letter;
 mod document;
 mod money;
@@ -16,7 +18,6 @@ mod shape;
 mod timestamp;
 mod token;
 
-mod codec;
 pub mod decoder;
 pub mod encoder;
 pub mod headers;
@@ -28,6 +29,7 @@ pub mod wire;
 pub use attempt::{Attempt, phase};
 pub use audit::{Audit, RetrievedDocument, audit_kind};
 pub use chain::ChainRecord;
+pub use codec::{Corruption, Misfit};
 pub use dead_letter::{DeadLetter, RawHeader};
 pub use decoder::{DecodeError, Decoder};
 pub use document::Document;

@@ -235,7 +235,7 @@ impl Registry {
             },
             false => self.unavailable(error),
         })?;
-        PlainEncoder::new(self.parsed(&registered, &subject).await?)
+        PlainEncoder::new(&self.parsed(&registered, &subject).await?)
     }
 
     /// The schema under an id.

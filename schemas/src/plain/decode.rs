@@ -8,12 +8,7 @@ use bigdecimal::{BigDecimal, num_bigint::BigInt};
 use chrono::{DateTime, NaiveTime, SecondsFormat, TimeDelta};
 use serde_json::{Map, Value as Json};
 
-use crate::{
-    DecodeError, Registry,
-    codec::Codecs,
-    decoder::{Corruption, Datum, corrupt},
-    wire,
-};
+use crate::{DecodeError, Registry, codecs::Codecs, decoder::corrupt, wire};
 
 /// Decodes values of any Avro schema of the registry. Clones share what is known about schema ids.
 #[derive(Clone)]
@@ -35,12 +30,7 @@ impl PlainDecoder {
     pub async fn decode(&self, bytes: &[u8]) -> Result<Json, DecodeError> {
         let (id, datum) = wire::unframe(bytes)?;
         let codec = self.codecs.get(id).await?;
-        let mut datum = Datum::new(datum);
-        let value = codec
-            .reader
-            .read_value(&mut datum)
-            .map_err(|error| corrupt(id, Corruption::Datum(Box::new(error))))?;
-        datum.end().map_err(|corruption| corrupt(id, corruption))?;
+        let value = codec.read_value(datum).map_err(|corruption| corrupt(id, corruption))?;
         Ok(json(value, codec.schema, codec.names.get_names()))
     }
 }
@@ -134,12 +124,13 @@ fn json(value: Avro, schema: &Schema, names: &NamesRef<'_>) -> Json {
     }
 }
 
-/// JSON has no word for infinity; Avro's own JSON says it in a string.
+/// JSON has no word for what is not finite; these are the texts of Avro's own JSON encoding.
 fn float(value: f64) -> Json {
-    if value.is_finite() {
-        value.into()
-    } else {
-        format!("{value}").into()
+    match value {
+        f64::INFINITY => "Infinity".into(),
+        f64::NEG_INFINITY => "-Infinity".into(),
+        _ if value.is_nan() => "NaN".into(),
+        _ => value.into(),
     }
 }
 

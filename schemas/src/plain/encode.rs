@@ -1,25 +1,318 @@
-//! JSON → a record in its owner's Avro schema.
+//! JSON → a record in its owner's Avro schema: the way back of [`super::PlainDecoder`], and numbers where it has text.
 
-use crate::{EncodeError, RegistryError, registry::Parsed};
+use std::{collections::HashMap, str::FromStr, sync::Arc};
+
+use apache_avro::{
+    Decimal, Schema, Uuid,
+    schema::{InnerDecimalSchema, NamesRef, RecordSchema, ResolvedSchema},
+    types::Value as Avro,
+    writer::datum::GenericDatumWriter,
+};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use bigdecimal::BigDecimal;
 use bytes::Bytes;
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime};
 use serde_json::Value as Json;
 
-/// Encodes values of one topic in the schema that its owner registered last.
+use crate::{EncodeError, RegistryError, registry::Parsed, wire};
+
+/// Encodes values of one topic in the schema that its owner registered last. Clones are cheap.
 #[derive(Clone)]
 pub struct PlainEncoder {
-    schema: Parsed,
+    header: [u8; 5],
+    schema: &'static Schema,
+    names: Arc<ResolvedSchema<'static>>,
+    writer: Arc<GenericDatumWriter<'static>>,
 }
 
 impl PlainEncoder {
-    pub(crate) fn new(schema: Parsed) -> Result<Self, RegistryError> {
-        Ok(Self { schema })
-    }
-
-    pub fn encode(&self, _value: &Json) -> Result<Bytes, EncodeError> {
-        Err(EncodeError::Json {
-            at: String::new(),
-            found: String::new(),
-            expected: String::new(),
+    pub(crate) fn new(parsed: &Parsed) -> Result<Self, RegistryError> {
+        let Parsed { id, schema, referenced } = *parsed;
+        let failed = |source| RegistryError::Parse {
+            what: format!("schema {id}"),
+            source: Box::new(source),
+        };
+        let names = ResolvedSchema::new_with_schemata(referenced.iter().chain([schema]).collect()).map_err(failed)?;
+        let writer = GenericDatumWriter::builder(schema)
+            .resolved_schemata(names.clone())
+            .build()
+            .map_err(failed)?;
+        Ok(Self {
+            header: wire::header(id),
+            schema,
+            names: Arc::new(names),
+            writer: Arc::new(writer),
         })
     }
+
+    /// The value in Confluent's wire format. Fields that are absent take the schema's defaults; of a union, the first
+    /// branch that fits is taken.
+    ///
+    /// # Errors
+    /// [`EncodeError::Json`] names the place: a field that the schema does not have, one without a default that is
+    /// absent, a value of the wrong type.
+    pub fn encode(&self, value: &Json) -> Result<Bytes, EncodeError> {
+        let value = fit(value, self.schema, self.names.get_names()).map_err(Mismatch::into_error)?;
+        let mut bytes = self.header.to_vec();
+        self.writer
+            .write_value_ref(&mut bytes, &value)
+            .map_err(|error| EncodeError::Datum(Box::new(error)))?;
+        Ok(bytes.into())
+    }
+}
+
+/// What does not fit, and the way to it from the innermost outwards.
+struct Mismatch {
+    path: Vec<String>,
+    problem: String,
+}
+
+impl Mismatch {
+    fn new(problem: impl Into<String>) -> Self {
+        Self {
+            path: Vec::new(),
+            problem: problem.into(),
+        }
+    }
+
+    fn within(mut self, name: impl Into<String>) -> Self {
+        self.path.push(name.into());
+        self
+    }
+
+    fn into_error(self) -> EncodeError {
+        let path: String = self.path.iter().rev().map(|name| format!("/{name}")).collect();
+        EncodeError::Json {
+            path,
+            problem: self.problem,
+        }
+    }
+}
+
+fn fit(value: &Json, schema: &Schema, names: &NamesRef<'_>) -> Result<Avro, Mismatch> {
+    let fitted = match schema {
+        Schema::Null => value.is_null().then_some(Avro::Null),
+        Schema::Boolean => value.as_bool().map(Avro::Boolean),
+        Schema::Int => int(value).map(Avro::Int),
+        Schema::Long => value.as_i64().map(Avro::Long),
+        #[expect(clippy::cast_possible_truncation, reason = "that is what the schema asks for")]
+        Schema::Float => float(value).map(|value| Avro::Float(value as f32)),
+        Schema::Double => float(value).map(Avro::Double),
+        Schema::String => value.as_str().map(|text| Avro::String(text.to_owned())),
+        Schema::Bytes => bytes(value).map(Avro::Bytes),
+        Schema::Fixed(fixed) => bytes(value)
+            .filter(|bytes| bytes.len() == fixed.size)
+            .map(|bytes| Avro::Fixed(fixed.size, bytes)),
+        Schema::Enum(symbols) => value.as_str().and_then(|text| {
+            let position = symbols.symbols.iter().position(|symbol| symbol == text)?;
+            Some(Avro::Enum(u32::try_from(position).ok()?, text.to_owned()))
+        }),
+        Schema::Uuid(_) => value
+            .as_str()
+            .and_then(|text| Uuid::parse_str(text).ok())
+            .map(Avro::Uuid),
+        Schema::Decimal(decimal) => {
+            let size = match &decimal.inner {
+                InnerDecimalSchema::Bytes => None,
+                InnerDecimalSchema::Fixed(fixed) => Some(fixed.size),
+            };
+            unscaled(value, decimal.precision, decimal.scale, size).map(|bytes| Avro::Decimal(Decimal::from(bytes)))
+        }
+        Schema::BigDecimal => number_text(value)
+            .and_then(|text| text.parse().ok())
+            .map(Avro::BigDecimal),
+        Schema::Date => time(value, int, |text| {
+            let days = NaiveDate::from_str(text)
+                .ok()?
+                .signed_duration_since(NaiveDate::default())
+                .num_days();
+            i32::try_from(days).ok()
+        })
+        .map(Avro::Date),
+        Schema::TimeMillis => {
+            time(value, int, |text| i32::try_from(of_day(text)? / 1_000_000).ok()).map(Avro::TimeMillis)
+        }
+        Schema::TimeMicros => time(value, Json::as_i64, |text| Some(of_day(text)? / 1_000)).map(Avro::TimeMicros),
+        Schema::TimestampMillis => {
+            time(value, Json::as_i64, |text| Some(instant(text)?.timestamp_millis())).map(Avro::TimestampMillis)
+        }
+        Schema::TimestampMicros => {
+            time(value, Json::as_i64, |text| Some(instant(text)?.timestamp_micros())).map(Avro::TimestampMicros)
+        }
+        Schema::TimestampNanos => {
+            time(value, Json::as_i64, |text| instant(text)?.timestamp_nanos_opt()).map(Avro::TimestampNanos)
+        }
+        Schema::LocalTimestampMillis => {
+            time(value, Json::as_i64, |text| Some(local(text)?.timestamp_millis())).map(Avro::LocalTimestampMillis)
+        }
+        Schema::LocalTimestampMicros => {
+            time(value, Json::as_i64, |text| Some(local(text)?.timestamp_micros())).map(Avro::LocalTimestampMicros)
+        }
+        Schema::LocalTimestampNanos => {
+            time(value, Json::as_i64, |text| local(text)?.timestamp_nanos_opt()).map(Avro::LocalTimestampNanos)
+        }
+        Schema::Duration(_) => return Err(Mismatch::new("the logical type duration cannot be written from JSON")),
+        Schema::Array(array) => match value {
+            Json::Array(items) => {
+                let fitted = items.iter().enumerate().map(|(index, item)| {
+                    fit(item, &array.items, names).map_err(|mismatch| mismatch.within(index.to_string()))
+                });
+                return fitted.collect::<Result<_, _>>().map(Avro::Array);
+            }
+            _ => None,
+        },
+        Schema::Map(map) => match value {
+            Json::Object(entries) => {
+                let fitted = entries.iter().map(|(name, value)| {
+                    let value = fit(value, &map.types, names).map_err(|mismatch| mismatch.within(name))?;
+                    Ok((name.clone(), value))
+                });
+                return fitted.collect::<Result<HashMap<_, _>, _>>().map(Avro::Map);
+            }
+            _ => None,
+        },
+        Schema::Record(record) => match value {
+            Json::Object(fields) => return fit_record(fields, record, names),
+            _ => None,
+        },
+        Schema::Union(union) => {
+            let mut mismatch = None;
+            for (branch, schema) in (0..).zip(union.variants()) {
+                match fit(value, schema, names) {
+                    Ok(value) => return Ok(Avro::Union(branch, Box::new(value))),
+                    // The problem of a branch that was entered says more than "none of them fits".
+                    Err(problem) if !problem.path.is_empty() => mismatch = Some(problem),
+                    Err(_) => {}
+                }
+            }
+            return Err(mismatch.unwrap_or_else(|| expected(schema, value)));
+        }
+        Schema::Ref { name } => match names.get(name) {
+            Some(schema) => return fit(value, schema, names),
+            None => None,
+        },
+    };
+    fitted.ok_or_else(|| expected(schema, value))
+}
+
+fn fit_record(
+    given: &serde_json::Map<String, Json>,
+    record: &RecordSchema,
+    names: &NamesRef<'_>,
+) -> Result<Avro, Mismatch> {
+    if let Some(name) = given.keys().find(|name| !record.lookup.contains_key(*name)) {
+        return Err(Mismatch::new("the schema has no such field").within(name));
+    }
+    let fields = record.fields.iter().map(|field| {
+        let value = match (given.get(&field.name), &field.default) {
+            (Some(value), _) => fit(value, &field.schema, names),
+            (None, Some(default)) => fit_default(default, &field.schema, names),
+            (None, None) => Err(Mismatch::new("absent, and the schema has no default")),
+        };
+        Ok((
+            field.name.clone(),
+            value.map_err(|mismatch| mismatch.within(&field.name))?,
+        ))
+    });
+    fields.collect::<Result<_, _>>().map(Avro::Record)
+}
+
+/// A schema writes the bytes of a default as the characters U+0000 to U+00FF.
+fn fit_default(default: &Json, schema: &Schema, names: &NamesRef<'_>) -> Result<Avro, Mismatch> {
+    match (schema, default) {
+        (Schema::Bytes | Schema::Fixed(_), Json::String(text)) => {
+            let bytes: Option<Vec<u8>> = text.chars().map(|char| u8::try_from(char).ok()).collect();
+            let encoded = bytes.map(|bytes| BASE64_STANDARD.encode(bytes)).unwrap_or_default();
+            fit(&encoded.into(), schema, names)
+        }
+        _ => fit(default, schema, names),
+    }
+}
+
+/// Names the kind of value, not the value: it may be what nobody should read in a log.
+fn expected(schema: &Schema, value: &Json) -> Mismatch {
+    let found = match value {
+        Json::Null => "null",
+        Json::Bool(_) => "a boolean",
+        Json::Number(_) => "a number",
+        Json::String(_) => "a text",
+        Json::Array(_) => "an array",
+        Json::Object(_) => "an object",
+    };
+    let kind = apache_avro::schema::SchemaKind::from(schema);
+    Mismatch::new(format!("{found} that does not fit Avro {kind:?}"))
+}
+
+fn int(value: &Json) -> Option<i32> {
+    value.as_i64()?.try_into().ok()
+}
+
+fn float(value: &Json) -> Option<f64> {
+    match value.as_str() {
+        None => value.as_f64(),
+        Some("NaN") => Some(f64::NAN),
+        Some("Infinity") => Some(f64::INFINITY),
+        Some("-Infinity") => Some(f64::NEG_INFINITY),
+        Some(_) => None,
+    }
+}
+
+fn bytes(value: &Json) -> Option<Vec<u8>> {
+    BASE64_STANDARD.decode(value.as_str()?).ok()
+}
+
+fn time<T>(value: &Json, number: impl Fn(&Json) -> Option<T>, text: impl Fn(&str) -> Option<T>) -> Option<T> {
+    value.as_str().map_or_else(|| number(value), text)
+}
+
+fn instant(text: &str) -> Option<DateTime<chrono::FixedOffset>> {
+    DateTime::parse_from_rfc3339(text).ok()
+}
+
+fn local(text: &str) -> Option<DateTime<chrono::Utc>> {
+    NaiveDateTime::from_str(text).ok().map(|local| local.and_utc())
+}
+
+/// Nanoseconds since midnight.
+fn of_day(text: &str) -> Option<i64> {
+    NaiveTime::from_str(text)
+        .ok()?
+        .signed_duration_since(NaiveTime::MIN)
+        .num_nanoseconds()
+}
+
+fn number_text(value: &Json) -> Option<String> {
+    match value {
+        Json::String(text) => Some(text.clone()),
+        Json::Number(number) => Some(number.to_string()),
+        Json::Null | Json::Bool(_) | Json::Array(_) | Json::Object(_) => None,
+    }
+}
+
+/// The big-endian digits of a decimal at this scale; none when it has more digits than the schema allows.
+fn unscaled(value: &Json, precision: usize, scale: usize, size: Option<usize>) -> Option<Vec<u8>> {
+    let value: BigDecimal = number_text(value)?.parse().ok()?;
+    let scale = i64::try_from(scale).ok()?;
+    let digits = u64::try_from(precision).ok()?;
+    // Before anything is computed: `1e999999999` is short, its digits are not.
+    if value
+        .digits()
+        .saturating_add_signed(scale.checked_sub(value.fractional_digit_count())?)
+        > digits
+    {
+        return None;
+    }
+    let scaled = value.with_scale(scale);
+    let (unscaled, _) = (scaled == value).then_some(scaled)?.into_bigint_and_exponent();
+    let mut bytes = unscaled.to_signed_bytes_be();
+    if let Some(size) = size {
+        let fill = if unscaled.sign() == bigdecimal::num_bigint::Sign::Minus {
+            0xff
+        } else {
+            0
+        };
+        let missing = size.checked_sub(bytes.len())?;
+        bytes.splice(0..0, std::iter::repeat_n(fill, missing));
+    }
+    Some(bytes)
 }

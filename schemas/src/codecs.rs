@@ -1,0 +1,113 @@
+//! What a decoder knows about schema ids.
+//!
+//! Everything that costs is done once per id: the lookup, the parse, the resolution of names, the check that the
+//! schema can be read. Failures are remembered too, but not for long: an unknown id may be registered a moment later,
+//! and a registry that was down comes back.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+    time::{Duration, Instant},
+};
+
+use apache_avro::Schema;
+use tokio::sync::Mutex;
+
+use crate::{
+    Registry, RegistryError,
+    codec::{Codec, Misfit},
+    decoder::DecodeError,
+};
+
+const UNKNOWN_FOR: Duration = Duration::from_secs(30);
+const UNAVAILABLE_FOR: Duration = Duration::from_secs(1);
+/// An id never changes its schema.
+const UNREADABLE_FOR: Duration = Duration::from_secs(3_600);
+
+pub(crate) struct Codecs {
+    registry: Registry,
+    /// What the data must be readable as; none: anything.
+    shape: Option<&'static Schema>,
+    known: RwLock<HashMap<u32, Entry>>,
+    /// One lookup at a time: a thousand records with a new id are one question.
+    asking: Mutex<()>,
+}
+
+#[derive(Clone)]
+enum Entry {
+    Readable(Arc<Codec>),
+    Failed { error: DecodeError, until: Instant },
+}
+
+impl Codecs {
+    pub fn new(registry: Registry, shape: Option<&'static Schema>) -> Self {
+        Self {
+            registry,
+            shape,
+            known: RwLock::default(),
+            asking: Mutex::default(),
+        }
+    }
+
+    /// What reads data of schema `id`.
+    ///
+    /// # Errors
+    /// `UnknownSchema`, `WrongShape`, `Unavailable`.
+    pub async fn get(&self, id: u32) -> Result<Arc<Codec>, DecodeError> {
+        if let Some(answer) = self.remembered(id) {
+            return answer;
+        }
+        let _asking = self.asking.lock().await;
+        if let Some(answer) = self.remembered(id) {
+            return answer;
+        }
+        let answer = self.look_up(id).await;
+        let entry = match &answer {
+            Ok(codec) => Entry::Readable(codec.clone()),
+            Err(error) => {
+                let lifetime = match error {
+                    DecodeError::Unavailable { .. } => UNAVAILABLE_FOR,
+                    DecodeError::UnknownSchema { .. } => UNKNOWN_FOR,
+                    DecodeError::WrongShape { .. } | DecodeError::NotFramed(_) | DecodeError::Corrupt { .. } => {
+                        UNREADABLE_FOR
+                    }
+                };
+                Entry::Failed {
+                    error: error.clone(),
+                    until: Instant::now() + lifetime,
+                }
+            }
+        };
+        self.known
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(id, entry);
+        answer
+    }
+
+    fn remembered(&self, id: u32) -> Option<Result<Arc<Codec>, DecodeError>> {
+        match self.known.read().unwrap_or_else(PoisonError::into_inner).get(&id)? {
+            Entry::Readable(codec) => Some(Ok(codec.clone())),
+            Entry::Failed { error, until } => (Instant::now() < *until).then(|| Err(error.clone())),
+        }
+    }
+
+    async fn look_up(&self, id: u32) -> Result<Arc<Codec>, DecodeError> {
+        let wrong = |misfit| DecodeError::WrongShape {
+            id,
+            source: Arc::new(misfit),
+        };
+        let parsed = self.registry.schema(id).await.map_err(|error| match error {
+            RegistryError::UnknownId { id } => DecodeError::UnknownSchema { id },
+            RegistryError::Settings { .. } | RegistryError::Unavailable { .. } => DecodeError::Unavailable {
+                source: Arc::new(error),
+            },
+            RegistryError::NotRegistered { .. }
+            | RegistryError::Refused { .. }
+            | RegistryError::NotAvro { .. }
+            | RegistryError::Parse { .. }
+            | RegistryError::References { .. } => wrong(Misfit::Schema(error)),
+        })?;
+        Codec::new(&parsed, self.shape).map(Arc::new).map_err(wrong)
+    }
+}
