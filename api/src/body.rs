@@ -25,18 +25,25 @@ pub(crate) async fn json<B: Buf>(
     check_type(headers)?;
     let read = tokio::time::timeout(TIMEOUT, read(body, limit)).await;
     let bytes = read.map_err(|_| {
-        Problem::new(Kind::BodyTimeout, format!("the body was not complete after {} s", TIMEOUT.as_secs()))
+        Problem::new(
+            Kind::BodyTimeout,
+            format!("the body was not complete after {} s", TIMEOUT.as_secs()),
+        )
     })??;
     serde_json::from_slice(&bytes).map_err(|error| {
         let (line, column) = (error.line(), error.column());
-        Problem::new(Kind::MalformedJson, format!("line {line}, column {column}: {}", reason(&error)))
+        Problem::new(
+            Kind::MalformedJson,
+            format!("line {line}, column {column}: {}", reason(&error)),
+        )
     })
 }
 
 /// What serde_json says, without the position that it appends.
 fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    text.rsplit_once(" at line ").map_or(text.clone(), |(reason, _)| reason.to_owned())
+    text.rsplit_once(" at line ")
+        .map_or(text.clone(), |(reason, _)| reason.to_owned())
 }
 
 async fn read<B: Buf>(body: impl Stream<Item = Result<B, warp::Error>>, limit: usize) -> Result<Bytes, Problem> {
@@ -45,7 +52,10 @@ async fn read<B: Buf>(body: impl Stream<Item = Result<B, warp::Error>>, limit: u
     while let Some(chunk) = body.next().await {
         let chunk = chunk.map_err(|error| {
             tracing::debug!(%error, "a request body broke off");
-            Problem::new(Kind::BrokenBody, "the body broke off, or is not framed as its headers say")
+            Problem::new(
+                Kind::BrokenBody,
+                "the body broke off, or is not framed as its headers say",
+            )
         })?;
         if bytes.len() + chunk.remaining() > limit {
             return Err(Problem::new(
@@ -60,8 +70,16 @@ async fn read<B: Buf>(body: impl Stream<Item = Result<B, warp::Error>>, limit: u
 
 fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
     let refuse = |detail: String| Err(Problem::new(Kind::UnsupportedMediaType, detail));
-    let given = headers.get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
-    let essence = given.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let given = headers
+        .get(CONTENT_TYPE)
+        .map(|value| value.to_str().unwrap_or_default());
+    let essence = given
+        .unwrap_or_default()
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
     if essence != "application/json" && !(essence.starts_with("application/") && essence.ends_with("+json")) {
         return refuse(match given {
             Some(given) => format!("content-type is {given}: send application/json"),

@@ -61,18 +61,25 @@ impl Call {
         fields.mistakes.extend(config.finish());
         let mistakes = fields.finish();
         match (chain, input) {
-            (Some(chain), Some(input)) if mistakes.is_empty() => Ok(Self { chain, input, params, key, metadata }),
+            (Some(chain), Some(input)) if mistakes.is_empty() => Ok(Self {
+                chain,
+                input,
+                params,
+                key,
+                metadata,
+            }),
             _ => Err(Problem::invalid(mistakes)),
         }
     }
 }
 
 /// Metadata is text; anything else is kept as its JSON.
-fn texts(values: Map<String, Value>) -> impl Iterator<Item = (String, String)> {
-    values.into_iter().map(|(name, value)| match value {
-        Value::String(text) => (name, text),
-        other => (name, other.to_string()),
-    })
+fn texts(values: Map<String, Value>) -> BTreeMap<String, String> {
+    let text = |value| match value {
+        Value::String(text) => text,
+        other => other.to_string(),
+    };
+    values.into_iter().map(|(name, value)| (name, text(value))).collect()
 }
 
 /// The members of an object that are not looked at yet, and the mistakes found in the others. A null member is an
@@ -87,7 +94,11 @@ impl Fields {
     fn of(value: Value, at: &[&str]) -> Result<Self, Problem> {
         let at: Vec<String> = at.iter().map(|&part| part.to_owned()).collect();
         match value {
-            Value::Object(left) => Ok(Self { at, left, mistakes: Vec::new() }),
+            Value::Object(left) => Ok(Self {
+                at,
+                left,
+                mistakes: Vec::new(),
+            }),
             _ => Err(Problem::invalid(vec![Mistake {
                 loc: at,
                 msg: "Input should be an object".to_owned(),
@@ -132,7 +143,11 @@ impl Fields {
 
     fn nested(&mut self, name: &str) -> Self {
         let at = self.at.iter().cloned().chain([name.to_owned()]).collect();
-        Self { at, left: self.object(name), mistakes: Vec::new() }
+        Self {
+            at,
+            left: self.object(name),
+            mistakes: Vec::new(),
+        }
     }
 
     /// `run_name` and `tags` of a RunnableConfig, as metadata of the run.
@@ -158,7 +173,10 @@ impl Fields {
     /// Every LangChain client sends its recursion limit. A chain is bounded when it is loaded, so any limit holds.
     fn without_effect_unless_positive(&mut self, spellings: &[&str]) {
         for spelling in spellings {
-            if self.take(spelling).is_some_and(|limit| limit.as_u64().is_none_or(|limit| limit == 0)) {
+            if self
+                .take(spelling)
+                .is_some_and(|limit| limit.as_u64().is_none_or(|limit| limit == 0))
+            {
                 self.mistake(spelling, "Input should be a positive integer", "int_type");
             }
         }
@@ -166,7 +184,11 @@ impl Fields {
 
     fn mistake(&mut self, name: &str, msg: &str, kind: &'static str) {
         let loc = self.at.iter().cloned().chain([name.to_owned()]).collect();
-        self.mistakes.push(Mistake { loc, msg: msg.to_owned(), kind: kind.into() });
+        self.mistakes.push(Mistake {
+            loc,
+            msg: msg.to_owned(),
+            kind: kind.into(),
+        });
     }
 
     /// All mistakes; what nobody took is one each.
@@ -199,8 +221,20 @@ mod tests {
         let call = Call::invoke("answer".to_owned(), python).unwrap();
         assert_eq!(call.input, json!({"question": "why?"}));
         assert_eq!(Value::Object(call.params), json!({"temperature": 0.5}));
-        let metadata: Vec<_> = call.metadata.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        assert_eq!(metadata, [("run_name", "first"), ("tags", "[\"demo\"]"), ("team", "a"), ("user", "7")]);
+        let metadata: Vec<_> = call
+            .metadata
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        assert_eq!(
+            metadata,
+            [
+                ("run_name", "first"),
+                ("tags", "[\"demo\"]"),
+                ("team", "a"),
+                ("user", "7")
+            ]
+        );
 
         let javascript = json!({"input": "why?", "config": {"tags": [], "metadata": {}, "recursionLimit": 25}});
         assert!(Call::invoke("answer".to_owned(), javascript).is_ok());
@@ -213,7 +247,11 @@ mod tests {
             "webhook": "http://example.com"
         });
         let problem = Call::invoke("answer".to_owned(), body).unwrap_err();
-        let found: Vec<String> = problem.mistakes().iter().map(|it| format!("{} {}", it.loc.join("."), it.kind)).collect();
+        let found: Vec<String> = problem
+            .mistakes()
+            .iter()
+            .map(|it| format!("{} {}", it.loc.join("."), it.kind))
+            .collect();
         let expected = [
             "body.kwargs.stop extra_forbidden",
             "body.input missing",
@@ -229,7 +267,10 @@ mod tests {
     #[test]
     fn input_may_be_null_but_not_absent() {
         let call = Call::run(json!({"chain": "answer@2", "input": null, "key": "k"})).unwrap();
-        assert_eq!((call.input, call.chain.as_str(), call.key.as_deref()), (Value::Null, "answer@2", Some("k")));
+        assert_eq!(
+            (call.input, call.chain.as_str(), call.key.as_deref()),
+            (Value::Null, "answer@2", Some("k"))
+        );
         assert!(Call::run(json!({"chain": "answer"})).is_err());
         assert!(Call::run(json!([])).is_err());
     }

@@ -3,13 +3,19 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, PoisonError, RwLock},
+    time::Duration,
 };
 
 use jsonschema::Validator;
-use schemas::ChainRecord;
+use schemas::{ChainRecord, Decoder};
 use serde_json::Value;
+use topics::Record;
 
-use crate::problem::Mistake;
+use crate::{problem::Mistake, tail::Following};
+
+/// Between two attempts to decode a chain while the registry is away.
+const AGAIN: Duration = Duration::from_secs(1);
+const MISTAKES: usize = 50;
 
 /// All published versions, by name.
 #[derive(Default)]
@@ -25,6 +31,22 @@ pub(crate) struct Published {
 }
 
 impl Chains {
+    /// Takes in what is published. A record whose schema cannot be asked for holds back those after it; one that cannot
+    /// be read is left out. Runs until it is dropped.
+    pub async fn keep_up(&self, mut published: Following, decoder: &Decoder<ChainRecord>) {
+        loop {
+            let record = published.next().await;
+            match &record.value {
+                Some(value) => {
+                    if let Some(chain) = decode(decoder, &record, value).await {
+                        self.publish(chain);
+                    }
+                }
+                None => self.withdraw(&String::from_utf8_lossy(record.key.as_deref().unwrap_or_default())),
+            }
+        }
+    }
+
     pub fn publish(&self, record: ChainRecord) {
         let input = serde_json::from_str(&record.input_schema).ok().and_then(|schema| {
             jsonschema::validator_for(&schema)
@@ -33,11 +55,14 @@ impl Chains {
         });
         let (name, version) = (record.name.clone(), record.version);
         let mut by_name = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
-        by_name.entry(name).or_default().insert(version, Arc::new(Published { record, input }));
+        by_name
+            .entry(name)
+            .or_default()
+            .insert(version, Arc::new(Published { record, input }));
     }
 
     /// A tombstone: `key` is `name@version`.
-    pub fn withdraw(&self, key: &str) {
+    fn withdraw(&self, key: &str) {
         let Some((name, version)) = split(key) else { return };
         let mut by_name = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
         if let (Some(versions), Some(version)) = (by_name.get_mut(name), version) {
@@ -62,25 +87,53 @@ impl Chains {
     /// Every version, by name and version.
     pub fn all(&self) -> Vec<Arc<Published>> {
         let by_name = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
-        let mut all: Vec<_> = by_name.values().flat_map(|versions| versions.values().cloned()).collect();
+        let mut all: Vec<_> = by_name
+            .values()
+            .flat_map(|versions| versions.values().cloned())
+            .collect();
         all.sort_by(|a, b| (&a.record.name, a.record.version).cmp(&(&b.record.name, b.record.version)));
         all
     }
 }
 
 impl Published {
-    /// What in `input` does not match the chain's schema; all of it.
+    /// What in `input` does not match the chain's schema: all of it, as far as anybody will read. Values are not quoted,
+    /// they may be large.
     pub fn mistakes(&self, input: &Value) -> Vec<Mistake> {
-        let Some(validator) = &self.input else { return Vec::new() };
+        let Some(validator) = &self.input else {
+            return Vec::new();
+        };
         let mistake = |error: jsonschema::ValidationError<'_>| Mistake {
             loc: ["body".to_owned(), "input".to_owned()]
                 .into_iter()
                 .chain(error.instance_path().as_str().split('/').skip(1).map(str::to_owned))
                 .collect(),
-            msg: error.to_string(),
-            kind: error.keyword().to_owned().into(),
+            msg: error.masked_with("it").to_string(),
+            kind: error.kind().keyword().to_owned().into(),
         };
-        validator.iter_errors(input).map(mistake).collect()
+        validator.iter_errors(input).take(MISTAKES).map(mistake).collect()
+    }
+}
+
+async fn decode(decoder: &Decoder<ChainRecord>, record: &Record, value: &[u8]) -> Option<ChainRecord> {
+    loop {
+        let error = match decoder.decode(value).await {
+            Ok(chain) => return Some(chain),
+            Err(error) => error,
+        };
+        if !error.is_transient() {
+            tracing::error!(
+                src = record.src(),
+                error = &error as &dyn std::error::Error,
+                "a chain cannot be read"
+            );
+            return None;
+        }
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "the chains wait for the schema registry"
+        );
+        tokio::time::sleep(AGAIN).await;
     }
 }
 
@@ -99,7 +152,12 @@ mod tests {
     use super::*;
 
     fn publish(chains: &Chains, name: &str, version: i32, schema: &Value) {
-        chains.publish(ChainRecord { name: name.to_owned(), version, input_schema: schema.to_string(), ..Default::default() });
+        chains.publish(ChainRecord {
+            name: name.to_owned(),
+            version,
+            input_schema: schema.to_string(),
+            ..Default::default()
+        });
     }
 
     #[test]
@@ -132,7 +190,7 @@ mod tests {
             .iter()
             .map(|it| format!("{} {}", it.loc.join("."), it.kind))
             .collect();
-        assert_eq!(found, ["body.input.tags.1 type", "body.input required"]);
+        assert_eq!(found, ["body.input required", "body.input.tags.1 type"]);
     }
 
     #[test]

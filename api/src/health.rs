@@ -2,7 +2,7 @@
 //!
 //! A process with the api role answers these beside the api's own routes; one without it runs [`serve`].
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::watch;
@@ -12,6 +12,15 @@ use crate::{ApiError, routes, server};
 
 /// What a role says of itself: ready, or why not.
 pub type Readiness = watch::Receiver<Result<(), String>>;
+
+/// Tells those who watch, if it is news.
+pub(crate) fn say(watched: &watch::Sender<Result<(), String>>, state: Result<(), String>) {
+    watched.send_if_modified(|before| {
+        let is_news = *before != state;
+        *before = state;
+        is_news
+    });
+}
 
 /// The roles of this process by name, and its metrics.
 #[derive(Clone)]
@@ -37,6 +46,13 @@ impl Health {
 /// The address is not loopback, or cannot be bound.
 pub async fn serve(listen: SocketAddr, health: Health, shutdown: CancellationToken) -> Result<(), ApiError> {
     let listener = server::bind(listen).await?;
-    server::serve(listener, routes::admin(health), shutdown).await;
+    server::serve(
+        listener,
+        health.metrics.clone(),
+        routes::admin(health),
+        shutdown,
+        Duration::ZERO,
+    )
+    .await;
     Ok(())
 }

@@ -1,16 +1,30 @@
 //! HTTP over the stream: a call becomes a record on `requests.interactive`, and is answered from `results`.
 //!
-//! In reading order: `settings`, the `server` that puts the parts together, the `routes` (one file per resource, thin),
-//! and what they stand on. The only crate that knows warp. Nothing here decides what a run is: it asks, waits and shows.
-
-mod settings;
+//! In reading order: the `server` that puts the parts together, the `routes` (one file per resource, thin), what they
+//! read and write (`body`, `call`, `problem`, `run`, ...), and what they stand on: the `bridge` to the stream with its
+//! `ring` and `waiters`, the published `chains`, the `history` in Postgres. The only crate that knows warp. Nothing here decides what a run is: it asks, waits and shows.
 
 mod server;
+mod settings;
 
+mod api;
 mod routes;
 
-mod metrics;
+mod body;
+mod call;
 mod problem;
+mod query;
+mod run;
+mod trace;
+
+mod bridge;
+mod chains;
+mod history;
+mod ring;
+mod tail;
+mod waiters;
+
+mod metrics;
 
 pub mod health;
 

@@ -15,6 +15,8 @@ use warp::{
     reply::Response,
 };
 
+use crate::trace::Traceparent;
+
 /// The kinds of problems. The name is the last part of the `type` URI, which programs may branch on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -33,6 +35,7 @@ pub(crate) enum Kind {
     NotReady,
     Overloaded,
     HistoryUnavailable,
+    Unconfirmed,
     WaitExpired,
 }
 
@@ -106,6 +109,11 @@ impl Kind {
                 "history-unavailable",
                 "The history cannot be read at the moment",
             ),
+            Self::Unconfirmed => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "unconfirmed",
+                "It is not known whether the request was accepted",
+            ),
             Self::WaitExpired => (
                 StatusCode::GATEWAY_TIMEOUT,
                 "wait-expired",
@@ -133,6 +141,7 @@ impl Kind {
             | Self::Invalid
             | Self::RunFailed(Failure::Input | Failure::Deadline | Failure::System)
             | Self::Internal
+            | Self::Unconfirmed
             | Self::WaitExpired => false,
         }
     }
@@ -189,6 +198,13 @@ impl Problem {
         &self.mistakes
     }
 
+    /// The brokers did not acknowledge the request of a run: it may go on or may never have begun.
+    pub fn unconfirmed(run_id: &str) -> Self {
+        let detail =
+            format!("the brokers did not confirm the request; look at /runs/{run_id} before you send it again");
+        Self::new(Kind::Unconfirmed, detail).of_run(run_id)
+    }
+
     pub fn method_not_allowed(allow: &'static str) -> Self {
         Self::new(Kind::MethodNotAllowed, format!("this path takes {allow}"))
             .header(ALLOW, HeaderValue::from_static(allow))
@@ -209,8 +225,8 @@ impl Problem {
         }
     }
 
-    pub fn traced(mut self, trace_id: &str) -> Self {
-        self.trace_id = Some(trace_id.to_owned());
+    pub fn traced(mut self, trace: &Traceparent) -> Self {
+        self.trace_id = Some(trace.trace_id().to_owned());
         self
     }
 

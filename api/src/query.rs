@@ -12,11 +12,18 @@ pub(crate) struct Query {
 
 impl Query {
     pub fn of(raw: &str) -> Self {
-        Self { left: url::form_urlencoded::parse(raw.as_bytes()).into_owned().collect(), mistakes: Vec::new() }
+        Self {
+            left: url::form_urlencoded::parse(raw.as_bytes()).into_owned().collect(),
+            mistakes: Vec::new(),
+        }
     }
 
     pub fn text(&mut self, name: &str) -> Option<String> {
-        let mut found: Vec<String> = self.left.extract_if(.., |(it, _)| it == name).map(|(_, value)| value).collect();
+        let mut found: Vec<String> = self
+            .left
+            .extract_if(.., |(it, _)| it == name)
+            .map(|(_, value)| value)
+            .collect();
         if found.len() > 1 {
             self.mistake(name, "given more than once", "value_error");
         }
@@ -42,7 +49,11 @@ impl Query {
     pub fn number<N: FromStr + PartialOrd + Display>(&mut self, name: &str, range: RangeInclusive<N>) -> Option<N> {
         let number = self.text(name)?.parse().ok().filter(|number| range.contains(number));
         if number.is_none() {
-            self.mistake(name, &format!("not a number from {} to {}", range.start(), range.end()), "int_parsing");
+            self.mistake(
+                name,
+                &format!("not a number from {} to {}", range.start(), range.end()),
+                "int_parsing",
+            );
         }
         number
     }
@@ -56,7 +67,11 @@ impl Query {
     }
 
     pub fn mistake(&mut self, name: &str, msg: &str, kind: &'static str) {
-        self.mistakes.push(Mistake { loc: vec!["query".to_owned(), name.to_owned()], msg: msg.to_owned(), kind: kind.into() });
+        self.mistakes.push(Mistake {
+            loc: vec!["query".to_owned(), name.to_owned()],
+            msg: msg.to_owned(),
+            kind: kind.into(),
+        });
     }
 
     /// # Errors
@@ -65,7 +80,11 @@ impl Query {
         for (name, _) in std::mem::take(&mut self.left) {
             self.mistake(&name, "there is no such parameter", "extra_forbidden");
         }
-        if self.mistakes.is_empty() { Ok(()) } else { Err(Problem::invalid(self.mistakes)) }
+        if self.mistakes.is_empty() {
+            Ok(())
+        } else {
+            Err(Problem::invalid(self.mistakes))
+        }
     }
 }
 
@@ -87,9 +106,33 @@ mod tests {
 
     #[test]
     fn durations_have_a_unit_or_are_seconds() {
-        let parsed = ["30", "30s", "500ms", "2m", "", "s", "1.5s", "-1s", "99999999999999999999"].map(duration);
+        let parsed = [
+            "30",
+            "30s",
+            "500ms",
+            "2m",
+            "",
+            "s",
+            "1.5s",
+            "-1s",
+            "99999999999999999999",
+        ]
+        .map(duration);
         let [s, ms] = [Duration::from_secs, Duration::from_millis];
-        assert_eq!(parsed, [Some(s(30)), Some(s(30)), Some(ms(500)), Some(s(120)), None, None, None, None, None]);
+        assert_eq!(
+            parsed,
+            [
+                Some(s(30)),
+                Some(s(30)),
+                Some(ms(500)),
+                Some(s(120)),
+                None,
+                None,
+                None,
+                None,
+                None
+            ]
+        );
     }
 
     #[test]
@@ -101,6 +144,9 @@ mod tests {
         assert_eq!(query.text("chain").as_deref(), Some("c"));
         let problem = query.finish().unwrap_err();
         let found: Vec<String> = problem.mistakes().iter().map(|it| it.loc.join(".")).collect();
-        assert_eq!(found, ["query.wait", "query.limit", "query.status", "query.chain", "query.x"]);
+        assert_eq!(
+            found,
+            ["query.wait", "query.limit", "query.status", "query.chain", "query.x"]
+        );
     }
 }

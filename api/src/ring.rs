@@ -5,10 +5,12 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime},
 };
 
 use schemas::headers;
 use topics::{Headers, Record};
+use uuid::Uuid;
 
 /// Which run: what a result says of itself in its headers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -24,6 +26,28 @@ impl RunKey {
             tenant: headers.text(headers::TENANT)?.to_owned(),
             request_id: headers.text(headers::REQUEST_ID)?.to_owned(),
         })
+    }
+}
+
+/// A request may be on the stream this long before Postgres knows it.
+const YOUNG: Duration = Duration::from_secs(60);
+
+impl RunKey {
+    /// Whether the id was made within the last minute: a UUIDv7 (RFC 9562 §5.7) says when.
+    pub fn is_young(&self) -> bool {
+        let id = Uuid::try_parse(&self.request_id).ok();
+        let Some(made) = id
+            .filter(|id| id.get_version_num() == 7)
+            .and_then(|id| id.get_timestamp())
+        else {
+            return false;
+        };
+        let (seconds, nanos) = made.to_unix();
+        let made = SystemTime::UNIX_EPOCH + Duration::new(seconds, nanos);
+        match SystemTime::now().duration_since(made) {
+            Ok(age) => age < YOUNG,
+            Err(ahead) => ahead.duration() < YOUNG,
+        }
     }
 }
 
@@ -49,7 +73,11 @@ struct Kept {
 
 impl Ring {
     pub fn new(max_results: usize, max_bytes: usize) -> Self {
-        Self { max_results, max_bytes, kept: Mutex::default() }
+        Self {
+            max_results,
+            max_bytes,
+            kept: Mutex::default(),
+        }
     }
 
     pub fn insert(&self, run: RunKey, result: Arc<Record>) {
@@ -67,14 +95,22 @@ impl Ring {
     /// The first result of the run that is still here, from the request at `src` if given.
     pub fn find(&self, run: &RunKey, src: Option<&str>) -> Option<Arc<Record>> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.by_run.get(run)?.iter().find(|result| is_from(result, src)).cloned()
+        kept.by_run
+            .get(run)?
+            .iter()
+            .find(|result| is_from(result, src))
+            .cloned()
     }
 }
 
 impl Kept {
     fn drop_oldest(&mut self) {
-        let Some(run) = self.oldest_first.pop_front() else { return };
-        let Some(results) = self.by_run.get_mut(&run) else { return };
+        let Some(run) = self.oldest_first.pop_front() else {
+            return;
+        };
+        let Some(results) = self.by_run.get_mut(&run) else {
+            return;
+        };
         self.bytes -= results.pop_front().map_or(0, |result| result.size());
         if results.is_empty() {
             self.by_run.remove(&run);
@@ -87,7 +123,10 @@ pub(crate) mod tests {
     use super::*;
 
     pub(crate) fn run(request_id: &str) -> RunKey {
-        RunKey { tenant: "acme".to_owned(), request_id: request_id.to_owned() }
+        RunKey {
+            tenant: "acme".to_owned(),
+            request_id: request_id.to_owned(),
+        }
     }
 
     pub(crate) fn result(run: &RunKey, src: &str, value: &str) -> Arc<Record> {
@@ -118,10 +157,33 @@ pub(crate) mod tests {
 
         let large = result(&a, "t/0/2", &"x".repeat(9_990));
         ring.insert(a.clone(), large);
-        assert!(ring.find(&b, None).is_none() && ring.find(&c, None).is_none(), "it needs all the bytes for itself");
+        assert!(
+            ring.find(&b, None).is_none() && ring.find(&c, None).is_none(),
+            "it needs all the bytes for itself"
+        );
         ring.insert(b.clone(), result(&b, "t/0/3", &"x".repeat(20_000)));
         let kept = ring.kept.lock().unwrap();
-        assert_eq!((kept.bytes, kept.oldest_first.len(), kept.by_run.len()), (0, 0, 0), "what never fits leaves nothing");
+        assert_eq!(
+            (kept.bytes, kept.oldest_first.len(), kept.by_run.len()),
+            (0, 0, 0),
+            "what never fits leaves nothing"
+        );
+    }
+
+    #[test]
+    fn only_a_fresh_uuid_v7_is_young() {
+        let at = |age: Duration| {
+            let made = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap() - age;
+            Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, made.as_secs(), 0)).to_string()
+        };
+        let young = [at(Duration::ZERO), at(Duration::from_secs(30))];
+        let others = [
+            at(Duration::from_secs(90)),
+            Uuid::new_v4().to_string(),
+            "order-7".to_owned(),
+        ];
+        assert!(young.iter().all(|id| run(id).is_young()));
+        assert!(!others.iter().any(|id| run(id).is_young()));
     }
 
     #[test]

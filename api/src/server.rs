@@ -1,17 +1,38 @@
 //! The api role from its settings to its end.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
-use schemas::Registry;
-use tokio::{net::TcpListener, sync::watch};
+use metrics_exporter_prometheus::PrometheusHandle;
+use schemas::{ChainRecord, Encoder, Registry, RegistryError, Request};
+use tokio::{net::TcpListener, sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
-use topics::KafkaSettings;
-use warp::{Filter, filters::BoxedFilter, reply::Response};
+use topics::{KafkaSettings, ProduceError, Producer, ProducerSettings, Start};
+use warp::{filters::BoxedFilter, reply::Response};
 
-use crate::{ApiSettings, health::Health, metrics, routes};
+use crate::{
+    ApiSettings,
+    api::Api,
+    bridge::Bridge,
+    chains::Chains,
+    health::{Health, say},
+    history::History,
+    metrics,
+    ring::Ring,
+    routes,
+    tail::Following,
+    waiters::Waiters,
+};
 
 /// Answers that are still being written when the server stops get this long.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
+/// A request that the brokers did not take in this time is not waited for any longer.
+const PRODUCE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Between two attempts to reach the registry.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// What the api role needs from its process.
 pub struct Dependencies {
@@ -28,7 +49,7 @@ pub struct Dependencies {
 pub enum ApiError {
     #[error(
         "api cannot listen on {0}: it is not a loopback address, and without API keys everybody who reaches the port could \
-         use it. Listen on 127.0.0.1 or [::1], and put a proxy that authenticates in front"
+         use it. Listen on 127.0.0.1 or [::1]; what shall be reached from elsewhere needs a proxy in front that authenticates"
     )]
     NotLoopback(SocketAddr),
     #[error("api cannot listen on {listen}. Is another process using the port? Choose another with `listen:`")]
@@ -37,9 +58,15 @@ pub enum ApiError {
         #[source]
         source: std::io::Error,
     },
+    #[error("api cannot read Postgres: its URL is not valid")]
+    PostgresUrl(#[source] sqlx::Error),
+    #[error("api cannot produce requests")]
+    Producer(#[source] ProduceError),
+    #[error("api cannot read records")]
+    Schema(#[source] RegistryError),
 }
 
-/// Runs the api until `shutdown`.
+/// Runs the api until `shutdown`; then no new callers are taken, and those that wait have the grace period.
 ///
 /// Ready means: the tail of `results` stands at the end of every partition, the published chains are read, and a request
 /// can be encoded. Postgres is not part of it.
@@ -53,15 +80,107 @@ pub async fn run(
     shutdown: CancellationToken,
 ) -> Result<(), ApiError> {
     metrics::describe();
+    let Dependencies {
+        kafka,
+        registry,
+        postgres_url,
+        health,
+    } = dependencies;
     let listener = bind(settings.listen).await?;
-    let _ = (
-        dependencies.kafka,
-        dependencies.registry,
-        dependencies.postgres_url,
-        ready,
-    );
-    serve(listener, routes::admin(dependencies.health), shutdown).await;
+    let history = History::new(&postgres_url).map_err(ApiError::PostgresUrl)?;
+    let producer = ProducerSettings {
+        timeout: PRODUCE_TIMEOUT,
+        ..ProducerSettings::new("api-requests")
+    };
+    let bridge = Arc::new(Bridge {
+        requests: kafka.topic("requests.interactive"),
+        producer: Producer::new(&kafka, producer).map_err(ApiError::Producer)?,
+        encoder: OnceLock::new(),
+        decoder: registry.decoder().map_err(ApiError::Schema)?,
+        ring: Ring::new(settings.ring_results, settings.ring_bytes),
+        waiters: Waiters::new(settings.max_waiters),
+        closing: CancellationToken::new(),
+    });
+    let results = Following::new(&kafka, "results", Start::End);
+    let published = Following::new(&kafka, "chains", Start::Beginning);
+    let decoder = registry.decoder::<ChainRecord>().map_err(ApiError::Schema)?;
+    let encodes = watch::Sender::new(Err("the schema registry has not been asked yet".to_owned()));
+
+    let grace = settings.grace();
+    let api = Arc::new(Api {
+        settings,
+        bridge: Arc::clone(&bridge),
+        chains: Arc::new(Chains::default()),
+        history: history.clone(),
+        ready: ready.subscribe(),
+        chains_known: published.standing(),
+    });
+    let conditions = [encodes.subscribe(), results.standing(), published.standing()];
+    tokio::select! {
+        () = serve(listener, health.metrics.clone(), routes::all(&api, health, history), shutdown.clone(), grace) => {}
+        () = bridge.listen(results) => {}
+        () = api.chains.keep_up(published, &decoder) => {}
+        () = learn_to_encode(&registry, &bridge.requests, &bridge.encoder, &encodes) => {}
+        () = tell(conditions, &ready) => {}
+        () = close(&bridge.closing, &shutdown, grace) => {}
+    }
+    bridge.producer.close().await;
     Ok(())
+}
+
+/// Asks the registry until it answers.
+async fn learn_to_encode(
+    registry: &Registry,
+    topic: &str,
+    encoder: &OnceLock<Encoder<Request>>,
+    encodes: &watch::Sender<Result<(), String>>,
+) {
+    loop {
+        match registry.encoder::<Request>(topic).await {
+            Ok(found) => {
+                encoder.get_or_init(|| found);
+                say(encodes, Ok(()));
+                return std::future::pending().await;
+            }
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "requests cannot be encoded yet"
+                );
+                say(encodes, Err(format!("requests cannot be encoded yet: {error}")));
+            }
+        }
+        sleep(AGAIN).await;
+    }
+}
+
+/// Says that this role is ready while all conditions hold, else the first reason why not.
+async fn tell(mut conditions: [watch::Receiver<Result<(), String>>; 3], ready: &watch::Sender<Result<(), String>>) {
+    loop {
+        say(
+            ready,
+            conditions
+                .iter_mut()
+                .try_for_each(|condition| condition.borrow_and_update().clone()),
+        );
+        let [encodes, results, chains] = &mut conditions;
+        let changed = tokio::select! {
+            changed = encodes.changed() => changed,
+            changed = results.changed() => changed,
+            changed = chains.changed() => changed,
+        };
+        if changed.is_err() {
+            return;
+        }
+    }
+}
+
+/// Ends the waiting of all callers when the grace period is over.
+async fn close(closing: &CancellationToken, shutdown: &CancellationToken, grace: Duration) {
+    shutdown.cancelled().await;
+    sleep(grace).await;
+    closing.cancel();
+    std::future::pending().await
 }
 
 /// # Errors
@@ -75,18 +194,25 @@ pub(crate) async fn bind(listen: SocketAddr) -> Result<TcpListener, ApiError> {
         .map_err(|source| ApiError::Bind { listen, source })
 }
 
-/// Serves until `stop`, then lets the answers that are under way out.
-pub(crate) async fn serve(listener: TcpListener, routes: BoxedFilter<(Response,)>, stop: CancellationToken) {
+/// Serves until `stop`; callers that wait then have `grace`, and answers a little longer.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    counted: PrometheusHandle,
+    routes: BoxedFilter<(Response,)>,
+    stop: CancellationToken,
+    grace: Duration,
+) {
     let server = warp::serve(routes)
         .incoming(listener)
         .graceful(stop.clone().cancelled_owned())
         .run();
     let overdue = async {
         stop.cancelled().await;
-        tokio::time::sleep(LAST_ANSWERS).await;
+        sleep(grace + LAST_ANSWERS).await;
     };
     tokio::select! {
         () = server => {}
+        () = metrics::upkeep(&counted) => {}
         () = overdue => tracing::warn!("stopped with connections still open"),
     }
 }

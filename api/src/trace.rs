@@ -11,7 +11,10 @@ impl Traceparent {
     /// The caller's is passed on as it is; one that is absent or malformed starts a new trace, as the specification has
     /// it (§2.2.2).
     pub fn of(headers: &HeaderMap) -> Self {
-        let given = headers.get("traceparent").and_then(|value| value.to_str().ok()).filter(|text| is_valid(text));
+        let given = headers
+            .get("traceparent")
+            .and_then(|value| value.to_str().ok())
+            .filter(|text| is_valid(text));
         given.map_or_else(Self::new, |text| Self(text.to_owned()))
     }
 
@@ -33,7 +36,10 @@ impl Traceparent {
 fn is_valid(text: &str) -> bool {
     let parts: Vec<&str> = text.split('-').collect();
     let is_hex = |part: &str, length: usize| {
-        part.len() == length && part.bytes().all(|it| it.is_ascii_digit() || (b'a'..=b'f').contains(&it))
+        part.len() == length
+            && part
+                .bytes()
+                .all(|it| it.is_ascii_digit() || (b'a'..=b'f').contains(&it))
     };
     let is_zero = |part: &str| part.bytes().all(|it| it == b'0');
     matches!(parts[..], ["00", trace, span, flags]
@@ -55,7 +61,12 @@ mod tests {
         let given = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         assert_eq!(of(given).as_str(), given);
         assert_eq!(of(given).trace_id(), "4bf92f3577b34da6a3ce929d0e0e4736");
-        for broken in ["", "00-4bf9-00f0-01", "00-00000000000000000000000000000000-00f067aa0ba902b7-01", &given[1..]] {
+        for broken in [
+            "",
+            "00-4bf9-00f0-01",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            &given[1..],
+        ] {
             let new = of(broken);
             assert_ne!(new.as_str(), broken);
             assert!(is_valid(new.as_str()));

@@ -50,7 +50,13 @@ pub(crate) struct Full {
 
 impl Waiters {
     pub fn new(limit: usize) -> Self {
-        Self { shared: Arc::new(Shared { limit, next_id: AtomicU64::new(0), waiting: Mutex::default() }) }
+        Self {
+            shared: Arc::new(Shared {
+                limit,
+                next_id: AtomicU64::new(0),
+                waiting: Mutex::default(),
+            }),
+        }
     }
 
     /// # Errors
@@ -60,18 +66,27 @@ impl Waiters {
         let id = self.shared.next_id.fetch_add(1, Ordering::Relaxed);
         let mut waiting = self.shared.lock();
         if waiting.count >= self.shared.limit {
-            return Err(Full { limit: self.shared.limit });
+            return Err(Full {
+                limit: self.shared.limit,
+            });
         }
         waiting.by_run.entry(run.clone()).or_default().push((id, sender));
         waiting.counted(1);
         drop(waiting);
-        Ok(Waiter { id, run, results, shared: Arc::clone(&self.shared) })
+        Ok(Waiter {
+            id,
+            run,
+            results,
+            shared: Arc::clone(&self.shared),
+        })
     }
 
     /// Hands a result to all who wait for its run; false if nobody does.
     pub fn deliver(&self, run: &RunKey, result: &Arc<Record>) -> bool {
         let waiting = self.shared.lock();
-        let Some(callers) = waiting.by_run.get(run) else { return false };
+        let Some(callers) = waiting.by_run.get(run) else {
+            return false;
+        };
         for (_, caller) in callers {
             // A caller that is just leaving does not want it any more.
             let _ = caller.send(Arc::clone(result));
@@ -81,6 +96,10 @@ impl Waiters {
 }
 
 impl Waiter {
+    pub fn run(&self) -> &RunKey {
+        &self.run
+    }
+
     /// The next result of the run, from the request at `src` if given. Safe to cancel.
     pub async fn result(&mut self, src: Option<&str>) -> Arc<Record> {
         loop {
@@ -141,12 +160,15 @@ mod tests {
 
     /// All ways to shuffle two sequences into one another.
     fn interleavings(left: &[Step], right: &[Step]) -> Vec<Vec<Step>> {
-        let (Some((first_left, rest_left)), Some((first_right, rest_right))) = (left.split_first(), right.split_first())
+        let (Some((first_left, rest_left)), Some((first_right, rest_right))) =
+            (left.split_first(), right.split_first())
         else {
             return vec![[left, right].concat()];
         };
         let starting = |first: &Step, rest: Vec<Vec<Step>>| {
-            rest.into_iter().map(|tail| [vec![*first], tail].concat()).collect::<Vec<_>>()
+            rest.into_iter()
+                .map(|tail| [vec![*first], tail].concat())
+                .collect::<Vec<_>>()
         };
         let mut all = starting(first_left, interleavings(rest_left, right));
         all.extend(starting(first_right, interleavings(left, rest_right)));
@@ -155,7 +177,10 @@ mod tests {
 
     #[test]
     fn no_result_slips_between_the_look_into_the_ring_and_the_wait() {
-        let orders = interleavings(&[Step::IntoRing, Step::ToWaiters], &[Step::Register, Step::LookIntoRing]);
+        let orders = interleavings(
+            &[Step::IntoRing, Step::ToWaiters],
+            &[Step::Register, Step::LookIntoRing],
+        );
         assert_eq!(orders.len(), 6);
         for src in [None, Some("t/0/1")] {
             for order in &orders {

@@ -3,16 +3,12 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use warp::{
-    Filter,
-    filters::BoxedFilter,
-    http::{HeaderValue, StatusCode},
-    reply::Response,
-};
+use warp::{Filter, filters::BoxedFilter, http::HeaderValue, reply::Response};
 
 use super::{Answer, Path, json, reading, with};
 use crate::{
     health::Health,
+    history::History,
     problem::{Kind, Problem},
 };
 
@@ -22,14 +18,16 @@ pub(super) const PATHS: &[Path] = &[
     Path::new("/metrics", "GET, HEAD"),
 ];
 
-pub(super) fn routes(health: Health) -> BoxedFilter<(Answer,)> {
+/// With a history, `/readyz` says whether it can be read; it is no condition.
+pub(super) fn routes(health: Health, history: Option<History>) -> BoxedFilter<(Answer,)> {
     let alive = warp::path!("healthz")
         .and(reading())
         .map(|| json(&BTreeMap::from([("status", "ok")])));
     let ready = warp::path!("readyz")
         .and(reading())
         .and(with(&health))
-        .map(|health: Health| readiness(&health));
+        .and(with(&history))
+        .then(|health: Health, history: Option<History>| async move { readiness(&health, history.as_ref()).await });
     let metrics = warp::path!("metrics")
         .and(reading())
         .and(with(&health))
@@ -41,25 +39,34 @@ pub(super) fn routes(health: Health) -> BoxedFilter<(Answer,)> {
 struct Ready {
     status: &'static str,
     roles: Vec<&'static str>,
+    /// What does not work at the moment and yet keeps nobody from calling.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    degraded: Vec<&'static str>,
 }
 
-fn readiness(health: &Health) -> Answer {
+async fn readiness(health: &Health, history: Option<&History>) -> Answer {
     let missing = health.not_ready();
-    if missing.is_empty() {
-        let roles = health.roles.iter().map(|(name, _)| *name).collect();
-        return json(&Ready { status: "ready", roles });
+    if !missing.is_empty() {
+        let reasons: Vec<String> = missing
+            .into_iter()
+            .map(|(role, reason)| format!("{role}: {reason}"))
+            .collect();
+        return Err(Problem::new(Kind::NotReady, reasons.join("; ")).retry_after(1));
     }
-    let reasons: Vec<String> = missing
-        .into_iter()
-        .map(|(role, reason)| format!("{role}: {reason}"))
-        .collect();
-    Err(Problem::new(Kind::NotReady, reasons.join("; ")).retry_after(1))
+    let degraded = match history {
+        Some(history) if !history.is_there().await => vec!["history: Postgres cannot be read"],
+        _ => Vec::new(),
+    };
+    json(&Ready {
+        status: "ready",
+        roles: health.roles.iter().map(|(name, _)| *name).collect(),
+        degraded,
+    })
 }
 
 /// The Prometheus text format, version 0.0.4.
 fn exposition(health: &Health) -> Answer {
     let mut response = Response::new(health.metrics.render().into());
-    *response.status_mut() = StatusCode::OK;
     response.headers_mut().insert(
         "content-type",
         HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"),

@@ -4,9 +4,13 @@
 //! [`Problem`]s. So no filter rejects a request that belongs to it, and what none of them took is 404 or 405, read from
 //! the table of paths.
 
+mod chains;
 mod health;
+mod invoke;
+mod runs;
+mod steps;
 
-use std::{convert::Infallible, time::Instant};
+use std::{convert::Infallible, sync::Arc, time::Instant};
 
 use uuid::Uuid;
 use warp::{
@@ -18,7 +22,9 @@ use warp::{
 };
 
 use crate::{
+    api::Api,
     health::Health,
+    history::History,
     metrics,
     problem::{Kind, Problem},
 };
@@ -27,6 +33,7 @@ use crate::{
 pub(crate) type Answer = Result<Response, Problem>;
 
 /// A path and the methods that it takes: the source of 404, of 405's `Allow` and of the `route` label of metrics.
+#[derive(Clone, Copy)]
 struct Path {
     /// `/runs/{id}`; a part in braces stands for one segment.
     template: &'static str,
@@ -49,8 +56,9 @@ impl Path {
             .find(|candidate| candidate.matches(path))
     }
 
+    /// One slash at the end makes no difference, as in warp's filters.
     fn matches(&self, path: &str) -> bool {
-        let mut segments = path.split('/');
+        let mut segments = path.strip_suffix('/').unwrap_or(path).split('/');
         self.template.split('/').all(|part| match segments.next() {
             Some(segment) if part.starts_with('{') => !segment.is_empty(),
             Some(segment) => segment == part,
@@ -59,9 +67,26 @@ impl Path {
     }
 }
 
-/// `/healthz`, `/readyz`, `/metrics`: what every process answers.
+/// Everything the api answers.
+pub(crate) fn all(api: &Arc<Api>, health: Health, history: History) -> BoxedFilter<(Response,)> {
+    let routes = invoke::routes(api)
+        .or(runs::routes(api))
+        .unify()
+        .or(steps::routes(api))
+        .unify()
+        .or(chains::routes(api))
+        .unify()
+        .or(health::routes(health, Some(history)))
+        .unify();
+    answer(
+        &[invoke::PATHS, runs::PATHS, steps::PATHS, chains::PATHS, health::PATHS],
+        routes.boxed(),
+    )
+}
+
+/// `/healthz`, `/readyz`, `/metrics`: what a process without the api answers.
 pub(crate) fn admin(health: Health) -> BoxedFilter<(Response,)> {
-    answer(&[health::PATHS], health::routes(health))
+    answer(&[health::PATHS], health::routes(health, None))
 }
 
 /// Everything around the routes: the request id, the problem for what no route took, and the metrics.
@@ -112,6 +137,18 @@ fn reading() -> impl Filter<Extract = (), Error = Rejection> + Copy {
     warp::get().or(warp::head()).unify()
 }
 
+/// The query, undecoded; empty when there is none.
+fn query() -> impl Filter<Extract = (String,), Error = Infallible> + Copy {
+    warp::query::raw().or(warp::any().map(String::new)).unify()
+}
+
+/// A segment of the path as it was meant: `answer%402` is `answer@2`.
+fn segment(encoded: &str) -> String {
+    percent_encoding::percent_decode_str(encoded)
+        .decode_utf8_lossy()
+        .into_owned()
+}
+
 fn with<T: Clone + Send>(value: &T) -> impl Filter<Extract = (T,), Error = Infallible> + Clone + use<T> {
     let value = value.clone();
     warp::any().map(move || value.clone())
@@ -131,3 +168,6 @@ fn json<T: serde::Serialize>(value: &T) -> Answer {
             Problem::new(Kind::Internal, "the answer could not be written as JSON")
         })
 }
+
+#[cfg(test)]
+mod tests;

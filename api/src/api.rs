@@ -1,0 +1,96 @@
+//! What the handlers share.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::{
+    ApiSettings,
+    bridge::Bridge,
+    call::Call,
+    chains::{Chains, Published},
+    history::History,
+    problem::{Kind, Problem},
+    query::Query,
+    ring::RunKey,
+    waiters::Waiter,
+};
+
+/// Seconds after which a caller that was sent away for now may come back.
+const COME_BACK: u32 = 1;
+
+pub(crate) struct Api {
+    pub settings: ApiSettings,
+    pub bridge: Arc<Bridge>,
+    pub chains: Arc<Chains>,
+    pub history: History,
+    /// Whether calls can be taken.
+    pub ready: watch::Receiver<Result<(), String>>,
+    /// Whether all published chains are known.
+    pub chains_known: watch::Receiver<Result<(), String>>,
+}
+
+impl Api {
+    /// Whether a call can go on the stream.
+    ///
+    /// # Errors
+    /// 503 when this process is not ready, 404 without such a chain, 422 when its input schema says no.
+    pub fn accepts(&self, call: &Call) -> Result<(), Problem> {
+        ok(&self.ready)?;
+        let mistakes = self.chain(&call.chain)?.mistakes(&call.input);
+        if mistakes.is_empty() {
+            Ok(())
+        } else {
+            Err(Problem::invalid(mistakes))
+        }
+    }
+
+    /// # Errors
+    /// 503 as long as not all chains are known, 404 without such a chain.
+    pub fn chain(&self, reference: &str) -> Result<Arc<Published>, Problem> {
+        if let Some(chain) = self.chains.get(reference) {
+            return Ok(chain);
+        }
+        ok(&self.chains_known)?;
+        Err(Problem::new(
+            Kind::UnknownChain,
+            format!("no orchestrator has published {reference}; see /chains"),
+        ))
+    }
+
+    /// # Errors
+    /// 503 as long as not all chains are known.
+    pub fn all_chains(&self) -> Result<Vec<Arc<Published>>, Problem> {
+        ok(&self.chains_known)?;
+        Ok(self.chains.all())
+    }
+
+    /// A run of this api's tenant under a new id, a UUIDv7: its time tells an id that Postgres cannot know yet from one
+    /// that never was.
+    pub fn new_run(&self) -> RunKey {
+        RunKey {
+            tenant: self.settings.tenant.clone(),
+            request_id: Uuid::now_v7().to_string(),
+        }
+    }
+
+    /// # Errors
+    /// 503 when too many wait.
+    pub fn wait_for(&self, run: &RunKey) -> Result<Waiter, Problem> {
+        self.bridge
+            .waiters
+            .register(run.clone())
+            .map_err(|full| Problem::new(Kind::Overloaded, full.to_string()).retry_after(COME_BACK))
+    }
+
+    /// The tenant that is asked about: on loopback, everybody may ask about every one.
+    pub fn tenant(&self, query: &mut Query) -> String {
+        query.text("tenant").unwrap_or_else(|| self.settings.tenant.clone())
+    }
+}
+
+fn ok(state: &watch::Receiver<Result<(), String>>) -> Result<(), Problem> {
+    let refuse = |reason: &String| Problem::new(Kind::NotReady, reason.clone()).retry_after(COME_BACK);
+    state.borrow().as_ref().map_err(refuse).copied()
+}

@@ -1,0 +1,194 @@
+//! Between HTTP and the stream: requests go out as records, results come in by the tail.
+//!
+//! There is no reply topic. Every api process sees every result and skips those nobody waits for by their headers. Who
+//! waits registers before it looks into the ring, and the tail fills the ring before it calls the waiters, so a result is
+//! seen in at least one of the two places, whatever the order.
+
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use schemas::{DecodeError, Decoder, EncodeError, Encoder, Request, RunResult, Timestamp, headers};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use topics::{Headers, Output, ProduceError, Producer, Record};
+
+use crate::{
+    call::Call,
+    problem::{Kind, Problem},
+    ring::{Ring, RunKey},
+    tail::Following,
+    trace::Traceparent,
+    waiters::{Waiter, Waiters},
+};
+
+/// Between two attempts to decode a result while the registry is away.
+const DECODE_AGAIN: Duration = Duration::from_millis(500);
+
+pub(crate) struct Bridge {
+    /// The full name of the topic that requests go to.
+    pub requests: String,
+    pub producer: Producer,
+    /// Empty until the registry has said under which id requests are written.
+    pub encoder: OnceLock<Encoder<Request>>,
+    pub decoder: Decoder<RunResult>,
+    pub ring: Ring,
+    pub waiters: Waiters,
+    /// Cancelled when the process stops: nobody waits any longer.
+    pub closing: CancellationToken,
+}
+
+/// Why a request is not known to be on the stream.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SubmitError {
+    #[error("the schema registry has not been reached yet")]
+    NoSchema,
+    #[error("the request could not be encoded")]
+    Encode(#[from] EncodeError),
+    #[error("the request could not be produced")]
+    Produce(#[from] ProduceError),
+}
+
+impl Bridge {
+    /// Takes in the results as they are committed. Runs until it is dropped.
+    pub async fn listen(&self, mut results: Following) {
+        loop {
+            let result = results.next().await;
+            let age = Timestamp::now().micros_since(Timestamp::from_millis(result.timestamp_ms));
+            metrics::gauge!("millrace_tail_lag_seconds").set(age.max(0) as f64 / 1e6);
+            self.arrive(result);
+        }
+    }
+
+    fn arrive(&self, result: Record) {
+        let Some(run) = RunKey::of(&result.headers) else {
+            metrics::counter!("millrace_tail_results_total", "wanted" => "nameless").increment(1);
+            return;
+        };
+        let result = Arc::new(result);
+        self.ring.insert(run.clone(), Arc::clone(&result));
+        let wanted = if self.waiters.deliver(&run, &result) {
+            "yes"
+        } else {
+            "no"
+        };
+        metrics::counter!("millrace_tail_results_total", "wanted" => wanted).increment(1);
+    }
+
+    /// Puts a request on the stream and waits until the brokers have it. Returns its source, `topic/partition/offset`.
+    ///
+    /// # Errors
+    /// After [`SubmitError::Produce`] it may be there all the same.
+    pub async fn submit(&self, run: &RunKey, call: Call, trace: &Traceparent) -> Result<String, SubmitError> {
+        let encoder = self.encoder.get().ok_or(SubmitError::NoSchema)?;
+        let value = encoder.encode(&Request {
+            request_id: Some(run.request_id.clone()),
+            tenant: run.tenant.clone(),
+            chain: call.chain,
+            input: call.input.to_string(),
+            params: serde_json::Value::Object(call.params).to_string(),
+            metadata: call.metadata,
+            created_at: Timestamp::now(),
+            ..Request::default()
+        })?;
+        let headers = Headers::new()
+            .with(headers::REQUEST_ID, run.request_id.clone())
+            .with(headers::TENANT, run.tenant.clone())
+            .with(headers::TRACEPARENT, trace.as_str().to_owned());
+        let output = Output {
+            topic: self.requests.clone(),
+            key: call.key.map(Bytes::from),
+            value: Some(value),
+            headers,
+            partition: None,
+        };
+        let (partition, offset) = self.producer.send(output).await?;
+        Ok(format!("{}/{partition}/{offset}", self.requests))
+    }
+
+    /// The run's result, from the request at `src` if given: one that went by just now, else the next one. `None` when
+    /// the time is over or the process stops.
+    pub async fn result(&self, waiter: &mut Waiter, src: Option<&str>, until: Instant) -> Option<Arc<Record>> {
+        if let Some(recent) = self.ring.find(waiter.run(), src) {
+            return Some(recent);
+        }
+        tokio::select! {
+            biased;
+            result = waiter.result(src) => Some(result),
+            () = tokio::time::sleep_until(until) => None,
+            () = self.closing.cancelled() => None,
+        }
+    }
+
+    /// A result in its decoded form. While the registry is away, tries until the time is over.
+    ///
+    /// # Errors
+    /// 503 when the registry stays away, 500 when the record is not a result.
+    pub async fn decode(&self, record: &Record, until: Instant) -> Result<RunResult, Problem> {
+        loop {
+            let error = match self.decoder.decode(record.value.as_deref().unwrap_or_default()).await {
+                Ok(result) => return Ok(result),
+                Err(error) => error,
+            };
+            if !error.is_transient() {
+                return Err(undecodable(record, &error));
+            }
+            if Instant::now() + DECODE_AGAIN >= until {
+                tracing::warn!(
+                    src = record.src(),
+                    error = &error as &dyn std::error::Error,
+                    "a result waits for its schema"
+                );
+                let detail = "the result is there, but the schema registry that is needed to read it is not";
+                return Err(Problem::new(Kind::HistoryUnavailable, detail).retry_after(2));
+            }
+            tokio::time::sleep(DECODE_AGAIN).await;
+        }
+    }
+}
+
+fn undecodable(record: &Record, error: &DecodeError) -> Problem {
+    tracing::error!(
+        src = record.src(),
+        error = error as &dyn std::error::Error,
+        "a result cannot be read"
+    );
+    Problem::new(
+        Kind::Internal,
+        format!("the record at {} on the results topic cannot be read", record.src()),
+    )
+}
+
+impl SubmitError {
+    /// What the caller of `run` is told; logged here, since this is where it ends.
+    pub fn into_problem(self, run: &RunKey) -> Problem {
+        let error: &dyn std::error::Error = &self;
+        match &self {
+            Self::NoSchema => Problem::new(Kind::NotReady, self.to_string()).retry_after(1),
+            Self::Encode(_) => {
+                tracing::error!(request_id = run.request_id, error, "a request could not be encoded");
+                Problem::new(Kind::Internal, self.to_string())
+            }
+            Self::Produce(ProduceError::TooLarge { topic, .. }) => Problem::new(
+                Kind::BodyTooLarge,
+                format!(
+                    "the request is larger than {topic} takes; pass a reference instead, or raise its max.message.bytes"
+                ),
+            ),
+            Self::Produce(cause) if cause.is_of_the_record() => {
+                tracing::error!(
+                    request_id = run.request_id,
+                    error,
+                    "a request was refused by the brokers"
+                );
+                Problem::new(Kind::Internal, cause.to_string())
+            }
+            Self::Produce(_) => {
+                tracing::warn!(request_id = run.request_id, error, "a request was not acknowledged");
+                Problem::unconfirmed(&run.request_id)
+            }
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Where a page of runs ended.
+
+use std::fmt;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use schemas::Timestamp;
+
+/// The place of a run in the order of pages: by time of acceptance, then by id. Opaque to callers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Cursor {
+    pub accepted_at: Timestamp,
+    pub request_id: String,
+    pub turn: i32,
+}
+
+impl Cursor {
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
+        let (accepted_at, rest) = text.split_once('/')?;
+        let (turn, request_id) = rest.split_once('/')?;
+        Some(Self {
+            accepted_at: Timestamp(accepted_at.parse().ok()?),
+            request_id: request_id.to_owned(),
+            turn: turn.parse().ok()?,
+        })
+    }
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            accepted_at: Timestamp(micros),
+            request_id,
+            turn,
+        } = self;
+        f.write_str(&URL_SAFE_NO_PAD.encode(format!("{micros}/{turn}/{request_id}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_given_out_is_understood_and_nothing_else() {
+        let cursor = Cursor {
+            accepted_at: Timestamp(-7),
+            request_id: "order:7".to_owned(),
+            turn: 2,
+        };
+        assert_eq!(Cursor::parse(&cursor.to_string()), Some(cursor));
+        let forged = [
+            "",
+            "?",
+            "YQ",
+            &URL_SAFE_NO_PAD.encode("x/0/a"),
+            &URL_SAFE_NO_PAD.encode([0xff, b'/']),
+        ];
+        assert!(forged.into_iter().all(|text| Cursor::parse(text).is_none()));
+    }
+}

@@ -1,0 +1,164 @@
+//! `POST /runs`: begin one and do not wait. `GET /runs/{id}`: how it stands, or how it ends. `GET /runs`: those that
+//! were.
+
+use std::sync::Arc;
+
+use bytes::Buf;
+use futures::Stream;
+use schemas::RunResult;
+use serde::Serialize;
+use tokio::time::Instant;
+use warp::{
+    Filter,
+    filters::BoxedFilter,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+};
+
+use super::{Answer, Path, json, query, reading, segment, with};
+use crate::{
+    api::Api,
+    body,
+    call::Call,
+    history::{Cursor, Wanted},
+    problem::{Kind, Problem},
+    query::Query,
+    ring::RunKey,
+    run::{Run, STATUSES},
+    trace::Traceparent,
+};
+
+pub(super) const PATHS: &[Path] = &[
+    Path::new("/runs", "GET, HEAD, POST"),
+    Path::new("/runs/{id}", "GET, HEAD"),
+];
+
+/// Runs of one page, unless the caller says otherwise.
+const PAGE: u32 = 50;
+
+pub(super) fn routes(api: &Arc<Api>) -> BoxedFilter<(Answer,)> {
+    let begin = warp::path!("runs")
+        .and(warp::post())
+        .and(warp::header::headers_cloned())
+        .and(warp::body::stream())
+        .and(with(api))
+        .then(|headers, body, api: Arc<Api>| async move { begin(&api, headers, body).await });
+    let list = warp::path!("runs")
+        .and(reading())
+        .and(query())
+        .and(with(api))
+        .then(|query: String, api: Arc<Api>| async move { list(&api, &query).await });
+    let show = warp::path!("runs" / String)
+        .and(reading())
+        .and(query())
+        .and(with(api))
+        .then(|id: String, query: String, api: Arc<Api>| async move { show(&api, &id, &query).await });
+    begin.or(list).unify().or(show).unify().boxed()
+}
+
+async fn begin<B: Buf>(api: &Api, headers: HeaderMap, body: impl Stream<Item = Result<B, warp::Error>>) -> Answer {
+    let body = body::json(&headers, body, api.settings.max_body_bytes).await?;
+    let call = Call::run(body)?;
+    api.accepts(&call)?;
+    let run = api.new_run();
+    let trace = Traceparent::of(&headers);
+    let submitted = api.bridge.submit(&run, call, &trace).await;
+    submitted.map_err(|error| error.into_problem(&run).traced(&trace))?;
+
+    let mut response = json(&Run::queued(&run))?;
+    *response.status_mut() = StatusCode::ACCEPTED;
+    response
+        .headers_mut()
+        .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    if let Ok(location) = HeaderValue::try_from(format!("/runs/{}", run.request_id)) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    Ok(response)
+}
+
+/// Registers, looks into the ring, then into Postgres, then waits: no result slips between.
+async fn show(api: &Api, id: &str, query: &str) -> Answer {
+    let mut query = Query::of(query);
+    let wait = query.duration("wait", api.settings.max_wait());
+    let run = RunKey {
+        tenant: api.tenant(&mut query),
+        request_id: segment(id),
+    };
+    query.finish()?;
+    let Some(wait) = wait else {
+        return json(&look(api, &run, Instant::now()).await?);
+    };
+
+    let until = Instant::now() + wait;
+    let mut waiter = api.wait_for(&run)?;
+    let before = look(api, &run, until).await;
+    if let Ok(known) = &before
+        && known.end.is_some()
+    {
+        return json(known);
+    }
+    match api.bridge.result(&mut waiter, None, until).await {
+        Some(record) => {
+            let result = api.bridge.decode(&record, until).await?;
+            json(&known_with(before.ok(), result))
+        }
+        None => json(&look(api, &run, until).await?),
+    }
+}
+
+/// What is known of a run at this moment.
+pub(super) async fn look(api: &Api, run: &RunKey, until: Instant) -> Result<Run, Problem> {
+    let recent = match api.bridge.ring.find(run, None) {
+        Some(record) => Some(api.bridge.decode(&record, until).await?),
+        None => None,
+    };
+    match (recent, api.history.run(run).await) {
+        (_, Ok(Some(known))) if known.end.is_some() => Ok(known),
+        (Some(result), known) => Ok(known_with(known.ok().flatten(), result)),
+        (None, Ok(Some(known))) => Ok(known),
+        (None, Ok(None)) if run.is_young() => Ok(Run::queued(run)),
+        (None, Ok(None)) => Err(Problem::new(
+            Kind::UnknownRun,
+            format!("tenant {} has no run {}", run.tenant, run.request_id),
+        )),
+        (None, Err(problem)) => Err(problem),
+    }
+}
+
+fn known_with(known: Option<Run>, result: RunResult) -> Run {
+    match known {
+        Some(known) => known.ended_by(result),
+        None => Run::from(result),
+    }
+}
+
+#[derive(Serialize)]
+struct Page {
+    /// The latest first.
+    runs: Vec<Run>,
+    /// Give it as `cursor` to go on; absent at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
+}
+
+async fn list(api: &Api, query: &str) -> Answer {
+    let mut query = Query::of(query);
+    let limit = query.number("limit", 1..=200).unwrap_or(PAGE);
+    let wanted = Wanted {
+        tenant: api.tenant(&mut query),
+        chain: query.text("chain"),
+        status: query.one_of("status", &STATUSES),
+        before: query.text("cursor").and_then(|text| {
+            let cursor = Cursor::parse(&text);
+            if cursor.is_none() {
+                query.mistake("cursor", "not a next_cursor of an earlier page", "value_error");
+            }
+            cursor
+        }),
+    };
+    query.finish()?;
+    let (runs, next) = api.history.runs(&wanted, limit).await?;
+    json(&Page {
+        runs,
+        next_cursor: next.map(|cursor| cursor.to_string()),
+    })
+}

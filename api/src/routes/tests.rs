@@ -1,0 +1,258 @@
+//! The routes of an api whose brokers, registry and Postgres are all away: what it refuses, and how it says so.
+
+use std::sync::OnceLock;
+
+use metrics_exporter_prometheus::PrometheusBuilder;
+use schemas::{ChainRecord, Registry, RegistrySettings};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use topics::{KafkaSettings, Producer, ProducerSettings};
+use warp::http::StatusCode;
+
+use super::*;
+use crate::{ApiSettings, bridge::Bridge, chains::Chains, health::say, ring::Ring, waiters::Waiters};
+
+/// Nothing listens there.
+const NOWHERE: &str = "127.0.0.1:9";
+
+/// An api whose brokers, registry and Postgres are all away.
+struct Alone {
+    routes: BoxedFilter<(Response,)>,
+    chains: Arc<Chains>,
+    ready: watch::Sender<Result<(), String>>,
+}
+
+fn alone() -> Alone {
+    let kafka: KafkaSettings = serde_json::from_value(json!({"bootstrap_servers": NOWHERE})).unwrap();
+    let registry: RegistrySettings = serde_json::from_value(json!({"url": format!("http://{NOWHERE}")})).unwrap();
+    let registry = Registry::new(&registry).unwrap();
+    let settings = ApiSettings {
+        max_body_bytes: 1_000,
+        ..ApiSettings::default()
+    };
+    let (ready, is_ready) = watch::channel(Ok(()));
+    let chains = Arc::new(Chains::default());
+    let history = History::new(&format!("postgres://nobody@{NOWHERE}/none")).unwrap();
+    let api = Arc::new(Api {
+        settings,
+        bridge: Arc::new(Bridge {
+            requests: "requests.interactive".to_owned(),
+            producer: Producer::new(&kafka, ProducerSettings::new("test")).unwrap(),
+            encoder: OnceLock::new(),
+            decoder: registry.decoder().unwrap(),
+            ring: Ring::new(10, 10_000),
+            waiters: Waiters::new(1),
+            closing: CancellationToken::new(),
+        }),
+        chains: Arc::clone(&chains),
+        history: history.clone(),
+        ready: is_ready.clone(),
+        chains_known: is_ready.clone(),
+    });
+    let metrics = PrometheusBuilder::new().build_recorder().handle();
+    let health = Health {
+        roles: vec![("api", is_ready)],
+        metrics,
+    };
+    Alone {
+        routes: all(&api, health, history),
+        chains,
+        ready,
+    }
+}
+
+impl Alone {
+    fn publish(&self, name: &str, input_schema: &Value) {
+        let record = ChainRecord {
+            name: name.to_owned(),
+            version: 1,
+            input_schema: input_schema.to_string(),
+            ..ChainRecord::default()
+        };
+        self.chains.publish(record);
+    }
+
+    async fn get(&self, path: &str) -> (StatusCode, Value, HeaderMap) {
+        self.send("GET", path, None, "").await
+    }
+
+    async fn post(&self, path: &str, body: &str) -> (StatusCode, Value, HeaderMap) {
+        self.send("POST", path, Some("application/json"), body).await
+    }
+
+    /// Whatever is answered, it carries an id, and an error is a problem.
+    async fn send(&self, method: &str, path: &str, kind: Option<&str>, body: &str) -> (StatusCode, Value, HeaderMap) {
+        let mut request = warp::test::request().method(method).path(path).body(body);
+        if let Some(kind) = kind {
+            request = request.header("content-type", kind);
+        }
+        let response = request.reply(&self.routes).await;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let json: Value = serde_json::from_slice(response.body()).unwrap_or_default();
+        assert!(headers.contains_key("x-request-id"), "{method} {path}");
+        if status.is_client_error() || status.is_server_error() {
+            assert_eq!(headers["content-type"], "application/problem+json", "{method} {path}");
+            assert_eq!(json["status"], status.as_u16());
+            assert_eq!(json["instance"], path.split('?').next().unwrap());
+            assert!(json["type"].as_str().unwrap().starts_with("urn:problem-type:millrace:"));
+            assert!(json["title"].is_string() && json["detail"].is_string() && json["retryable"].is_boolean());
+        }
+        (status, json, headers)
+    }
+}
+
+#[tokio::test]
+async fn every_path_takes_its_methods_and_says_which_when_it_gets_another() {
+    let api = alone();
+    let paths = [invoke::PATHS, runs::PATHS, steps::PATHS, chains::PATHS, health::PATHS].concat();
+    for Path { template, allow } in paths {
+        let path = template.replace("{id}", "a").replace("{chain}", "answer");
+        for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "BREW"] {
+            let (status, _, headers) = api.send(method, &path, None, "").await;
+            let takes = allow.split(", ").any(|it| it == method);
+            assert_eq!(status != StatusCode::METHOD_NOT_ALLOWED, takes, "{method} {path}");
+            assert!(takes || headers["allow"] == allow, "{method} {path}");
+        }
+    }
+    for path in [
+        "/",
+        "/nope",
+        "/runs//",
+        "/runs//steps",
+        "/runs/a/b",
+        "/chains/a/invoke/b",
+        "/metrics/a",
+    ] {
+        let (status, problem, _) = api.get(path).await;
+        assert_eq!(status, StatusCode::NOT_FOUND, "{path}");
+        assert_eq!(problem["type"], "urn:problem-type:millrace:no-such-path");
+    }
+    assert_eq!(
+        api.send("PUT", "/runs/", None, "").await.0,
+        StatusCode::METHOD_NOT_ALLOWED
+    );
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_what_it_should_be_is_told_why() {
+    let api = alone();
+    let refused = async |kind: Option<&str>, body: &str| {
+        let (status, problem, _) = api.send("POST", "/chains/answer/invoke", kind, body).await;
+        (status.as_u16(), problem["detail"].as_str().unwrap().to_owned())
+    };
+    let form = Some("application/x-www-form-urlencoded");
+    let (status, detail) = refused(form, "{}").await;
+    assert_eq!(status, 415);
+    assert_eq!(
+        detail,
+        "content-type is application/x-www-form-urlencoded: send application/json"
+    );
+    assert_eq!(refused(None, "{}").await.0, 415);
+
+    let json = Some("application/json; charset=utf-8");
+    let (status, detail) = refused(json, "{\n  \"input\": oops\n}").await;
+    assert_eq!((status, detail.as_str()), (400, "line 2, column 12: expected value"));
+    assert_eq!(refused(json, "").await.0, 400);
+    assert_eq!(refused(json, &"[".repeat(500)).await.0, 400, "too deep");
+
+    let (status, detail) = refused(json, &format!("\"{}\"", "x".repeat(1_000))).await;
+    assert_eq!(status, 413);
+    assert!(detail.starts_with("the body is larger than 1000 bytes"));
+    assert_eq!(
+        refused(json, &format!("{{\"nope\":\"{}\"}}", "x".repeat(900))).await.0,
+        422,
+        "just fits"
+    );
+}
+
+#[tokio::test]
+async fn mistakes_come_as_a_list_with_places() {
+    let api = alone();
+    api.publish("answer", &json!({"type": "object", "required": ["question"]}));
+    let (status, problem, _) = api.post("/runs", r#"{"webhook": "x"}"#).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    let expected = json!([
+        {"loc": ["body", "chain"], "msg": "Field required", "type": "missing"},
+        {"loc": ["body", "input"], "msg": "Field required", "type": "missing"},
+        {"loc": ["body", "webhook"], "msg": "there is no such option", "type": "extra_forbidden"},
+    ]);
+    assert_eq!(problem["errors"], expected);
+
+    let (status, problem, _) = api.post("/chains/answer/invoke", r#"{"input": {}}"#).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    let expected = json!([
+        {"loc": ["body", "input"], "msg": "\"question\" is a required property", "type": "required"}
+    ]);
+    assert_eq!(problem["errors"], expected);
+
+    let (status, problem, _) = api.get("/runs?limit=0&colour=red").await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(problem["errors"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn without_brokers_registry_and_postgres_it_says_what_is_missing() {
+    let api = alone();
+    api.publish("answer", &json!({}));
+    let (status, problem, headers) = api.post("/chains/answer%401/invoke", r#"{"input": 1}"#).await;
+    assert_eq!(
+        (status, headers["retry-after"].as_bytes()),
+        (StatusCode::SERVICE_UNAVAILABLE, b"1".as_slice())
+    );
+    assert_eq!(problem["type"], "urn:problem-type:millrace:not-ready");
+    assert_eq!(
+        api.post("/chains/other/invoke", r#"{"input": 1}"#).await.0,
+        StatusCode::NOT_FOUND
+    );
+
+    let (status, problem, headers) = api.get("/runs/a").await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(problem["type"], "urn:problem-type:millrace:history-unavailable");
+    assert!(headers.contains_key("retry-after") && problem["retryable"] == true);
+
+    let (status, ready, _) = api.get("/readyz").await;
+    assert_eq!((status, &ready["status"]), (StatusCode::OK, &json!("ready")));
+    assert_eq!(ready["degraded"], json!(["history: Postgres cannot be read"]));
+    say(
+        &api.ready,
+        Err("the tail of results has not reached its end yet".to_owned()),
+    );
+    let (status, problem, _) = api.get("/readyz").await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(
+        problem["detail"],
+        "api: the tail of results has not reached its end yet"
+    );
+    assert_eq!(api.get("/chains").await.0, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(api.get("/healthz").await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn published_chains_are_shown() {
+    let api = alone();
+    api.publish("answer", &json!({"type": "object"}));
+    let (_, chains, _) = api.get("/chains").await;
+    assert_eq!(chains["chains"][0]["name"], "answer");
+    let (_, chain, _) = api.get("/chains/answer@1").await;
+    assert_eq!(
+        (&chain["version"], &chain["input_schema"]),
+        (&json!(1), &json!({"type": "object"}))
+    );
+    assert_eq!(api.get("/chains/answer@2").await.0, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn an_id_of_the_exchange_is_kept_if_it_can_be_repeated_safely() {
+    let api = alone();
+    let echoed = async |id: &str| {
+        let request = warp::test::request().path("/healthz").header("x-request-id", id);
+        request.reply(&api.routes).await.headers()["x-request-id"]
+            .to_str()
+            .unwrap()
+            .to_owned()
+    };
+    assert_eq!(echoed("call-7").await, "call-7");
+    assert_ne!(echoed("a b").await, "a b");
+    assert_ne!(echoed(&"x".repeat(129)).await.len(), 129);
+}

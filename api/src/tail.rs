@@ -1,0 +1,110 @@
+//! A topic that is followed for as long as the process lives: what ends a tail is mended or waited for, and shows as
+//! not standing at the end.
+
+use std::time::Duration;
+
+use tokio::{sync::watch, time::sleep};
+use topics::{KafkaSettings, Record, Start, Tail, TailError, TailEvent, TailSettings};
+
+use crate::health::say;
+
+/// Before a tail that ended is opened again.
+const AGAIN: Duration = Duration::from_secs(1);
+const BUFFER_BYTES: usize = 16 << 20;
+
+pub(crate) struct Following {
+    kafka: KafkaSettings,
+    topic: &'static str,
+    /// Where to begin when nothing has been read, or what was read last is gone.
+    anew: Start,
+    start: Start,
+    tail: Option<Tail>,
+    /// Ok: everything has been received that was committed when the tail was opened. Else: why not.
+    standing: watch::Sender<Result<(), String>>,
+}
+
+impl Following {
+    /// `topic` is without the prefix.
+    pub fn new(kafka: &KafkaSettings, topic: &'static str, anew: Start) -> Self {
+        let standing = watch::Sender::new(Err(format!("the tail of {topic} has not reached its end yet")));
+        Self {
+            kafka: kafka.clone(),
+            topic,
+            start: anew.clone(),
+            anew,
+            tail: None,
+            standing,
+        }
+    }
+
+    pub fn standing(&self) -> watch::Receiver<Result<(), String>> {
+        self.standing.subscribe()
+    }
+
+    /// The next record, whatever it takes. Not safe to cancel.
+    pub async fn next(&mut self) -> Record {
+        loop {
+            match &mut self.tail {
+                Some(tail) => match record(self.topic, tail, &self.standing).await {
+                    Ok(record) => return record,
+                    Err(error) => self.begin_again(&error).await,
+                },
+                None => self.open().await,
+            }
+        }
+    }
+
+    async fn open(&mut self) {
+        let settings = TailSettings {
+            client_id: format!("api-{}", self.topic),
+            topics: vec![self.kafka.topic(self.topic)],
+            start: self.start.clone(),
+            buffer_bytes: BUFFER_BYTES,
+        };
+        match Tail::open(&self.kafka, settings) {
+            Ok(tail) => self.tail = Some(tail),
+            Err(error) => self.begin_again(&error).await,
+        }
+    }
+
+    async fn begin_again(&mut self, error: &TailError) {
+        let reason = format!("the tail of {}: {error}", self.topic);
+        tracing::warn!(
+            topic = self.topic,
+            error = error as &dyn std::error::Error,
+            "a tail is opened again"
+        );
+        say(&self.standing, Err(reason));
+        self.start = match (self.tail.take(), error) {
+            (Some(_), TailError::OutOfRange { .. }) => self.anew.clone(),
+            (Some(tail), TailError::Ended | TailError::Create(_) | TailError::Thread(_)) => {
+                Start::Offsets(tail.positions().clone())
+            }
+            (None, _) => self.start.clone(),
+        };
+        sleep(AGAIN).await;
+    }
+}
+
+async fn record(
+    topic: &str,
+    tail: &mut Tail,
+    standing: &watch::Sender<Result<(), String>>,
+) -> Result<Record, TailError> {
+    let mut status = tail.status();
+    loop {
+        tokio::select! {
+            event = tail.recv() => if let TailEvent::Record(record) = event? {
+                return Ok(record);
+            },
+            Ok(()) = status.changed() => {}
+        }
+        let now = status.borrow_and_update().clone();
+        let state = match now.trouble {
+            Some(trouble) => Err(format!("the tail of {topic}: {trouble}")),
+            None if now.caught_up => Ok(()),
+            None => Err(format!("the tail of {topic} has not reached its end yet")),
+        };
+        say(standing, state);
+    }
+}
