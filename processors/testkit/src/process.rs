@@ -17,7 +17,9 @@ use crate::until;
 
 /// The watcher is forked twice, so that it is not a child of the program. It kills the program's children first:
 /// PostgreSQL's leave the group for sessions of their own, and a stopped one would not notice that its parent died.
-const WATCHED: &str = r#"exec 3<&0 </dev/null; ((read -r _ <&3; pkill -KILL -P $$; kill -KILL 0) &); exec "$@" 3<&-"#;
+/// It ignores the hang-up that the kernel sends to an orphaned group with a stopped member.
+const WATCHED: &str =
+    r#"exec 3<&0 </dev/null; ((trap '' HUP; read -r _ <&3; pkill -KILL -P $$; kill -KILL 0) &); exec "$@" 3<&-"#;
 
 /// A running child. Dropping it kills it and everything it started in its process group.
 #[derive(Debug)]

@@ -30,7 +30,8 @@ appender.console.layout.pattern=%d{ISO8601}{UTC} %p %c{1} %m%n
 ";
 
 /// What a broker for one laptop needs to differ from a broker for a rack. `auto.create.topics.enable` is off, as in any
-/// production cluster: a misspelt topic must fail here too.
+/// production cluster: a misspelt topic must fail here too. After a `kill -9` the controller refuses the same broker until
+/// its old session is over (9 s by default).
 const PROPERTIES: &str = "\
 process.roles=broker,controller
 node.id=1
@@ -40,6 +41,8 @@ inter.broker.listener.name=PLAINTEXT
 num.network.threads=2
 num.io.threads=4
 background.threads=2
+broker.session.timeout.ms=4000
+broker.heartbeat.interval.ms=1000
 log.cleaner.dedupe.buffer.size=2097152
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=4

@@ -17,7 +17,7 @@ pub struct OwnParts {
     folder: PathBuf,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct PartsConfig {
     /// Begins the name of its folder.
     pub name: String,
@@ -43,6 +43,17 @@ pub struct Broker {
     pub optimise: bool,
     /// Broker properties that replace or add to the usual ones.
     pub properties: Vec<(String, String)>,
+}
+
+impl Default for PartsConfig {
+    fn default() -> Self {
+        Self {
+            name: "own".to_owned(),
+            ports: Ports::default(),
+            broker: Broker::default(),
+            durable: false,
+        }
+    }
 }
 
 impl Default for Broker {

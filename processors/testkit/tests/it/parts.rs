@@ -126,7 +126,7 @@ async fn metadata(consumer: BaseConsumer, within: Duration) -> Result<(), rdkafk
 }
 
 /// `postgres://postgres@127.0.0.1:20123/postgres` → 20123
-fn port(address: &str) -> u16 {
+pub fn port(address: &str) -> u16 {
     let (_, rest) = address.split_once("127.0.0.1:").unwrap();
     rest.split('/').next().unwrap().parse().unwrap()
 }
