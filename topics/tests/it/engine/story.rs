@@ -1,0 +1,286 @@
+//! A story of the engine: a request topic, a result topic, members that copy one to the other, and a reader of what is
+//! committed.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use rdkafka::{
+    ClientConfig, Offset, TopicPartitionList,
+    consumer::{BaseConsumer, CommitMode, Consumer},
+};
+use testkit::Space;
+use tokio::{sync::watch, task::JoinHandle, time::timeout};
+use tokio_util::sync::CancellationToken;
+use topics::{
+    Headers, Output, Record, Start, Tail, TailEvent, TailSettings, TopicPartition,
+    engine::{self, EngineError, EngineSettings, Input, Node, Prepared, Rejection, Run, core::Committed},
+};
+
+use crate::space::{SOON, producer, settings, topic};
+
+pub struct Story {
+    pub space: Space,
+    pub requests: String,
+    pub results: String,
+    pub group: String,
+    pub partitions: i32,
+}
+
+impl Story {
+    pub async fn begin(name: &str, partitions: i32) -> Self {
+        let story = Self::begin_without_offsets(name, partitions).await;
+        story.commit_first().await;
+        story
+    }
+
+    pub async fn begin_without_offsets(name: &str, partitions: i32) -> Self {
+        let space = Space::new(name).await;
+        let requests = topic(&space, "requests", partitions, &[]).await;
+        let results = topic(&space, "results", partitions, &[("max.message.bytes", "100000")]).await;
+        let group = space.group("copy");
+        Self {
+            space,
+            requests,
+            results,
+            group,
+            partitions,
+        }
+    }
+
+    /// The first commit of a new group, as `topics apply` writes it.
+    async fn commit_first(&self) {
+        let consumer = self.reader();
+        let mut list = TopicPartitionList::new();
+        for partition in 0..self.partitions {
+            let mut element = list.add_partition(&self.requests, partition);
+            element.set_offset(Offset::Offset(0)).unwrap();
+            element.set_metadata(Committed::first(0).encode());
+        }
+        tokio::task::spawn_blocking(move || consumer.commit(&list, CommitMode::Sync).unwrap())
+            .await
+            .unwrap();
+    }
+
+    fn reader(&self) -> BaseConsumer {
+        ClientConfig::new()
+            .set("bootstrap.servers", &self.space.parts.bootstrap)
+            .set("group.id", &self.group)
+            .set("enable.auto.commit", "false")
+            .create()
+            .unwrap()
+    }
+
+    pub async fn committed(&self) -> Vec<Committed> {
+        let (consumer, requests, partitions) = (self.reader(), self.requests.clone(), self.partitions);
+        let read = move || {
+            let mut list = TopicPartitionList::new();
+            list.add_partition_range(&requests, 0, partitions - 1);
+            let found = consumer.committed_offsets(list, SOON).unwrap();
+            let state = |element: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| {
+                let Offset::Offset(offset) = element.offset() else {
+                    panic!("no commit")
+                };
+                Committed::decode(offset, element.metadata()).unwrap()
+            };
+            found.elements().iter().map(state).collect()
+        };
+        tokio::task::spawn_blocking(read).await.unwrap()
+    }
+
+    /// Records with their number as value, spread over the partitions by number.
+    pub async fn produce(&self, count: i64, key: impl Fn(i64) -> Option<String>) {
+        let producer = producer(&self.space);
+        let sends = (0..count).map(|number| {
+            let key = key(number).map(Bytes::from);
+            // A key stays in its partition, as it does with any partitioner.
+            let spread = key
+                .as_ref()
+                .map_or(number, |key| key.iter().map(|byte| i64::from(*byte)).sum());
+            producer.send(Output {
+                topic: self.requests.clone(),
+                partition: Some((spread % i64::from(self.partitions)) as i32),
+                key,
+                value: Some(Bytes::from(number.to_string())),
+                headers: Headers::new(),
+            })
+        });
+        futures::future::try_join_all(sends).await.unwrap();
+    }
+
+    pub fn results(&self) -> Results {
+        let tail = TailSettings {
+            client_id: "results".to_owned(),
+            topics: vec![self.results.clone()],
+            start: Start::Beginning,
+            buffer_bytes: 16 << 20,
+        };
+        Results(Tail::open(&settings(&self.space), tail).unwrap())
+    }
+
+    pub fn settings(&self) -> EngineSettings {
+        EngineSettings::new(
+            settings(&self.space),
+            self.group.clone(),
+            vec![Input::new(self.requests.clone())],
+        )
+    }
+
+    pub fn start(&self, copy: Copy) -> Member {
+        self.start_with(copy, self.settings())
+    }
+
+    pub fn start_with(&self, mut copy: Copy, settings: EngineSettings) -> Member {
+        copy.results.clone_from(&self.results);
+        let (ready, readiness) = watch::channel(Err("not started".to_owned()));
+        let shutdown = CancellationToken::new();
+        let run = tokio::spawn(engine::run(settings, Arc::new(copy), ready, shutdown.clone()));
+        Member {
+            run,
+            shutdown,
+            readiness,
+        }
+    }
+}
+
+pub struct Member {
+    run: JoinHandle<Result<(), EngineError>>,
+    pub shutdown: CancellationToken,
+    pub readiness: watch::Receiver<Result<(), String>>,
+}
+
+impl Member {
+    pub async fn is_ready(&mut self) {
+        timeout(SOON, self.readiness.wait_for(Result::is_ok))
+            .await
+            .expect("ready in time")
+            .unwrap();
+    }
+
+    pub async fn why_not(&mut self, part: &str) -> String {
+        let says = |state: &Result<(), String>| state.as_ref().is_err_and(|why| why.contains(part));
+        let state = timeout(SOON, self.readiness.wait_for(says)).await;
+        state
+            .unwrap_or_else(|_| panic!("never said {part:?}"))
+            .unwrap()
+            .clone()
+            .unwrap_err()
+    }
+
+    pub async fn stop(self) {
+        self.shutdown.cancel();
+        self.ended().await.unwrap();
+    }
+
+    pub async fn ended(self) -> Result<(), EngineError> {
+        timeout(SOON, self.run).await.expect("an end in time").unwrap()
+    }
+}
+
+/// A node that copies a request to the results, after some time.
+pub struct Copy {
+    takes: Box<dyn Fn(&Record) -> Duration + Send + Sync>,
+    pub outputs: fn(&Record) -> Vec<Output>,
+    pub prepare: fn(&Record) -> Option<Prepared<()>>,
+    pub results: String,
+}
+
+impl Copy {
+    pub fn taking(takes: impl Fn(&Record) -> Duration + Send + Sync + 'static) -> Self {
+        Self {
+            takes: Box::new(takes),
+            outputs: |_| Vec::new(),
+            prepare: |_| None,
+            results: String::new(),
+        }
+    }
+
+    pub fn at_once() -> Self {
+        Self::taking(|_| Duration::ZERO)
+    }
+}
+
+impl Node for Copy {
+    type Ready = ();
+
+    async fn prepare(&self, record: &Record) -> Prepared<()> {
+        (self.prepare)(record).unwrap_or(Prepared::Ready(()))
+    }
+
+    async fn run(&self, (): (), run: Run) -> Vec<Output> {
+        let time = (self.takes)(&run.record);
+        if !time.is_zero() {
+            tokio::select! {
+                () = tokio::time::sleep(time) => {}
+                () = run.cancelled.cancelled() => {}
+            }
+        }
+        let mut outputs = vec![copy(&self.results, &run.record, run.record.value.clone())];
+        outputs.extend((self.outputs)(&run.record));
+        outputs
+    }
+
+    fn rejected(&self, record: &Record, rejection: &Rejection) -> Vec<Output> {
+        vec![copy(&self.results, record, Some(Bytes::from(rejection.class.clone())))]
+    }
+}
+
+fn copy(results: &str, record: &Record, value: Option<Bytes>) -> Output {
+    Output {
+        topic: results.to_owned(),
+        partition: Some(record.partition),
+        key: record.key.clone(),
+        value,
+        headers: Headers::new().with("src", record.src()),
+    }
+}
+
+/// A committed result.
+#[derive(Debug)]
+pub struct Seen {
+    pub key: Option<Bytes>,
+    pub value: String,
+    pub partition: i32,
+    pub input_partition: i32,
+    pub input: i64,
+}
+
+pub struct Results(Tail);
+
+impl Results {
+    pub async fn take(&mut self, count: usize) -> Vec<Seen> {
+        let mut seen = Vec::new();
+        while seen.len() < count {
+            let event = timeout(SOON, self.0.recv()).await;
+            let event = event
+                .unwrap_or_else(|_| panic!("{} of {count} results", seen.len()))
+                .unwrap();
+            if let TailEvent::Record(record) = event {
+                seen.push(Seen::from(record));
+            }
+        }
+        seen
+    }
+}
+
+impl From<Record> for Seen {
+    fn from(record: Record) -> Self {
+        let src = record.headers.text("src").unwrap().to_owned();
+        let mut parts = src.rsplit('/');
+        let input = parts.next().unwrap().parse().unwrap();
+        let input_partition = parts.next().unwrap().parse().unwrap();
+        let value = String::from_utf8_lossy(record.value.as_deref().unwrap_or_default()).into_owned();
+        Self {
+            key: record.key,
+            value,
+            partition: record.partition,
+            input_partition,
+            input,
+        }
+    }
+}
+
+/// Each request has exactly one result.
+pub fn each_once(seen: &[Seen], count: usize) {
+    let distinct: BTreeSet<(i32, i64)> = seen.iter().map(|seen| (seen.input_partition, seen.input)).collect();
+    assert_eq!((seen.len(), distinct.len()), (count, count));
+}

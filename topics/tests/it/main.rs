@@ -1,0 +1,8 @@
+//! The doors of this crate, on a real broker.
+
+mod admin;
+mod engine;
+mod follower;
+mod producer;
+mod space;
+mod tail;
