@@ -49,10 +49,10 @@ impl Caller {
             Err(failure) => return Reply::failed(failure),
         };
         open.queued();
-        if !model.price.is_free() {
-            if let Err(failure) = self.write_ahead(open, context.deadline).await {
-                return Reply::failed(failure);
-            }
+        if !model.price.is_free()
+            && let Err(failure) = self.write_ahead(open, context.deadline).await
+        {
+            return Reply::failed(failure);
         }
         let reply = match &model.provider.dialect {
             Dialect::Local => operation.locally(model),
@@ -103,7 +103,9 @@ impl Caller {
         context: &CallContext,
         open: &mut Open,
     ) -> Reply<O::Answer> {
-        let limit = Instant::now() + context.timeout.unwrap_or(model.timeout);
+        let limit = Instant::now()
+            .checked_add(context.timeout.unwrap_or(model.timeout))
+            .unwrap_or(context.deadline);
         let _in_flight = metrics::in_flight(model.provider());
         open.leaves();
         match timeout_at(

@@ -26,7 +26,7 @@ use crate::{
 use attempt::{cancelled, past_deadline};
 use ledger::Ledger;
 use operation::{Operation, Texts};
-use schemas::{Attempt, Audit, Money, phase};
+use schemas::{Attempt, Audit, Money, Usage, phase};
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -84,6 +84,18 @@ impl Caller {
     /// One vector for each of at most [`crate::MAX_EMBED_INPUTS`] texts. No fallback: vectors of two models do not
     /// compare.
     pub async fn embed(&self, alias: &str, texts: &[String], context: &CallContext) -> Called<EmbedResponse> {
+        if texts.is_empty() {
+            let nothing = EmbedResponse {
+                vectors: Vec::new(),
+                model: String::new(),
+            };
+            return Called {
+                result: Ok(nothing),
+                attempts: Vec::new(),
+                usage: Usage::default(),
+                cost: Money::ZERO,
+            };
+        }
         self.call(&[alias.to_owned()], &Texts(texts), context).await
     }
 

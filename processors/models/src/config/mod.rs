@@ -130,3 +130,124 @@ fn file(root: &Node, problems: &Problems, secrets: &Secrets<'_>) -> Option<Model
         .collect();
     Some(Models { by_alias, redacted })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use schemas::Money;
+
+    fn read(text: &str) -> Result<Models, Vec<Problem>> {
+        Models::read(text, "models.yaml", &|name| {
+            (name == "KEY").then(|| "secret-word".to_owned())
+        })
+    }
+
+    /// `line:column message` of every mistake.
+    fn mistakes(text: &str) -> Vec<String> {
+        let problems = read(text).unwrap_err();
+        problems
+            .iter()
+            .map(|problem| format!("{} {}", problem.position, problem.message))
+            .collect()
+    }
+
+    #[test]
+    fn the_file_that_ships_needs_no_key() {
+        let models = Models::read(DEFAULT_FILE, "models.yaml", &|_| None).unwrap();
+        assert_eq!(models.aliases().collect::<Vec<_>>(), ["answer", "embedding"]);
+        assert_eq!(models.get("embedding").unwrap().kind, Kind::Embed { dimension: 384 });
+        assert!(models.get("answer").unwrap().price.is_free());
+    }
+
+    #[test]
+    fn the_example_in_its_comments_is_right() {
+        let example = DEFAULT_FILE
+            .lines()
+            .filter_map(|line| line.strip_prefix("#   "))
+            .collect::<Vec<_>>()
+            .join("\n");
+        let models = read(&example.replace("OPENAI_API_KEY", "KEY")).unwrap();
+        let answer = models.get("answer").unwrap();
+        assert_eq!(
+            answer.price,
+            Price {
+                input: 150_000_000,
+                output: 600_000_000
+            }
+        );
+        assert_eq!(answer.worst_cost(1_000_000), Money(150_000_000 + 1024 * 600));
+        assert_eq!(models.get("embedding").unwrap().kind, Kind::Embed { dimension: 1536 });
+    }
+
+    #[test]
+    fn all_mistakes_are_told_at_once_with_their_places() {
+        let found = mistakes(
+            "providers:\n  openai:\n    dialect: openai\n    api_key_env: NOT_SET\n    base_url: localhost\n\
+             \x20 mine: {dialect: grpc}\n  local: {dialect: local, tokens_per_minute: 5}\n\
+             models:\n  a: {provider: opnai, model: m, price: free}\n  b: {provider: local, model: extractive, tiemout: 1}\n\
+             \x20 c:\n    provider: local\n    model: gpt\n    retry: {initial: soon}\n  d: {provider: local, model: ngram, dimension: 9}\n\
+             \x20 b: {provider: local, model: extractive, price: {input: 0.1}}\n",
+        );
+        assert_eq!(
+            found,
+            [
+                "4:18 the environment variable `NOT_SET` of provider `openai` is not set",
+                "5:15 `base_url` of provider `openai` is not an http or https URL without a password",
+                "6:19 `grpc` is not a dialect this version speaks",
+                "7:46 `tokens_per_minute` of provider `local` is not supported yet",
+                "9:17 model `a` names the provider `opnai`, which is not in `providers`",
+                "10:43 model `b` has no field `tiemout`",
+                "13:12 `gpt` does not fit a local model as model `c` has it",
+                "14:22 `initial: soon` of `retry` of model `c` is not a duration",
+                "15:31 `ngram` does not fit a local model as model `d` has it",
+                "16:3 `b` is written twice in `models` of the models file",
+                "16:6 model `b` is local and has a price",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_mistake_says_where_and_how_to_mend_it() {
+        let problems = read("providers: {}\nmodels:\n  a: {provider: x, model: m, price: {input: 0,15}}").unwrap_err();
+        assert_eq!(
+            problems[0].to_string(),
+            "models.yaml:3:17: model `a` names the provider `x`, which is not in `providers`\n  help: there is: "
+        );
+    }
+
+    #[test]
+    fn secrets_stay_out_of_the_file_and_of_what_is_printed() {
+        let provider = |key: &str| format!("providers: {{p: {{dialect: openai, {key}}}}}\nmodels: {{}}");
+        let found = mistakes(&provider("api_key: sk-123"));
+        assert_eq!(found, ["1:43 provider `p` has its key in the file"]);
+        let text =
+            provider("api_key_env: KEY").replace("models: {}", "models: {m: {provider: p, model: m, price: free}}");
+        assert!(!format!("{:?}", read(&text).unwrap()).contains("secret-word"));
+    }
+
+    #[test]
+    fn a_price_is_never_forgotten_by_mistake() {
+        let found = mistakes("providers: {p: {dialect: openai}}\nmodels: {m: {provider: p, model: m}}");
+        assert_eq!(found, ["2:13 model `m` has no `price`"]);
+    }
+
+    #[test]
+    fn what_is_not_this_yaml_is_one_mistake() {
+        assert_eq!(mistakes(""), ["1:1 the file is empty"]);
+        assert_eq!(mistakes("- a"), ["1:1 the models file is not a mapping"]);
+        assert_eq!(
+            mistakes("a: &x 1\nb: *x"),
+            ["1:4 anchors, aliases and tags are not supported here"]
+        );
+        assert_eq!(mistakes(&"[".repeat(99)), ["1:17 nested deeper than 16 levels"]);
+        assert_eq!(mistakes("a: \"b").len(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_models_or_mistakes(text in "(providers|models|: |\\{|\\}|\\[|\\]|- |\n  |\n|\"|'|price|free|dialect|local|.){0,40}") {
+            let _ = read(&text);
+        }
+    }
+}

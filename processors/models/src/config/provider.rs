@@ -18,7 +18,7 @@ pub(crate) struct Provider {
 /// How the provider is spoken to.
 #[derive(Debug)]
 pub(crate) enum Dialect {
-    OpenAi(Endpoint),
+    OpenAi(Box<Endpoint>),
     /// Answers inside this process.
     Local,
 }
@@ -32,7 +32,7 @@ pub(super) struct Secrets<'a> {
 
 pub(super) fn read(name: &str, fields: &Fields<'_>, secrets: &Secrets<'_>) -> Option<Provider> {
     let dialect = match fields.required_text("dialect", "openai")? {
-        ("openai", _) => openai(fields, secrets).map(Dialect::OpenAi),
+        ("openai", _) => openai(fields, secrets).map(Box::new).map(Dialect::OpenAi),
         ("local", _) => Some(Dialect::Local),
         (other, position) => {
             fields.wrong(

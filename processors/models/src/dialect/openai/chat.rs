@@ -162,3 +162,86 @@ impl Spoken {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Role;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_request_says_what_was_set_and_nothing_else() {
+        let message = Message {
+            role: Role::User,
+            content: "Hello".to_owned(),
+        };
+        let plain = ChatRequest {
+            messages: vec![message],
+            ..ChatRequest::default()
+        };
+        let body = String::from_utf8(encode("gpt-4o-mini", TokenCap::MaxCompletionTokens, 100, &plain)).unwrap();
+        assert_eq!(
+            body,
+            r#"{"model":"gpt-4o-mini","messages":[{"role":"user","content":"Hello"}],"max_completion_tokens":100}"#
+        );
+        let full = ChatRequest {
+            temperature: Some(0.0),
+            top_p: Some(0.9),
+            stop: vec!["END".to_owned()],
+            seed: Some(7),
+            stream: true,
+            ..plain
+        };
+        let body = String::from_utf8(encode("m", TokenCap::MaxTokens, 100, &full)).unwrap();
+        assert!(
+            body.ends_with(
+                r#""temperature":0.0,"top_p":0.9,"stop":["END"],"seed":7,"max_tokens":100,"stream":true,"stream_options":{"include_usage":true}}"#
+            ),
+            "{body}"
+        );
+    }
+
+    #[test]
+    fn an_answer_is_read_with_its_usage() {
+        let reply = decode(
+            br#"{"id":"chatcmpl-1","object":"chat.completion","created":1,"model":"gpt-4o-mini-2024-07-18",
+            "choices":[{"index":0,"message":{"role":"assistant","content":"Hi!","refusal":null},"logprobs":null,
+            "finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":2,"total_tokens":11},
+            "system_fingerprint":"fp_1"}"#,
+        );
+        let completion = Completion {
+            text: "Hi!".to_owned(),
+            finish_reason: FinishReason::Stop,
+            model: "gpt-4o-mini-2024-07-18".to_owned(),
+        };
+        let expected = Reply {
+            outcome: Ok(completion),
+            tokens: Some(Tokens { input: 9, output: 2 }),
+            text: Some("Hi!".to_owned()),
+        };
+        assert_eq!(reply, expected);
+    }
+
+    #[test]
+    fn what_is_no_answer_has_a_class_of_its_own() {
+        let class = |body: &str| decode(body.as_bytes()).outcome.unwrap_err().class;
+        let choice = |message: &str, reason: &str| {
+            format!(r#"{{"choices":[{{"message":{message},"finish_reason":"{reason}"}}]}}"#)
+        };
+        assert_eq!(class(&choice(r#"{"refusal":"I cannot"}"#, "stop")), ErrorClass::Refused);
+        assert_eq!(
+            class(&choice(r#"{"content":"so f"}"#, "content_filter")),
+            ErrorClass::ContentFilter
+        );
+        for body in ["", "{", "[]", r#"{"choices":[]}"#, r#"{"choices":[{}]}"#, "<html>"] {
+            assert_eq!(class(body), ErrorClass::Malformed, "{body}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_an_answer_or_a_failure(body in proptest::collection::vec(any::<u8>(), 0..300)) {
+            prop_assert!(decode(&body).outcome.is_err());
+        }
+    }
+}

@@ -116,3 +116,68 @@ fn numbers(wire: WireVector) -> Result<Vec<f32>, Failure> {
         Err(Failure::malformed("a vector has numbers that are not finite"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_length_is_asked_for_only_where_it_can_be_chosen() {
+        let body = |model| String::from_utf8(encode(model, 512, &["a".to_owned()])).unwrap();
+        let chosen = r#"{"model":"text-embedding-3-small","input":["a"],"encoding_format":"base64","dimensions":512}"#;
+        assert_eq!(body("text-embedding-3-small"), chosen);
+        assert_eq!(
+            body("nomic-embed-text"),
+            r#"{"model":"nomic-embed-text","input":["a"],"encoding_format":"base64"}"#
+        );
+    }
+
+    #[test]
+    fn vectors_come_in_the_order_of_the_texts_in_either_form() {
+        let body = br#"{"object":"list","model":"m-1","data":[
+            {"object":"embedding","index":1,"embedding":[0.5,-2]},
+            {"object":"embedding","index":0,"embedding":"AACAPwAAAEA="}],
+            "usage":{"prompt_tokens":3,"total_tokens":3}}"#;
+        let reply = decode(body, 2, 2);
+        let vectors = vec![vec![1.0, 2.0], vec![0.5, -2.0]];
+        assert_eq!(
+            reply.outcome,
+            Ok(EmbedResponse {
+                vectors,
+                model: "m-1".to_owned()
+            })
+        );
+        assert_eq!(reply.tokens, Some(Tokens { input: 3, output: 0 }));
+    }
+
+    #[test]
+    fn what_is_not_one_vector_per_text_is_refused() {
+        let class = |data: &str, dimension| {
+            decode(format!(r#"{{"data":[{data}]}}"#).as_bytes(), 1, dimension)
+                .outcome
+                .unwrap_err()
+                .class
+        };
+        assert_eq!(class("", 1), ErrorClass::Malformed);
+        assert_eq!(class(r#"{"index":1,"embedding":[1]}"#, 1), ErrorClass::Malformed);
+        assert_eq!(class(r#"{"index":0,"embedding":"AAA="}"#, 1), ErrorClass::Malformed);
+        assert_eq!(
+            class(r#"{"index":0,"embedding":"AADAfw=="}"#, 1),
+            ErrorClass::Malformed,
+            "not a number"
+        );
+        assert_eq!(
+            class(r#"{"index":0,"embedding":[1,2]}"#, 1),
+            ErrorClass::BadRequest,
+            "the models file is wrong"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_vectors_or_a_failure(body in proptest::collection::vec(any::<u8>(), 0..300)) {
+            prop_assert!(decode(&body, 1, 1).outcome.is_err());
+        }
+    }
+}

@@ -101,3 +101,79 @@ impl ChatStream {
         self.failure.get_or_insert(failure);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ErrorClass, FinishReason};
+    use proptest::prelude::*;
+
+    fn read(stream: &str) -> Reply<Completion> {
+        let mut gathered = ChatStream::default();
+        gathered.push(stream.as_bytes());
+        gathered.finish()
+    }
+
+    const HELLO: &str = concat!(
+        r#"data: {"id":"c","model":"m-1","choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}"#,
+        "\n\n",
+        r#"data: {"id":"c","model":"m-1","choices":[{"index":0,"delta":{"content":"Hel"},"finish_reason":null}]}"#,
+        "\n\n: ping\n\n",
+        r#"data: {"id":"c","model":"m-1","choices":[{"index":0,"delta":{"content":"lo"},"finish_reason":null}]}"#,
+        "\n\n",
+        r#"data: {"id":"c","model":"m-1","choices":[{"index":0,"delta":{},"finish_reason":"length"}]}"#,
+        "\n\n",
+        r#"data: {"id":"c","model":"m-1","choices":[],"usage":{"prompt_tokens":4,"completion_tokens":2}}"#,
+        "\n\ndata: [DONE]\n\n",
+    );
+
+    #[test]
+    fn the_pieces_of_an_answer_are_gathered() {
+        let reply = read(HELLO);
+        let completion = Completion {
+            text: "Hello".to_owned(),
+            finish_reason: FinishReason::Length,
+            model: "m-1".to_owned(),
+        };
+        assert_eq!(reply.outcome, Ok(completion));
+        assert_eq!(reply.tokens, Some(Tokens { input: 4, output: 2 }));
+    }
+
+    #[test]
+    fn a_stream_that_ends_early_keeps_what_was_said() {
+        let reply = read(&HELLO[..HELLO.find("length").unwrap()]);
+        assert_eq!(reply.outcome.unwrap_err().class, ErrorClass::Malformed);
+        assert_eq!(reply.text.as_deref(), Some("Hello"));
+    }
+
+    #[test]
+    fn an_error_in_the_middle_has_its_own_class() {
+        let error = r#"data: {"error":{"message":"busy","type":"server_error","code":null}}"#;
+        let reply = read(&format!("{error}\n\n{HELLO}"));
+        let failure = reply.outcome.unwrap_err();
+        assert_eq!((failure.class, failure.message.as_str()), (ErrorClass::Server, "busy"));
+    }
+
+    #[test]
+    fn an_event_without_end_is_refused() {
+        let mut stream = ChatStream::default();
+        stream.push(&vec![b'x'; MAX_EVENT + 1]);
+        assert_eq!(stream.finish().outcome.unwrap_err().class, ErrorClass::Malformed);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_an_answer_or_a_failure(stream in "(data: |\\{\"choices\":\\[|\\]\\}|\"error\":1|\n|.){0,60}") {
+            let _ = read(&stream);
+        }
+
+        #[test]
+        fn where_the_chunks_end_makes_no_difference(cut in 0usize..HELLO.len()) {
+            let (left, right) = HELLO.as_bytes().split_at(cut);
+            let mut gathered = ChatStream::default();
+            gathered.push(left);
+            gathered.push(right);
+            prop_assert_eq!(gathered.finish(), read(HELLO));
+        }
+    }
+}
