@@ -1,25 +1,29 @@
-//! Runs as Postgres knows them. The recorder writes these tables; here they are only read.
+//! Runs as Postgres knows them. The recorder writes these tables (`schemas/migrations`); here they are only read.
 
 mod cursor;
+mod recorded;
 mod step;
 
 use std::time::Duration;
 
-use sqlx::{PgPool, postgres::PgPoolOptions};
+use sqlx::{PgPool, Postgres, QueryBuilder, postgres::PgPoolOptions};
 
 pub(crate) use cursor::Cursor;
 pub(crate) use step::Step;
 
+use recorded::HAS_BEGUN;
+
 use crate::{
     problem::{Kind, Problem},
     ring::RunKey,
-    run::Run,
+    run::{IN_PROGRESS, QUEUED, Run},
 };
 
 /// How long a caller waits for a connection: when Postgres is away, that is how long it takes to say so.
 const CONNECT: Duration = Duration::from_secs(1);
 const CONNECTIONS: u32 = 8;
 
+/// A clone shares the connections.
 #[derive(Clone)]
 pub(crate) struct History {
     pool: PgPool,
@@ -31,6 +35,7 @@ pub(crate) struct Wanted {
     pub tenant: String,
     /// `name` or `name@version`
     pub chain: Option<String>,
+    /// One of [`crate::run::STATUSES`].
     pub status: Option<String>,
     /// Where the page before ended.
     pub before: Option<Cursor>,
@@ -50,31 +55,96 @@ impl History {
     }
 
     pub async fn is_there(&self) -> bool {
-        sqlx::query("SELECT 1").execute(&self.pool).await.is_ok()
+        sqlx::query("SELECT 1 FROM run_index LIMIT 1")
+            .execute(&self.pool)
+            .await
+            .is_ok()
     }
 
     /// The last turn of a run, if it was recorded.
     ///
     /// # Errors
-    /// 503
-    pub async fn run(&self, _run: &RunKey) -> Result<Option<Run>, Problem> {
-        Ok(None)
+    /// 503 when Postgres cannot be read.
+    pub async fn run(&self, run: &RunKey) -> Result<Option<Run>, Problem> {
+        let mut query = recorded::select(true);
+        query
+            .push(" JOIN run_index USING (tenant, request_id, accepted_at) WHERE runs.tenant = ")
+            .push_bind(&run.tenant);
+        query
+            .push(" AND runs.request_id = ")
+            .push_bind(&run.request_id)
+            .push(" ORDER BY runs.turn DESC LIMIT 1");
+        let row = query.build().fetch_optional(&self.pool).await;
+        row.and_then(|row| row.as_ref().map(recorded::run).transpose())
+            .map_err(|error| unavailable(&error))
     }
 
-    /// A page of runs, the latest first, and where the next one begins.
+    /// A page of runs, the latest first and without their inputs and outputs, and where the next one begins.
     ///
     /// # Errors
-    /// 503
-    pub async fn runs(&self, _wanted: &Wanted, _limit: u32) -> Result<(Vec<Run>, Option<Cursor>), Problem> {
-        Ok((Vec::new(), None))
+    /// 503 when Postgres cannot be read.
+    pub async fn runs(&self, wanted: &Wanted, limit: u32) -> Result<(Vec<Run>, Option<Cursor>), Problem> {
+        let rows = wanted.query(limit + 1).build().fetch_all(&self.pool).await;
+        let mut runs = rows
+            .and_then(|rows| rows.iter().map(recorded::run).collect::<Result<Vec<Run>, _>>())
+            .map_err(|error| unavailable(&error))?;
+        let has_more = runs.len() > limit as usize;
+        runs.truncate(limit as usize);
+        let next = runs.last().filter(|_| has_more).and_then(Cursor::after);
+        Ok((runs, next))
     }
 
     /// The paid calls of a run in the order in which they left.
     ///
     /// # Errors
-    /// 503
-    pub async fn steps(&self, _run: &RunKey) -> Result<Vec<Step>, Problem> {
-        Ok(Vec::new())
+    /// 503 when Postgres cannot be read.
+    pub async fn steps(&self, run: &RunKey) -> Result<Vec<Step>, Problem> {
+        let rows = sqlx::query(step::SELECT)
+            .bind(&run.tenant)
+            .bind(&run.request_id)
+            .fetch_all(&self.pool)
+            .await;
+        rows.and_then(|rows| rows.iter().map(Step::of).collect())
+            .map_err(|error| unavailable(&error))
+    }
+}
+
+impl Wanted {
+    fn query(&self, limit: u32) -> QueryBuilder<Postgres> {
+        let mut query = recorded::select(false);
+        query.push(" WHERE runs.tenant = ").push_bind(self.tenant.clone());
+        if let Some(chain) = &self.chain {
+            // `name@version#digest` once it ran
+            let up_to = if chain.contains('@') { "#" } else { "@" };
+            query
+                .push(" AND split_part(coalesce(runs.chain, runs.requested_chain), ")
+                .push_bind(up_to);
+            query.push(", 1) = ").push_bind(chain.clone());
+        }
+        if let Some(status) = &self.status {
+            match status.as_str() {
+                QUEUED => query.push(" AND runs.status = 'queued' AND NOT ").push(HAS_BEGUN),
+                IN_PROGRESS => query.push(" AND runs.status = 'queued' AND ").push(HAS_BEGUN),
+                _ => query.push(" AND runs.status = ").push_bind(status.clone()),
+            };
+        }
+        if let Some(Cursor {
+            accepted_at,
+            request_id,
+            turn,
+        }) = &self.before
+        {
+            query.push(" AND (runs.accepted_at, runs.request_id, runs.turn) < (timestamptz 'epoch' + ");
+            query.push_bind(accepted_at.0).push(" * interval '1 microsecond', ");
+            query
+                .push_bind(request_id.clone())
+                .push(", ")
+                .push_bind(*turn)
+                .push(")");
+        }
+        query.push(" ORDER BY runs.accepted_at DESC, runs.request_id DESC, runs.turn DESC LIMIT ");
+        query.push_bind(i64::from(limit));
+        query
     }
 }
 

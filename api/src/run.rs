@@ -47,7 +47,9 @@ pub(crate) struct Run {
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct End {
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<RunError>,
     pub usage: Usage,
     /// 10⁻⁹ dollars

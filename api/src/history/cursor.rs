@@ -5,6 +5,8 @@ use std::fmt;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use schemas::Timestamp;
 
+use crate::run::Run;
+
 /// The place of a run in the order of pages: by time of acceptance, then by id. Opaque to callers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cursor {
@@ -14,6 +16,15 @@ pub(crate) struct Cursor {
 }
 
 impl Cursor {
+    /// Where a page goes on that ended with `run`; `None` for one that was never accepted.
+    pub fn after(run: &Run) -> Option<Self> {
+        Some(Self {
+            accepted_at: run.accepted_at?,
+            request_id: run.id.clone(),
+            turn: run.turn,
+        })
+    }
+
     pub fn parse(text: &str) -> Option<Self> {
         let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
         let (accepted_at, rest) = text.split_once('/')?;

@@ -1,8 +1,112 @@
-//! A paid call of a run.
+//! A paid call of a run: what was written before it, and what the audit says of it afterwards.
 
+use schemas::{Timestamp, Usage};
 use serde::Serialize;
+use serde_json::Value;
+use sqlx::{Row, postgres::PgRow};
+
+use crate::run;
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Step {
     pub attempt_id: String,
+    pub turn: i32,
+    /// The id of the step in its chain.
+    pub step: String,
+    pub provider: String,
+    pub model: String,
+    pub route_reason: String,
+    /// 1 for the first attempt.
+    pub attempt: i32,
+    /// `ok` or the class of the error. Until the result of the run is committed: `started`, `settled` or `abandoned`.
+    pub outcome: String,
+    pub usage: Usage,
+    /// 10⁻⁹ dollars; an estimate as long as the outcome is `started`.
+    pub cost_nano_dollars: i64,
+    #[serde(serialize_with = "run::rfc_3339")]
+    pub started_at: Option<Timestamp>,
+    #[serde(flatten)]
+    pub audited: Option<Audited>,
+}
+
+/// What only the audit says.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Audited {
+    pub queue_us: i64,
+    pub connect_us: i64,
+    pub first_token_us: Option<i64>,
+    pub total_us: i64,
+    /// Absent when the audit is set to keep hashes only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response: Option<String>,
+    pub prompt_sha256: String,
+    pub response_sha256: String,
+    /// What was retrieved for it: `[{index, namespace, id, score}]`.
+    pub documents: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<String>,
+}
+
+/// Parameters: tenant and request id. An attempt is in the books before it is in the audit; one that lost its
+/// write-ahead is not thinkable, but the audit alone must do.
+pub(super) const SELECT: &str = "
+    WITH run AS (SELECT * FROM run_index WHERE tenant = $1 AND request_id = $2),
+         booked AS (SELECT attempts.* FROM attempts JOIN run USING (tenant, request_id, accepted_at)),
+         audited AS (SELECT audit.* FROM audit JOIN run USING (tenant, request_id, accepted_at) WHERE kind = 'attempt')
+    SELECT coalesce(a.attempt_id, b.attempt_id, '') AS attempt_id,
+           coalesce(a.turn, b.turn) AS turn, coalesce(a.step, b.step) AS step,
+           coalesce(a.provider, b.provider) AS provider, coalesce(a.model, b.model) AS model,
+           coalesce(a.route_reason, b.route_reason) AS route_reason, coalesce(a.attempt, b.attempt) AS attempt,
+           coalesce(a.outcome, b.phase) AS outcome,
+           coalesce(a.input_tokens, b.input_tokens, 0) AS input_tokens,
+           coalesce(a.output_tokens, b.output_tokens, 0) AS output_tokens,
+           coalesce(a.usage_source, b.usage_source, '') AS usage_source,
+           coalesce(a.cost_nanos, b.cost_nanos, b.estimate_nanos, 0) AS cost_nanos,
+           (extract(epoch FROM coalesce(a.started_at, b.started_at)) * 1000000)::bigint AS started_us,
+           a.queue_us, a.connect_us, a.first_token_us, a.total_us, a.prompt, a.response,
+           a.prompt_sha256, a.response_sha256, a.documents, a.trace_id
+    FROM audited a FULL JOIN booked b ON a.attempt_id = b.attempt_id
+    ORDER BY coalesce(a.started_at, b.started_at), attempt_id";
+
+impl Step {
+    pub(super) fn of(row: &PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            attempt_id: row.try_get("attempt_id")?,
+            turn: row.try_get("turn")?,
+            step: row.try_get("step")?,
+            provider: row.try_get("provider")?,
+            model: row.try_get("model")?,
+            route_reason: row.try_get("route_reason")?,
+            attempt: row.try_get("attempt")?,
+            outcome: row.try_get("outcome")?,
+            usage: Usage {
+                input_tokens: row.try_get("input_tokens")?,
+                output_tokens: row.try_get("output_tokens")?,
+                source: row.try_get("usage_source")?,
+            },
+            cost_nano_dollars: row.try_get("cost_nanos")?,
+            started_at: row.try_get::<Option<i64>, _>("started_us")?.map(Timestamp),
+            audited: audited(row)?,
+        })
+    }
+}
+
+fn audited(row: &PgRow) -> Result<Option<Audited>, sqlx::Error> {
+    let Some(total_us) = row.try_get("total_us")? else {
+        return Ok(None);
+    };
+    Ok(Some(Audited {
+        queue_us: row.try_get("queue_us")?,
+        connect_us: row.try_get("connect_us")?,
+        first_token_us: row.try_get("first_token_us")?,
+        total_us,
+        prompt: row.try_get("prompt")?,
+        response: row.try_get("response")?,
+        prompt_sha256: row.try_get("prompt_sha256")?,
+        response_sha256: row.try_get("response_sha256")?,
+        documents: run::json(row.try_get("documents")?),
+        trace_id: row.try_get("trace_id")?,
+    }))
 }

@@ -1,0 +1,77 @@
+//! A row of `runs` as a [`Run`]. Times are read as microseconds, which needs no calendar.
+
+use schemas::{RunError, Timestamp, Timings, Usage};
+use sqlx::{Postgres, QueryBuilder, Row, postgres::PgRow};
+
+use crate::run::{self, End, Run};
+
+/// Whether a queued run has made its first paid call: as much as the books can tell of its progress.
+pub(super) const HAS_BEGUN: &str = "EXISTS (SELECT FROM attempts WHERE attempts.tenant = runs.tenant \
+     AND attempts.request_id = runs.request_id AND attempts.accepted_at = runs.accepted_at)";
+
+/// `SELECT … FROM runs`, with the inputs and outputs or (they may be large) without.
+pub(super) fn select(with_payloads: bool) -> QueryBuilder<Postgres> {
+    let payloads = if with_payloads {
+        "runs.input, runs.output"
+    } else {
+        "NULL AS input, NULL AS output"
+    };
+    QueryBuilder::new(format!(
+        "SELECT runs.tenant, runs.request_id, runs.turn, runs.metadata, \
+         CASE WHEN runs.status = 'queued' AND {HAS_BEGUN} THEN 'in_progress' ELSE runs.status END AS status, \
+         coalesce(runs.chain, runs.requested_chain) AS chain, \
+         runs.error_class, runs.error_message, runs.error_step, runs.input_tokens, runs.output_tokens, \
+         runs.usage_source, runs.cost_nanos, runs.queued_us, runs.ran_us, runs.attempts, \
+         (extract(epoch FROM runs.accepted_at) * 1000000)::bigint AS accepted_us, \
+         (extract(epoch FROM runs.completed_at) * 1000000)::bigint AS completed_us, \
+         {payloads} FROM runs"
+    ))
+}
+
+pub(super) fn run(row: &PgRow) -> Result<Run, sqlx::Error> {
+    let text = |column| row.try_get::<Option<String>, _>(column);
+    Ok(Run {
+        id: row.try_get("request_id")?,
+        tenant: row.try_get("tenant")?,
+        turn: row.try_get("turn")?,
+        status: row.try_get("status")?,
+        chain: text("chain")?,
+        input: text("input")?.as_deref().map(run::json),
+        metadata: text("metadata")?.and_then(|text| serde_json::from_str(&text).ok()),
+        accepted_at: Some(Timestamp(row.try_get("accepted_us")?)),
+        end: end(row)?,
+    })
+}
+
+/// `None` until the result is recorded.
+fn end(row: &PgRow) -> Result<Option<End>, sqlx::Error> {
+    let Some(completed_us) = row.try_get("completed_us")? else {
+        return Ok(None);
+    };
+    let text = |column| row.try_get::<Option<String>, _>(column);
+    let number = |column| Ok::<i64, sqlx::Error>(row.try_get::<Option<i64>, _>(column)?.unwrap_or_default());
+    let error = match text("error_class")? {
+        Some(class) => Some(RunError {
+            class,
+            message: text("error_message")?.unwrap_or_default(),
+            step: text("error_step")?,
+        }),
+        None => None,
+    };
+    Ok(Some(End {
+        output: text("output")?.as_deref().map(run::json),
+        error,
+        usage: Usage {
+            input_tokens: number("input_tokens")?,
+            output_tokens: number("output_tokens")?,
+            source: text("usage_source")?.unwrap_or_default(),
+        },
+        cost_nano_dollars: number("cost_nanos")?,
+        timings: Timings {
+            queued_us: number("queued_us")?,
+            ran_us: number("ran_us")?,
+        },
+        attempts: row.try_get::<Option<i32>, _>("attempts")?.unwrap_or_default(),
+        completed_at: Timestamp(completed_us),
+    }))
+}
