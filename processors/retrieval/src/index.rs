@@ -78,13 +78,11 @@ impl Index {
     /// some of them may be stored: the call can be repeated. Gives the log sequence number of the last write, if the
     /// server tells it.
     pub async fn upsert(&self, namespace: &str, vectors: &[Vector]) -> Result<Option<u64>, RetrievalError> {
-        let bodies = batch::upsert_bodies(namespace, vectors)?;
-        self.send_all(bodies.into_iter().map(|body| {
-            Ok(self
-                .call("upsert", Method::POST, &["vectors", "upsert"])?
-                .with_body(body))
-        }))
-        .await
+        let calls = batch::upsert_bodies(namespace, vectors)?.into_iter().map(|body| {
+            let call = self.call("upsert", Method::POST, &["vectors", "upsert"])?;
+            Ok(call.with_body(body))
+        });
+        Ok(last_lsn(&self.send_all(calls.collect::<Result<_, _>>()?).await?))
     }
 
     /// The vectors with these ids that exist, in no order.
@@ -94,16 +92,19 @@ impl Index {
             #[serde(default)]
             vectors: HashMap<String, Vector>,
         }
-        let answers = stream::iter(batch::fetch_ids(ids)).map(|ids| async move {
+        let calls = batch::fetch_ids(ids).into_iter().map(|ids| {
             let mut call = self.call("fetch", Method::GET, &["vectors", "fetch"])?;
             for id in ids {
                 call.add_query("ids", id);
             }
             call.add_query("namespace", namespace);
-            Ok(self.transport.send(call).await?.json::<Fetched>()?.vectors)
+            Ok(call)
         });
-        let fetched: Vec<_> = answers.buffer_unordered(CONCURRENT_BATCHES).try_collect().await?;
-        Ok(fetched.into_iter().flat_map(HashMap::into_values).collect())
+        let mut vectors = Vec::with_capacity(ids.len());
+        for answer in self.send_all(calls.collect::<Result<_, _>>()?).await? {
+            vectors.extend(answer.json::<Fetched>()?.vectors.into_values());
+        }
+        Ok(vectors)
     }
 
     /// The ids of the namespace that begin with `prefix`, in byte order, all pages.
@@ -155,15 +156,14 @@ impl Index {
             Delete::Filter(filter) => vec![json!({"namespace": namespace, "filter": filter})],
             Delete::All => vec![json!({"namespace": namespace, "deleteAll": true})],
         };
-        let deleted = self
-            .send_all(bodies.iter().map(|body| {
-                self.call("delete", Method::POST, &["vectors", "delete"])?
-                    .with_json(body)
-            }))
-            .await;
-        match deleted {
+        let calls = bodies.iter().map(|body| {
+            let call = self.call("delete", Method::POST, &["vectors", "delete"])?;
+            call.with_json(body)
+        });
+        match self.send_all(calls.collect::<Result<_, _>>()?).await {
+            Ok(answers) => Ok(last_lsn(&answers)),
             Err(RetrievalError::NotFound { .. }) => Ok(None),
-            other => other,
+            Err(error) => Err(error),
         }
     }
 
@@ -195,17 +195,12 @@ impl Index {
         Call::new(name, method, &self.host, path)
     }
 
-    async fn send_all(
-        &self,
-        calls: impl Iterator<Item = Result<Call, RetrievalError>>,
-    ) -> Result<Option<u64>, RetrievalError> {
-        stream::iter(calls)
-            .map(|call| async { self.transport.send(call?).await })
-            .buffer_unordered(CONCURRENT_BATCHES)
-            .try_fold(
-                None,
-                |last, answer: Answer| async move { Ok(last.max(answer.written_lsn)) },
-            )
-            .await
+    async fn send_all(&self, calls: Vec<Call>) -> Result<Vec<Answer>, RetrievalError> {
+        let answers = stream::iter(calls.into_iter().map(|call| self.transport.send(call)));
+        answers.buffer_unordered(CONCURRENT_BATCHES).try_collect().await
     }
+}
+
+fn last_lsn(writes: &[Answer]) -> Option<u64> {
+    writes.iter().filter_map(|answer| answer.written_lsn).max()
 }
