@@ -17,6 +17,7 @@ use std::{
 use futures::future::BoxFuture;
 use rdkafka::error::KafkaError;
 use tokio::{
+    runtime::{Handle, TryCurrentError},
     sync::{mpsc, oneshot},
     time::{Instant, timeout_at},
 };
@@ -68,6 +69,8 @@ impl Batch {
 pub enum FollowerError {
     #[error("cannot create a consumer: check the settings under kafka.client")]
     Create(#[source] KafkaError),
+    #[error("a follower must be started within a tokio runtime: it asks for its positions there")]
+    Runtime(#[source] TryCurrentError),
     #[error("cannot start the thread of a follower")]
     Thread(#[source] io::Error),
     #[error("cannot read in group {group}; `millrace topics list --rights` says who needs which right")]
@@ -95,6 +98,7 @@ pub struct Follower {
     left: oneshot::Receiver<()>,
     /// Records received and not yet given out, so that `next_batch` may be cancelled.
     pending: BTreeMap<TopicPartition, Batch>,
+    received: metrics::Counter,
 }
 
 impl Follower {
@@ -114,10 +118,12 @@ impl Follower {
         let (reloads, asked) = commands::channel();
         let (leaving, left) = oneshot::channel();
         let name = settings.client_id.clone();
+        let received = metrics::counter!("millrace_followed_total", "client" => name.clone());
+        let runtime = Handle::try_current().map_err(FollowerError::Runtime)?;
         let member = Member {
             settings,
             positions,
-            runtime: tokio::runtime::Handle::current(),
+            runtime,
             bell: Arc::clone(&bell),
             room: Arc::clone(&room),
             tenures: Arc::clone(&tenures),
@@ -140,6 +146,7 @@ impl Follower {
             reloads,
             left,
             pending: BTreeMap::new(),
+            received,
         })
     }
 
@@ -183,6 +190,7 @@ impl Follower {
                 record,
             } => {
                 self.room.give_back(record.size());
+                self.received.increment(1);
                 let batch = self.pending.entry(partition).or_insert_with_key(|partition| Batch {
                     partition: partition.clone(),
                     records: Vec::new(),

@@ -135,3 +135,35 @@ fn append(mut file: &File, event: &Event<'_>) -> io::Result<()> {
     line.push(b'\n');
     file.write_all(&line)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_event_is_one_line_and_a_reopened_log_goes_on() {
+        let path = std::env::temp_dir().join(format!("history-{}", uuid::Uuid::new_v4()));
+        for offset in 0..2 {
+            let history = History::open(Some(&path)).unwrap();
+            history.note(|| Event::Acknowledged {
+                request_id: "r",
+                topic: "requests",
+                partition: 3,
+                offset,
+            });
+        }
+
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines.len(), 2);
+        assert_eq!(lines[1]["event"], "acknowledged");
+        assert_eq!(lines[1]["offset"], 1);
+        assert_eq!(lines[1]["pid"], std::process::id());
+    }
+
+    #[test]
+    fn switched_off_it_does_not_even_make_the_event() {
+        History::open(None).unwrap().note(|| unreachable!("the log is off"));
+    }
+}

@@ -143,6 +143,8 @@ struct Shared {
     room: Arc<Semaphore>,
     /// Replaced after a fatal error (KIP-360: an idempotent producer that lost its sequence cannot go on).
     client: RwLock<Arc<Client>>,
+    /// From `send` to the acknowledgement.
+    seconds: metrics::Histogram,
 }
 
 type Client = ThreadedProducer<Deliveries>;
@@ -159,6 +161,7 @@ impl Producer {
         let capacity = u32::try_from(settings.buffer_bytes.div_ceil(KIB).max(1)).unwrap_or(u32::MAX);
         let room = Arc::new(Semaphore::new(capacity as usize));
         let client = RwLock::new(client);
+        let seconds = metrics::histogram!("millrace_produce_seconds", "client" => settings.client_id.clone());
         Ok(Self {
             shared: Arc::new(Shared {
                 kafka: kafka.clone(),
@@ -166,6 +169,7 @@ impl Producer {
                 capacity,
                 room,
                 client,
+                seconds,
             }),
         })
     }
@@ -185,8 +189,7 @@ impl Producer {
             },
             Err(error) => Err(error),
         };
-        metrics::histogram!("millrace_produce_seconds", "client" => self.shared.settings.client_id.clone(), "topic" => topic)
-            .record(sent.elapsed().as_secs_f64());
+        self.shared.seconds.record(sent.elapsed());
         result
     }
 
@@ -240,8 +243,8 @@ fn connect(kafka: &KafkaSettings, settings: &ProducerSettings) -> Result<Arc<Cli
         .set("enable.idempotence", "true")
         .set("partitioner", "murmur2_random")
         .set("compression.type", "lz4")
-        .set("linger.ms", settings.linger.as_millis().to_string())
-        .set("message.timeout.ms", settings.timeout.as_millis().to_string())
+        .set("linger.ms", (settings.linger.as_secs_f64() * 1e3).to_string())
+        .set("message.timeout.ms", settings.timeout.as_millis().max(1).to_string())
         // The broker's own limit per topic decides, so that its answer is the error. A large message is always alone in
         // its batch (batch.size ends the batch before it), so its refusal hits no other.
         .set("message.max.bytes", "1000000000")
@@ -249,9 +252,7 @@ fn connect(kafka: &KafkaSettings, settings: &ProducerSettings) -> Result<Arc<Cli
         // The semaphore bounds the queue; librdkafka's own limits must not strike first.
         .set("queue.buffering.max.messages", "0")
         .set("queue.buffering.max.kbytes", "2097151")
-        .create_with_context(Deliveries {
-            client_id: settings.client_id.clone(),
-        })
+        .create_with_context(Deliveries::new(settings.client_id.clone()))
         .map(Arc::new)
         .map_err(ProduceError::Create)
 }
@@ -282,6 +283,19 @@ struct Delivery {
 
 struct Deliveries {
     client_id: String,
+    acknowledged: metrics::Counter,
+    failed: metrics::Counter,
+}
+
+impl Deliveries {
+    fn new(client_id: String) -> Self {
+        let count = |outcome: &'static str| metrics::counter!("millrace_produced_total", "client" => client_id.clone(), "outcome" => outcome);
+        Self {
+            acknowledged: count("acknowledged"),
+            failed: count("failed"),
+            client_id,
+        }
+    }
 }
 
 impl ClientContext for Deliveries {
@@ -298,12 +312,16 @@ impl ProducerContext for Deliveries {
     type DeliveryOpaque = Box<Delivery>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, delivery: Box<Delivery>) {
-        let (outcome, acknowledgement) = match result {
-            Ok(message) => ("ok", Ok((message.partition(), message.offset()))),
-            Err((error, _)) => ("failed", Err(error.clone())),
+        let acknowledgement = match result {
+            Ok(message) => {
+                self.acknowledged.increment(1);
+                Ok((message.partition(), message.offset()))
+            }
+            Err((error, _)) => {
+                self.failed.increment(1);
+                Err(error.clone())
+            }
         };
-        metrics::counter!("millrace_produced_total", "client" => self.client_id.clone(), "outcome" => outcome)
-            .increment(1);
         // Nobody waits any more: the caller gave up, the record is in the log all the same.
         let _ = delivery.done.send(acknowledgement);
     }

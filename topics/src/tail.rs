@@ -75,6 +75,7 @@ pub struct Tail {
     bell: Arc<Bell>,
     status: Arc<watch::Sender<TailStatus>>,
     positions: BTreeMap<TopicPartition, i64>,
+    received: metrics::Counter,
 }
 
 impl Tail {
@@ -88,6 +89,7 @@ impl Tail {
         let status = Arc::new(watch::Sender::new(TailStatus::default()));
         let (sender, items) = mpsc::unbounded_channel();
         let name = settings.client_id.clone();
+        let received = metrics::counter!("millrace_tailed_total", "client" => name.clone());
         let reader = Reader::new(
             kafka,
             settings,
@@ -107,6 +109,7 @@ impl Tail {
             bell,
             status,
             positions: BTreeMap::new(),
+            received,
         })
     }
 
@@ -122,6 +125,7 @@ impl Tail {
                 }
                 Item::Record(partition, record) => {
                     self.room.give_back(record.size());
+                    self.received.increment(1);
                     self.positions.insert(partition, record.offset + 1);
                     return Ok(TailEvent::Record(record));
                 }

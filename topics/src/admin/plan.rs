@@ -294,3 +294,149 @@ fn start(
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::admin::{ConfigValue, GroupState, Log};
+
+    const LIST: &str = "
+topics:
+  - {name: events, key: any, partitions: 2, max_message: 1MiB, writers: [clients], readers: [worker]}
+groups:
+  - {name: worker, inputs: [{topic: events}]}
+";
+
+    fn kafka() -> KafkaSettings {
+        KafkaSettings {
+            bootstrap_servers: String::new(),
+            prefix: "m.".to_owned(),
+            client: BTreeMap::new(),
+        }
+    }
+
+    fn planned(state: &ClusterState, options: Options) -> String {
+        let catalog = Catalog::parse(LIST, Path::new("topics.yaml")).unwrap();
+        plan(&catalog, &kafka(), state, options).to_string()
+    }
+
+    /// A cluster as the list wants it, with records `start..end` in partition 1.
+    fn cluster(start: i64, end: i64) -> ClusterState {
+        let catalog = Catalog::parse(LIST, Path::new("topics.yaml")).unwrap();
+        let wanted = catalog.topics[0].configs().into_iter();
+        let events = TopicState {
+            partitions: BTreeMap::from([(0, Log::default()), (1, Log { start, end })]),
+            configs: wanted
+                .map(|(name, value)| (name, ConfigValue { value, dynamic: true }))
+                .collect(),
+        };
+        ClusterState {
+            topics: BTreeMap::from([("m.events".to_owned(), events)]),
+            groups: BTreeMap::new(),
+        }
+    }
+
+    fn committed(state: &mut ClusterState, partitions: &[i32]) {
+        let committed = partitions
+            .iter()
+            .map(|partition| (TopicPartition::new("m.events", *partition), 0))
+            .collect();
+        state
+            .groups
+            .insert("m.worker".to_owned(), GroupState { members: 1, committed });
+    }
+
+    #[test]
+    fn an_empty_cluster_gets_topics_first_and_commits_after_them() {
+        assert_eq!(
+            planned(&ClusterState::default(), Options::default()),
+            "+ topic m.events: 2 partitions, cleanup.policy=delete, max.message.bytes=1048576, \
+             message.timestamp.type=CreateTime, retention.ms=-1\n\
+             + group m.worker: begins at m.events/0@0, m.events/1@0\n"
+        );
+    }
+
+    #[test]
+    fn a_group_that_has_commits_is_left_alone_and_an_added_partition_is_the_engines() {
+        let mut state = cluster(0, 9);
+        committed(&mut state, &[0]);
+        assert_eq!(planned(&state, Options::default()), "the cluster is as the list says\n");
+    }
+
+    #[test]
+    fn records_without_a_commit_wait_for_a_decision() {
+        let told = planned(&cluster(3, 9), Options::default());
+        assert!(
+            told.starts_with("! group m.worker has no committed offset on m.events"),
+            "{told}"
+        );
+
+        let from = |from| {
+            planned(
+                &cluster(3, 9),
+                Options {
+                    allow_reorder: false,
+                    from: Some(from),
+                },
+            )
+        };
+        assert_eq!(
+            from(From::Beginning),
+            "+ group m.worker: begins at m.events/0@0, m.events/1@3\n"
+        );
+        assert_eq!(
+            from(From::End),
+            "+ group m.worker: begins at m.events/0@0, m.events/1@9\n"
+        );
+    }
+
+    #[test]
+    fn a_group_with_members_cannot_get_its_first_commit() {
+        let mut state = cluster(0, 0);
+        committed(&mut state, &[]);
+        let told = planned(&state, Options::default());
+        assert!(
+            told.starts_with("! group m.worker needs its first commit, but 1 members are in it"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn settings_that_somebody_else_made_are_sent_along() {
+        let mut state = cluster(0, 0);
+        committed(&mut state, &[0, 1]);
+        let events = state.topics.get_mut("m.events").unwrap();
+        events.configs.insert(
+            "retention.ms".to_owned(),
+            ConfigValue {
+                value: "1000".to_owned(),
+                dynamic: true,
+            },
+        );
+        events.configs.insert(
+            "segment.ms".to_owned(),
+            ConfigValue {
+                value: "60000".to_owned(),
+                dynamic: true,
+            },
+        );
+        events.configs.insert(
+            "flush.ms".to_owned(),
+            ConfigValue {
+                value: "1".to_owned(),
+                dynamic: false,
+            },
+        );
+
+        let catalog = Catalog::parse(LIST, Path::new("topics.yaml")).unwrap();
+        let plan = plan(&catalog, &kafka(), &state, Options::default());
+        assert_eq!(plan.to_string(), "~ topic m.events: retention.ms 1000 -> -1\n");
+        let [Action::AlterConfigs { all, .. }] = &plan.actions[..] else {
+            panic!("{plan}")
+        };
+        assert_eq!(all.get("segment.ms").map(String::as_str), Some("60000"));
+        assert!(!all.contains_key("flush.ms"), "a default stays a default");
+    }
+}

@@ -32,16 +32,16 @@ impl fmt::Display for Listing<'_> {
             "WRITERS",
             "READERS",
         ];
-        let topics = self.catalog.topics.iter().map(|topic| self.topic(topic)).collect();
-        columns(f, &heads.map(str::to_owned), topics)?;
+        let topics: Vec<_> = self.catalog.topics.iter().map(|topic| self.topic(topic)).collect();
+        columns(f, &heads.map(str::to_owned), &topics)?;
         writeln!(f)?;
         let heads = ["GROUP", "INPUT", "WEIGHT", "VALUE", "CHAIN", "TENANT"];
         let groups = &self.catalog.groups;
-        let inputs = groups
+        let inputs: Vec<_> = groups
             .iter()
             .flat_map(|group| group.inputs.iter().map(|input| self.input(group, input)))
             .collect();
-        columns(f, &heads.map(str::to_owned), inputs)
+        columns(f, &heads.map(str::to_owned), &inputs)
     }
 }
 
@@ -85,11 +85,11 @@ impl Listing<'_> {
 impl fmt::Display for Rights<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rights = self.catalog.rights(self.kafka);
-        let rows = rights
+        let rows: Vec<_> = rights
             .into_iter()
             .map(|right| [right.role, format!("{:?}", right.operation), right.resource.to_string()])
             .collect();
-        columns(f, &["ROLE", "OPERATION", "RESOURCE"].map(str::to_owned), rows)
+        columns(f, &["ROLE", "OPERATION", "RESOURCE"].map(str::to_owned), &rows)
     }
 }
 
@@ -193,7 +193,7 @@ impl fmt::Display for Finding {
     }
 }
 
-fn columns<const N: usize>(f: &mut fmt::Formatter<'_>, heads: &[String; N], rows: Vec<[String; N]>) -> fmt::Result {
+fn columns<const N: usize>(f: &mut fmt::Formatter<'_>, heads: &[String; N], rows: &[[String; N]]) -> fmt::Result {
     let widest = |column: usize| {
         rows.iter()
             .chain([heads])
@@ -202,7 +202,7 @@ fn columns<const N: usize>(f: &mut fmt::Formatter<'_>, heads: &[String; N], rows
             .unwrap_or_default()
     };
     let widths: [usize; N] = std::array::from_fn(widest);
-    for row in [heads].into_iter().chain(&rows) {
+    for row in [heads].into_iter().chain(rows) {
         let cells: Vec<_> = row
             .iter()
             .zip(widths)
@@ -216,14 +216,14 @@ fn columns<const N: usize>(f: &mut fmt::Formatter<'_>, heads: &[String; N], rows
 fn age(age: Duration) -> String {
     let seconds = age.as_secs();
     match seconds {
-        _ if seconds % 86_400 == 0 => format!("{} d", seconds / 86_400),
-        _ if seconds % 3_600 == 0 => format!("{} h", seconds / 3_600),
+        _ if seconds.is_multiple_of(86_400) => format!("{} d", seconds / 86_400),
+        _ if seconds.is_multiple_of(3_600) => format!("{} h", seconds / 3_600),
         _ => format!("{} min", seconds / 60),
     }
 }
 
 fn size(bytes: u64) -> String {
-    if bytes % (1 << 20) == 0 {
+    if bytes.is_multiple_of(1 << 20) {
         format!("{} MiB", bytes >> 20)
     } else {
         format!("{} KiB", bytes >> 10)

@@ -220,3 +220,148 @@ impl fmt::Display for Listed<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mistakes(text: &str) -> Vec<String> {
+        let error = Catalog::parse(text, Path::new("topics.yaml")).unwrap_err();
+        error.to_string().lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn the_shipped_list_is_right_and_has_every_topic_of_the_path() {
+        let catalog = Catalog::embedded().unwrap();
+        let names: Vec<&str> = catalog.topics.iter().map(|topic| topic.name.as_str()).collect();
+        assert_eq!(
+            names,
+            [
+                "requests",
+                "requests.interactive",
+                "results",
+                "audit",
+                "attempts",
+                "dead-letters",
+                "tokens",
+                "documents",
+                "control",
+                "chains",
+                "limits",
+                "audit-heads"
+            ]
+        );
+        assert_eq!(catalog.topic("limits").unwrap().partitions, 1);
+        assert_eq!(
+            catalog.topic("requests").unwrap().configs()["message.timestamp.type"],
+            "LogAppendTime"
+        );
+        assert_eq!(catalog.topic("chains").unwrap().configs()["cleanup.policy"], "compact");
+    }
+
+    #[test]
+    fn every_mistake_is_told_at_once_with_its_place() {
+        let text = "\
+topics:
+  - name: events
+    key: any
+    partitions: none
+    retention: 7d
+    cleanup: compact
+    max_message: 1MB
+    writers: clients
+    readers: [worker]
+    colour: red
+groups:
+  - name: worker
+    inputs:
+      - topic: tickets
+      - {topic: events, chain: triage}
+";
+        assert_eq!(
+            mistakes(text),
+            [
+                "topics.yaml:4:17: `partitions` must be a whole number of at least 1, not `none`",
+                "topics.yaml:5:16: `retention` has no meaning on a compacted topic: leave it out",
+                "topics.yaml:7:18: `max_message` must be a size below 2 GiB such as `64KiB` or `1MiB`, not `1MB`",
+                "topics.yaml:8:14: `writers` must be a list, as `writers: [orchestrator]`",
+                "topics.yaml:10:5: a topic has no `colour`; it has name, key, schema, partitions, replication, cleanup, \
+                 retention, max_message, timestamp, writers, readers",
+                "topics.yaml:14:16: `tickets` is not in `topics`, so it is a topic of your own: add `value: avro`, \
+                 `json` or `request`",
+                "topics.yaml:15:17: `events` is not in `topics`, so it is a topic of your own: add `value: avro`, \
+                 `json` or `request`",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_not_yaml_is_told_with_its_place() {
+        assert_eq!(mistakes("topics: [").len(), 1);
+        assert_eq!(
+            mistakes(""),
+            ["topics.yaml:1:1: the file is empty: it must list `topics` and `groups`"]
+        );
+        assert_eq!(
+            mistakes("topics: &a []\ngroups: *a"),
+            ["topics.yaml:1:9: anchors, aliases and tags are not allowed here: write the value out"]
+        );
+        let deep = "[".repeat(100_000);
+        assert!(mistakes(&deep)[0].contains("nested deeper"));
+    }
+
+    #[test]
+    fn dead_letters_must_hold_the_largest_input() {
+        let shipped = EMBEDDED.replace("max_message: 5MiB", "max_message: 4MiB");
+        let told = mistakes(&shipped);
+        assert!(told[0].ends_with("`max_message` must be at least 4160KiB"), "{told:?}");
+    }
+
+    #[test]
+    fn a_users_topic_is_bound_to_a_chain_and_keeps_its_name() {
+        let bound = EMBEDDED.replace(
+            "groups:\n  - name: orchestrator\n    inputs:",
+            "groups:\n  - name: orchestrator\n    inputs:\n      \
+             - {topic: tickets, chain: triage@2, value: avro, tenant: acme, weight: 3}",
+        );
+        let catalog = Catalog::parse(&bound, Path::new("topics.yaml")).unwrap();
+        let input = &catalog.group("orchestrator").unwrap().inputs[0];
+        let kafka = KafkaSettings {
+            bootstrap_servers: String::new(),
+            prefix: "millrace.".to_owned(),
+            client: Default::default(),
+        };
+        assert_eq!(input.full_topic(&kafka), "tickets");
+        assert_eq!(
+            (input.value, input.chain.as_deref(), input.weight),
+            (Value::Avro, Some("triage@2"), 3)
+        );
+
+        let rights = catalog.rights(&kafka);
+        let has = |kind, name: &str, prefixed, operation| {
+            let resource = Resource {
+                kind,
+                name: name.to_owned(),
+                prefixed,
+            };
+            rights.contains(&Right {
+                role: "orchestrator".to_owned(),
+                resource,
+                operation,
+            })
+        };
+        assert!(has(ResourceKind::Topic, "tickets", false, Operation::Read));
+        assert!(has(
+            ResourceKind::TransactionalId,
+            "millrace.orchestrator.",
+            true,
+            Operation::Write
+        ));
+        assert!(has(
+            ResourceKind::Group,
+            "millrace.orchestrator",
+            false,
+            Operation::Read
+        ));
+    }
+}

@@ -236,7 +236,7 @@ impl Reader {
                 failed = Some(Trouble::Partition {
                     partition: partition.clone(),
                     source,
-                })
+                });
             }
         });
         self.note_caught_up();
