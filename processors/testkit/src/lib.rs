@@ -1,16 +1,19 @@
 //! For development only: the real parts that tests and the demo run against, and the servers and readers that judge them.
 //!
 //! [`parts`] has the broker, the registry and PostgreSQL; [`Space`] is one test's corner of them; [`Process`] runs a
-//! program that must not outlive its test; [`until`] waits for a state instead of sleeping.
+//! program that must not outlive its test; [`until`] waits for a state instead of sleeping; [`ScriptedModel`] is the
+//! model provider that answers, fails and hangs as it is told.
 
 pub mod parts;
 
 pub mod process;
+pub mod scripted;
 mod space;
 mod until;
 
 pub use parts::{Broker, OwnParts, Parts, PartsConfig, Ports, parts};
 pub use process::{Launch, Process, ProcessError, User};
 pub use rustix::process::Signal;
+pub use scripted::{Answer, Latency, Rule, Script, ScriptedModel, When};
 pub use space::Space;
 pub use until::{Late, until};
