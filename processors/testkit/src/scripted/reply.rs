@@ -16,6 +16,9 @@ use tokio::time::sleep;
 use super::calls::Running;
 use super::openai;
 
+/// An error right behind the first half would hold it back: the caller should see it begin.
+const SENT: Duration = Duration::from_millis(20);
+
 /// An error in it breaks the connection.
 pub type Body = UnsyncBoxBody<Bytes, io::Error>;
 
@@ -77,6 +80,9 @@ fn frames(chunks: Vec<Bytes>, pause: Duration, cut: bool, running: Running) -> B
                 Some((Ok(Frame::data(chunk)), (chunks, Some(running), false)))
             }
             None => {
+                if cut {
+                    sleep(SENT).await;
+                }
                 running.answered(200);
                 cut.then(|| (Err(io::ErrorKind::ConnectionReset.into()), (chunks, None, false)))
             }
