@@ -195,8 +195,7 @@ impl Orchestrator {
             deadline: after(Duration::from_micros(left)),
             cancelled: run.cancelled.clone(),
         };
-        let Accepted { input, params } = &work.accepted;
-        work.chain.run(input, params, &context, &self.services).await
+        work.chain.run(&work.accepted, &context, &self.services).await
     }
 }
 

@@ -79,7 +79,10 @@ impl Publication {
                 value: Some(value),
                 headers: Headers::new(),
             };
-            producer.send(output).await.map_err(|source| Error::PublishChain { chain: chain.key(), source: Box::new(source) })?;
+            producer.send(output).await.map_err(|source| Error::PublishChain {
+                chain: chain.key(),
+                source: Box::new(source),
+            })?;
             tracing::info!(chain = chain.id, "chain published");
         }
         Ok(())

@@ -93,7 +93,8 @@ async fn start(
     not_ready(ready, "reading which chains are published");
     let decoder = registry.decoder().map_err(Error::Registry)?;
     let publication = Publication::read(kafka, decoder, Arc::clone(&chains), resources.clone()).await?;
-    let producer = Producer::new(kafka, ProducerSettings::new("millrace-chains")).map_err(|error| Error::Producer(Box::new(error)))?;
+    let producer = Producer::new(kafka, ProducerSettings::new("millrace-chains"))
+        .map_err(|error| Error::Producer(Box::new(error)))?;
     publication.publish(&own, kafka, &encoder, &producer).await?;
     producer.close().await;
 
@@ -125,10 +126,9 @@ fn engine_settings(settings: &Settings, group: &Group) -> EngineSettings {
         weight: input.weight,
     });
     EngineSettings {
-        kafka: settings.kafka.clone(),
-        group: settings.kafka.group(GROUP),
-        inputs: inputs.collect(),
         tuning: settings.engine.clone(),
+        history: settings.history.clone(),
+        ..EngineSettings::new(settings.kafka.clone(), settings.kafka.group(GROUP), inputs.collect())
     }
 }
 

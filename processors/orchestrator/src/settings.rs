@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use topics::{Catalog, KafkaSettings, engine::EngineTuning};
+use topics::{Catalog, History, KafkaSettings, engine::EngineTuning};
 
 /// The consumer group, as the catalog names it.
 pub const GROUP: &str = "orchestrator";
@@ -12,6 +12,8 @@ pub struct Settings {
     /// Which topics are read, what their records are, and how large they may be.
     pub catalog: Catalog,
     pub engine: EngineTuning,
+    /// Where the engine writes down what it did; `History::default()` is off.
+    pub history: History,
     /// Chain files, or folders of them.
     pub chains: Vec<PathBuf>,
 }

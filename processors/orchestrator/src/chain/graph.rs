@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::{problem::Problems, steps::Step};
 
-/// For each step the places of the steps that it reads. Unknown steps, repeated ids and circles are problems; an edge
-/// that is one is left out, so that the rest can still be checked.
+/// For each step the places of the steps that it reads. Repeated ids and circles are problems; a circle is opened, so that
+/// the rest can still be checked.
 pub(crate) fn order(steps: &[Step], problems: &mut Problems) -> Vec<Vec<usize>> {
     let place = |id: &str| steps.iter().position(|step| step.id == id);
     let mut waits_for = Vec::new();
@@ -14,21 +14,7 @@ pub(crate) fn order(steps: &[Step], problems: &mut Problems) -> Vec<Vec<usize>> 
             let message = format!("there are two steps `{}`", step.id);
             problems.add(step.position, message, "rename one: templates find steps by their id");
         }
-        let mut reads = Vec::new();
-        for id in step.reads() {
-            match place(&id) {
-                Some(read) => reads.push(read),
-                None => {
-                    let known = steps
-                        .iter()
-                        .filter(|other| other.id != step.id)
-                        .map(|other| other.id.as_str());
-                    let message = format!("step `{}` reads `steps.{id}`, and there is no such step", step.id);
-                    problems.add_unknown(step.position, message, &id, known);
-                }
-            }
-        }
-        waits_for.push(reads);
+        waits_for.push(step.reads().iter().filter_map(|id| place(id)).collect());
     }
     break_circles(steps, &mut waits_for, problems);
     waits_for

@@ -11,7 +11,7 @@ use minijinja::Value as Scoped;
 use serde_json::Value;
 
 use super::{
-    Chain,
+    Accepted, Chain,
     bill::Bill,
     context::{Context, Surroundings},
     error::StepError,
@@ -20,15 +20,15 @@ use super::{
 };
 
 impl Chain {
-    /// Runs with an input and params that [`Chain::accept`] has let in.
-    pub async fn run(&self, input: &Value, params: &Value, context: &Context, services: &Services) -> Outcome {
+    /// Runs to the output, or to what went wrong.
+    pub async fn run(&self, accepted: &Accepted, context: &Context, services: &Services) -> Outcome {
         let around = Surroundings {
             context,
             services,
             chain: &self.id,
             stop: context.cancelled.child_token(),
         };
-        let mut progress = Progress::new(self, input, params);
+        let mut progress = Progress::new(self, accepted);
         let mut bill = Bill::default();
         let mut failure = None;
         let mut running = FuturesUnordered::new();
@@ -116,11 +116,11 @@ struct Progress<'c> {
 }
 
 impl<'c> Progress<'c> {
-    fn new(chain: &'c Chain, input: &Value, params: &Value) -> Self {
+    fn new(chain: &'c Chain, accepted: &Accepted) -> Self {
         Self {
             chain,
-            input: Scoped::from_serialize(input),
-            params: Scoped::from_serialize(params),
+            input: Scoped::from_serialize(&accepted.input),
+            params: Scoped::from_serialize(&accepted.params),
             outputs: BTreeMap::new(),
             started: vec![false; chain.steps.len()],
         }

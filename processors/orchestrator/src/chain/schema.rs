@@ -2,17 +2,20 @@
 //!
 //! Nothing a schema refers to is fetched from outside, and its patterns run in linear time: input comes from strangers.
 
-use jsonschema::{PatternOptions, Validator};
+use jsonschema::{Draft, PatternOptions, ValidationError, Validator, draft202012, error::ValidationErrorKind};
 use serde_json::Value;
 
 use super::{
-    problem::Problems,
+    problem::{Position, Problems},
     types::Type,
     yaml::{Content, Node},
 };
 
 /// Mistakes of one value that are told; whoever mends these sees the next ones.
 const TOLD: usize = 5;
+
+const HELP: &str =
+    "schemas are JSON Schema, draft 2020-12, without references to other files and without look-around in patterns";
 
 #[derive(Debug)]
 pub(crate) struct Schema {
@@ -30,18 +33,28 @@ impl Schema {
             );
             return None;
         };
-        Self::compile(node.to_json())
-            .map_err(|error| {
-                let position = node.position_at(error.instance_path().as_str());
-                let help = "schemas are JSON Schema, draft 2020-12, without references to other files";
-                problems.add(position, format!("{what} is not valid: {error}"), help);
-            })
-            .ok()
+        let json = node.to_json();
+        let mut wrong: Vec<(Position, String)> = draft202012::meta::validator()
+            .iter_errors(&json)
+            .map(|error| (node.position_at(error.instance_path().as_str()), error.to_string()))
+            .collect();
+        if wrong.is_empty() {
+            match Self::compile(json) {
+                Ok(schema) => return Some(schema),
+                Err(error) => wrong.push((node.position_at(error.instance_path().as_str()), reason(&error))),
+            }
+        }
+        for (position, reason) in wrong {
+            problems.add(position, format!("{what} is not a valid schema: {reason}"), HELP);
+        }
+        None
     }
 
     /// A schema made of checked ones.
-    pub(crate) fn compile(json: Value) -> Result<Self, jsonschema::ValidationError<'static>> {
-        let options = jsonschema::options().with_pattern_options(PatternOptions::regex());
+    pub(crate) fn compile(json: Value) -> Result<Self, ValidationError<'static>> {
+        let options = jsonschema::options()
+            .with_draft(Draft::Draft202012)
+            .with_pattern_options(PatternOptions::regex());
         let validator = options.build(&json)?;
         Ok(Self { json, validator })
     }
@@ -73,5 +86,12 @@ impl Schema {
         } else {
             Err(mistakes.join("; "))
         }
+    }
+}
+
+fn reason(error: &ValidationError<'_>) -> String {
+    match error.kind() {
+        ValidationErrorKind::Referencing(_) => "a reference in it leads out of the file, or nowhere".to_owned(),
+        _ => error.to_string(),
     }
 }

@@ -6,7 +6,8 @@
 use std::{collections::BTreeSet, sync::LazyLock};
 
 use minijinja::machinery::{WhitespaceConfig, ast};
-use minijinja::{AutoEscape, Environment, Error, Expression, UndefinedBehavior, Value};
+use minijinja::syntax::SyntaxConfig;
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, Expression, UndefinedBehavior, Value};
 
 use super::{
     problem::{Position, Problems},
@@ -16,6 +17,10 @@ use super::{
 /// Instructions that one rendering may take; a thousand passages take about fifty thousand.
 const FUEL: u64 = 5_000_000;
 
+/// Words and signs of the language in one template, its plain text apart. What compiles a template recurses: a longer one
+/// could be deeper than the stack.
+const MAX_TOKENS: usize = 1_000;
+
 /// The one name of a template in an environment of its own.
 const NAME: &str = "template";
 
@@ -24,6 +29,9 @@ static LANGUAGE: LazyLock<Environment<'static>> = LazyLock::new(|| {
     language.set_undefined_behavior(UndefinedBehavior::Strict);
     language.set_auto_escape_callback(|_| AutoEscape::None);
     language.set_fuel(Some(FUEL));
+    // The one shows all values there are, the other hides where a value comes from.
+    language.remove_global("debug");
+    language.remove_global("namespace");
     language
 });
 
@@ -51,11 +59,24 @@ pub(crate) struct TemplateError {
 }
 
 impl Template {
-    pub(crate) fn parse(text: &Text, problems: &mut Problems) -> Option<Self> {
-        Self::compile(text).map_err(|error| report(text, &error, problems)).ok()
+    /// One that does not parse is a problem, and empty: what stands around it can still be checked.
+    pub(crate) fn parse(text: &Text, problems: &mut Problems) -> Self {
+        Self::compile(text).unwrap_or_else(|error| {
+            report(text, &error, problems);
+            Self {
+                text: Text::default(),
+                steps: BTreeSet::new(),
+                program: Program::Text(Box::new(LANGUAGE.clone())),
+            }
+        })
     }
 
     fn compile(text: &Text) -> Result<Self, Error> {
+        if tokens(&text.value) > MAX_TOKENS {
+            let detail =
+                format!("more than {MAX_TOKENS} words and signs in one template; move a part to a `transform` step");
+            return Err(Error::new(ErrorKind::SyntaxError, detail));
+        }
         let (program, names) = match expression(&text.value)? {
             Some(source) => {
                 let expression = LANGUAGE.compile_expression_owned(source.to_owned())?;
@@ -141,29 +162,30 @@ impl Template {
 
 /// Walks the syntax tree of a template that parses.
 pub(crate) fn parse(source: &str) -> Result<ast::Stmt<'_>, Error> {
-    minijinja::machinery::parse(
-        source,
-        NAME,
-        minijinja::syntax::SyntaxConfig,
-        WhitespaceConfig::default(),
-    )
+    minijinja::machinery::parse(source, NAME, SyntaxConfig, WhitespaceConfig::default())
 }
 
 /// Whether the language has a filter of this name.
 pub(crate) fn has_filter(name: &str) -> bool {
-    let missing = |error: Error| error.kind() == minijinja::ErrorKind::UnknownFilter;
+    let missing = |error: Error| error.kind() == ErrorKind::UnknownFilter;
     !LANGUAGE.empty_state().apply_filter(name, &[]).is_err_and(missing)
 }
 
 /// Whether the language has a test of this name.
 pub(crate) fn has_test(name: &str) -> bool {
-    let missing = |error: Error| error.kind() == minijinja::ErrorKind::UnknownTest;
+    let missing = |error: Error| error.kind() == ErrorKind::UnknownTest;
     !LANGUAGE.empty_state().perform_test(name, &[]).is_err_and(missing)
 }
 
 /// The names of the functions of the language.
 pub(crate) fn functions() -> Vec<String> {
     LANGUAGE.globals().map(|(name, _)| name.to_owned()).collect()
+}
+
+/// Counts up to one more than there may be.
+fn tokens(source: &str) -> usize {
+    let tokens = minijinja::machinery::tokenize(source, false, SyntaxConfig, WhitespaceConfig::default());
+    tokens.take(MAX_TOKENS + 1).count()
 }
 
 /// The expression in a template that is nothing else.

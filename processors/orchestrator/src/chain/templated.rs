@@ -8,8 +8,8 @@ use super::{
     problem::{Position, Problems},
     template::{Template, TemplateError},
     types::{Field, Type},
-    typing::{self, Scope},
-    yaml::{Content, Node},
+    typing::{self, Scope, Sink},
+    yaml::{Content, Entry, Node},
 };
 
 #[derive(Debug)]
@@ -27,26 +27,20 @@ enum Form {
 }
 
 impl Templated {
-    pub(crate) fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
+    pub(crate) fn read(node: &Node, problems: &mut Problems) -> Self {
         let form = match &node.content {
             Content::Scalar(value) => Form::Literal(value.clone()),
-            Content::Text(text) => Form::Template(Template::parse(text, problems)?),
-            Content::List(items) => {
-                // All of them are read before any of them fails: each may have its own mistake.
-                let items: Vec<_> = items.iter().map(|item| Self::read(item, problems)).collect();
-                Form::List(items.into_iter().collect::<Option<_>>()?)
-            }
+            Content::Text(text) => Form::Template(Template::parse(text, problems)),
+            Content::List(items) => Form::List(items.iter().map(|item| Self::read(item, problems)).collect()),
             Content::Map(entries) => {
-                let read = |entry: &super::yaml::Entry| (entry.key.clone(), Self::read(&entry.value, problems));
-                let entries: Vec<_> = entries.iter().map(read).collect();
-                let entries = entries.into_iter().map(|(key, value)| Some((key, value?)));
-                Form::Map(entries.collect::<Option<_>>()?)
+                let read = |entry: &Entry| (entry.key.clone(), Self::read(&entry.value, problems));
+                Form::Map(entries.iter().map(read).collect())
             }
         };
-        Some(Self {
+        Self {
             position: node.position,
             form,
-        })
+        }
     }
 
     /// Adds the ids of the steps it reads.
@@ -60,7 +54,7 @@ impl Templated {
     }
 
     /// See [`typing::infer`].
-    pub(crate) fn infer(&self, scope: &Scope, sink: Option<&str>, problems: &mut Problems) -> Type {
+    pub(crate) fn infer(&self, scope: &Scope, sink: Option<Sink>, problems: &mut Problems) -> Type {
         match &self.form {
             Form::Literal(Value::Null) => Type::Null,
             Form::Literal(Value::Bool(_)) => Type::Boolean,

@@ -5,14 +5,13 @@ use crate::chain::{
     yaml::{Content, Node},
 };
 
-/// The aliases of `model: a` or `model: [a, b]`, each with its place.
-pub(super) fn aliases(node: &Node, problems: &mut Problems) -> Option<Vec<Alias>> {
+/// The aliases of `model: a` or `model: [a, b]`, as far as they can be read.
+pub(super) fn aliases(node: &Node, problems: &mut Problems) -> Vec<Alias> {
     let items = match &node.content {
         Content::List(items) if !items.is_empty() => items.as_slice(),
         _ => std::slice::from_ref(node),
     };
-    let aliases: Vec<_> = items.iter().map(|item| Alias::read(item, problems)).collect();
-    aliases.into_iter().collect()
+    items.iter().filter_map(|item| Alias::read(item, problems)).collect()
 }
 
 /// A model, by its name in the models file.
@@ -52,4 +51,3 @@ impl Alias {
         found.map(AsRef::as_ref)
     }
 }
-

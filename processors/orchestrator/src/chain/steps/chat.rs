@@ -17,12 +17,18 @@ use crate::chain::{
     schema::Schema,
     template::Template,
     types::Type,
-    typing,
+    typing::{self, Sink},
     yaml::{Content, Node},
 };
 
 /// What a chat model may be asked for at most; a model's own limit is usually far lower.
 const MAX_TOKENS: f64 = 1_000_000.0;
+
+/// Models obey what stands there.
+const SYSTEM: Sink = Sink {
+    what: "a system message",
+    help: "put it into a user message, or say `allow_untrusted: true` if it cannot do harm there",
+};
 
 /// `chat: {model, messages, params, output}`: its output is `text`, and `json` when `output.schema` says what that is.
 #[derive(Debug)]
@@ -50,10 +56,10 @@ impl Chat {
         let fields = Fields::of(node, "a chat step", &known, &later, problems)?;
         let models = fields
             .require("model", problems)
-            .and_then(|node| aliases(node, problems));
+            .map_or_else(Vec::new, |node| aliases(node, problems));
         let messages = fields
             .require("messages", problems)
-            .and_then(|node| messages(node, problems));
+            .map_or_else(Vec::new, |node| messages(node, problems));
         let params = fields.get("params").and_then(|node| {
             let known = ["temperature", "top_p", "max_tokens"];
             Fields::of(node, "`params` of a chat step", &known, &["stop", "seed"], problems)
@@ -72,8 +78,8 @@ impl Chat {
             Schema::read(output.require("schema", problems)?, "`output.schema`", problems)
         });
         Some(Self {
-            models: models?,
-            messages: messages?,
+            models,
+            messages,
             temperature,
             top_p,
             max_tokens,
@@ -104,7 +110,7 @@ impl Chat {
         let mut untrusted = false;
         for message in &self.messages {
             let guarded = message.role == Role::System && !message.allow_untrusted;
-            let sink = guarded.then_some("a system message");
+            let sink = guarded.then_some(SYSTEM);
             untrusted |= typing::infer(&message.content, check.scope, sink, check.problems).is_untrusted();
         }
         // An answer to untrusted text may repeat it.
@@ -160,7 +166,8 @@ impl Chat {
     }
 }
 
-fn messages(node: &Node, problems: &mut Problems) -> Option<Vec<Prompt>> {
+/// Those that can be read.
+fn messages(node: &Node, problems: &mut Problems) -> Vec<Prompt> {
     let Content::List(items) = &node.content else {
         let help = "for example messages: [{role: user, content: \"{{ input.question }}\"}]";
         problems.add(
@@ -168,7 +175,7 @@ fn messages(node: &Node, problems: &mut Problems) -> Option<Vec<Prompt>> {
             format!("`messages` must be a list, and this is {}", node.kind()),
             help,
         );
-        return None;
+        return Vec::new();
     };
     if items.is_empty() {
         problems.add(
@@ -176,10 +183,8 @@ fn messages(node: &Node, problems: &mut Problems) -> Option<Vec<Prompt>> {
             "`messages` is empty",
             "a chat needs at least one user message",
         );
-        return None;
     }
-    let messages: Vec<_> = items.iter().map(|item| Prompt::read(item, problems)).collect();
-    messages.into_iter().collect()
+    items.iter().filter_map(|item| Prompt::read(item, problems)).collect()
 }
 
 impl Prompt {
@@ -191,7 +196,7 @@ impl Prompt {
             .and_then(|text| role(&text.value, text.position_of(0, 0), problems));
         let content = fields
             .require_text("content", problems)
-            .and_then(|text| Template::parse(text, problems));
+            .map(|text| Template::parse(text, problems));
         let allow_untrusted = fields
             .get("allow_untrusted")
             .map(|node| fields::boolean(node, "allow_untrusted", problems));

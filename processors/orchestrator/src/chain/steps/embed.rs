@@ -24,7 +24,7 @@ impl Embed {
             .and_then(|node| Alias::read(node, problems));
         let texts = fields
             .require("texts", problems)
-            .and_then(|node| Templated::read(node, problems));
+            .map(|node| Templated::read(node, problems));
         Some(Self {
             model: model?,
             texts: texts?,

@@ -158,7 +158,7 @@ impl Kind {
             "chat" => Chat::read(node, problems).map(|chat| Self::Chat(Box::new(chat))),
             "embed" => Embed::read(node, problems).map(Self::Embed),
             "retrieve" => Retrieve::read(node, problems).map(|retrieve| Self::Retrieve(Box::new(retrieve))),
-            "transform" => Transform::read(node, problems).map(Self::Transform),
+            "transform" => Some(Self::Transform(Transform::read(node, problems))),
             _ => None,
         }
     }

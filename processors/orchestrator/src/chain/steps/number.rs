@@ -1,11 +1,5 @@
 use super::Check;
-use crate::chain::{
-    error::StepError,
-    fields::Fields,
-    problem::Problems,
-    templated::Templated,
-    types::Type,
-};
+use crate::chain::{error::StepError, fields::Fields, problem::Problems, templated::Templated, types::Type};
 
 /// An option that is a number or a template that gives one: its bounds are checked as soon as it is known.
 #[derive(Debug)]
@@ -23,7 +17,7 @@ impl Number {
         (least, most): (f64, f64),
         problems: &mut Problems,
     ) -> Option<Self> {
-        let value = Templated::read(fields.get(name)?, problems)?;
+        let value = Templated::read(fields.get(name)?, problems);
         Some(Self {
             name,
             value,

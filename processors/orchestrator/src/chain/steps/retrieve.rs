@@ -15,7 +15,7 @@ use crate::chain::{
     template::Template,
     templated::Templated,
     types::Type,
-    typing,
+    typing::{self, Sink},
     yaml::Node,
 };
 
@@ -23,6 +23,12 @@ use crate::chain::{
 const DEFAULT_TOP_K: f64 = 4.0;
 /// Pinecone's limit.
 const MAX_TOP_K: f64 = 10_000.0;
+
+/// Whoever chooses the namespace chooses whose documents are read.
+const NAMESPACE: Sink = Sink {
+    what: "the choice of a namespace",
+    help: "leave `namespace` out to read the tenant's own, or take it from a field that its schema trusts",
+};
 
 /// Operators of Pinecone's metadata filter.
 const OPERATORS: [&str; 11] = [
@@ -53,18 +59,18 @@ impl Retrieve {
         let index = fields.require_text("index", problems);
         let query = fields
             .require_text("query", problems)
-            .and_then(|text| Template::parse(text, problems));
+            .map(|text| Template::parse(text, problems));
         let namespace = match fields.get("namespace") {
             Some(_) => Some(
                 fields
                     .require_text("namespace", problems)
-                    .and_then(|text| Template::parse(text, problems))?,
+                    .map(|text| Template::parse(text, problems))?,
             ),
             None => None,
         };
         let top_k = Number::read(&fields, "top_k", (1.0, MAX_TOP_K), problems);
         let min_score = Number::read(&fields, "min_score", (f64::MIN, f64::MAX), problems);
-        let filter = fields.get("filter").and_then(|node| Templated::read(node, problems));
+        let filter = fields.get("filter").map(|node| Templated::read(node, problems));
         let index = index?;
         let (index, index_position) = (index.value.clone(), index.position_of(0, 0));
         Some(Self {
@@ -94,13 +100,7 @@ impl Retrieve {
         self.check_index(check);
         typing::infer(&self.query, check.scope, None, check.problems);
         if let Some(namespace) = &self.namespace {
-            // Whoever chooses the namespace chooses whose documents are read.
-            typing::infer(
-                namespace,
-                check.scope,
-                Some("the choice of a namespace"),
-                check.problems,
-            );
+            typing::infer(namespace, check.scope, Some(NAMESPACE), check.problems);
         }
         for number in [&self.top_k, &self.min_score].into_iter().flatten() {
             number.check(check);

@@ -12,8 +12,10 @@ pub(crate) struct Transform {
 }
 
 impl Transform {
-    pub(super) fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
-        Templated::read(node, problems).map(|value| Self { value })
+    pub(super) fn read(node: &Node, problems: &mut Problems) -> Self {
+        Self {
+            value: Templated::read(node, problems),
+        }
     }
 
     pub(super) fn reads(&self, steps: &mut BTreeSet<String>) {

@@ -33,7 +33,7 @@ pub(crate) struct Entry {
 }
 
 /// A text scalar with the piece of the file it came from, so that a place inside the text can be found in the file.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Text {
     pub(crate) value: String,
     position: Position,
@@ -121,4 +121,3 @@ impl Node {
         }
     }
 }
-

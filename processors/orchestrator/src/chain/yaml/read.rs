@@ -10,7 +10,12 @@ use crate::chain::problem::{Position, Problems};
 const MAX_DEPTH: usize = 64;
 
 pub(super) fn read(source: &str, problems: &mut Problems) -> Option<Node> {
-    let reader = Reader { source: Source::new(source), problems, open: Vec::new(), root: None };
+    let reader = Reader {
+        source: Source::new(source),
+        problems,
+        open: Vec::new(),
+        root: None,
+    };
     reader.read()
 }
 

@@ -1,0 +1,252 @@
+//! Follows types through a template: every name it reads must exist, and what it renders is known to be trusted or not.
+//!
+//! This walks MiniJinja's own syntax tree, not the list of its undeclared names: only the tree knows that `d` in
+//! `{% for d in steps.docs.items %}` is a retrieved passage, so that `d.txet` is found before the first request.
+
+mod call;
+mod expression;
+mod name;
+
+use std::collections::BTreeMap;
+
+use minijinja::machinery::{Span, ast};
+
+use self::expression::vouched;
+use super::{
+    problem::Problems,
+    template::{self, Template},
+    types::Type,
+};
+
+/// The names every template may read.
+const ROOTS: [&str; 3] = ["input", "params", "steps"];
+
+/// What templates of one chain can see.
+#[derive(Debug)]
+pub(crate) struct Scope {
+    pub(crate) input: Type,
+    pub(crate) params: Type,
+    /// By id. A step is typed when its turn comes, which is before that of the steps that read it.
+    pub(crate) steps: BTreeMap<String, Type>,
+    /// There are steps whose id could not be read.
+    pub(crate) open: bool,
+}
+
+/// A place that untrusted text must not get into.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sink {
+    pub(crate) what: &'static str,
+    pub(crate) help: &'static str,
+}
+
+/// The type of what `template` gives. What it renders into a `sink` must be trusted.
+pub(crate) fn infer(template: &Template, scope: &Scope, sink: Option<Sink>, problems: &mut Problems) -> Type {
+    let Ok(tree) = template::parse(template.source()) else {
+        return Type::ANY;
+    };
+    let mut typing = Typing {
+        template,
+        scope,
+        sink,
+        problems,
+        locals: Vec::new(),
+        defined: Vec::new(),
+    };
+    let ast::Stmt::Template(root) = &tree else {
+        return Type::ANY;
+    };
+    match root.children.as_slice() {
+        [ast::Stmt::EmitExpr(emit)] if template.is_expression() => {
+            let of = typing.expression(&emit.expr);
+            typing.check_sink(&of, emit.expr.span());
+            of
+        }
+        statements => Type::Text {
+            untrusted: typing.scoped(BTreeMap::new(), statements),
+        },
+    }
+}
+
+struct Typing<'t> {
+    template: &'t Template,
+    scope: &'t Scope,
+    sink: Option<Sink>,
+    problems: &'t mut Problems,
+    /// Names bound by `for`, `with` and `set`, innermost last.
+    locals: Vec<BTreeMap<String, Type>>,
+    /// Paths that an `is defined` around this place vouches for.
+    defined: Vec<String>,
+}
+
+impl Typing<'_> {
+    /// Whether what the statements render is untrusted. What they `set` is gone behind them.
+    fn scoped(&mut self, bound: BTreeMap<String, Type>, statements: &[ast::Stmt<'_>]) -> bool {
+        self.locals.push(bound);
+        let untrusted = self.statements(statements);
+        self.locals.pop();
+        untrusted
+    }
+
+    fn statements(&mut self, statements: &[ast::Stmt<'_>]) -> bool {
+        let mut untrusted = false;
+        for statement in statements {
+            untrusted |= self.statement(statement);
+        }
+        untrusted
+    }
+
+    fn statement(&mut self, statement: &ast::Stmt<'_>) -> bool {
+        match statement {
+            ast::Stmt::Template(template) => self.statements(&template.children),
+            ast::Stmt::EmitRaw(_) => false,
+            ast::Stmt::EmitExpr(emit) => {
+                let of = self.expression(&emit.expr);
+                self.check_sink(&of, emit.expr.span());
+                of.is_untrusted()
+            }
+            ast::Stmt::ForLoop(each) => self.for_loop(each),
+            ast::Stmt::IfCond(condition) => {
+                self.condition(&condition.expr);
+                let known = self.defined.len();
+                vouched(&condition.expr, &mut self.defined);
+                let then = self.statements(&condition.true_body);
+                self.defined.truncate(known);
+                self.statements(&condition.false_body) || then
+            }
+            ast::Stmt::WithBlock(with) => {
+                let mut bound = BTreeMap::new();
+                for (target, value) in &with.assignments {
+                    let of = self.expression(value);
+                    bind(target, &of, &mut bound);
+                }
+                self.scoped(bound, &with.body)
+            }
+            ast::Stmt::Set(set) => {
+                let of = self.expression(&set.expr);
+                self.set(&set.target, &of);
+                false
+            }
+            ast::Stmt::SetBlock(set) => {
+                let of = Type::Text {
+                    untrusted: self.scoped(BTreeMap::new(), &set.body),
+                };
+                let of = set
+                    .filter
+                    .as_ref()
+                    .map_or(of.clone(), |filter| self.filtered(filter, of));
+                self.set(&set.target, &of);
+                false
+            }
+            ast::Stmt::AutoEscape(block) => {
+                self.expression(&block.enabled);
+                self.statements(&block.body)
+            }
+            ast::Stmt::FilterBlock(block) => {
+                let of = Type::Text {
+                    untrusted: self.statements(&block.body),
+                };
+                self.filtered(&block.filter, of).is_untrusted()
+            }
+            ast::Stmt::Do(call) => {
+                self.call(&call.call);
+                false
+            }
+        }
+    }
+
+    fn for_loop(&mut self, each: &ast::ForLoop<'_>) -> bool {
+        let over = self.expression(&each.iter);
+        let item = match over {
+            Type::List(item) => *item,
+            Type::Any { untrusted } => Type::Any { untrusted },
+            // Iterating an object gives its keys.
+            Type::Object { .. } => Type::Text {
+                untrusted: over.is_untrusted(),
+            },
+            Type::Null | Type::Text { .. } | Type::Number | Type::Boolean => {
+                let message = format!("this is {}: `for` needs a list", over.describe());
+                self.problem(each.iter.span(), message);
+                Type::ANY
+            }
+        };
+        let mut bound = BTreeMap::from([("loop".to_owned(), loop_type(&item))]);
+        bind(&each.target, &item, &mut bound);
+        self.locals.push(bound);
+        if let Some(filter) = &each.filter_expr {
+            self.condition(filter);
+        }
+        let body = self.statements(&each.body);
+        self.locals.pop();
+        self.statements(&each.else_body) || body
+    }
+
+    /// An `if` around it does not end what it sets: a name that was untrusted on one way stays so.
+    fn set(&mut self, target: &ast::Expr<'_>, of: &Type) {
+        let Some(innermost) = self.locals.last_mut() else {
+            return;
+        };
+        let mut bound = BTreeMap::new();
+        bind(target, of, &mut bound);
+        for (name, of) in bound {
+            let before = innermost.get(&name).is_some_and(Type::is_untrusted);
+            innermost.insert(name, of.tainted(before));
+        }
+    }
+
+    fn check_sink(&mut self, of: &Type, span: Span) {
+        if let Some(Sink { what, help }) = self.sink
+            && of.is_untrusted()
+        {
+            self.problems
+                .add(self.at(span), format!("untrusted text in {what}"), help);
+        }
+    }
+
+    fn problem(&mut self, span: Span, message: String) {
+        self.problems.add_plain(self.at(span), message);
+    }
+
+    /// The tree has no place for the name of a filter or test: it is where the word first stands.
+    fn problem_at_name(&mut self, name: &str, message: &str) {
+        let source = self.template.source();
+        let at = source.find(name).map_or(0..0, |start| start..start + name.len());
+        let help = "the filters and tests are those of MiniJinja: https://docs.rs/minijinja/latest/minijinja/filters/";
+        self.problems.add(
+            self.template.position_of(at.start, at.end),
+            format!("{message} `{name}`"),
+            help,
+        );
+    }
+
+    fn at(&self, span: Span) -> super::problem::Position {
+        self.template
+            .position_of(span.start_offset as usize, span.end_offset as usize)
+    }
+}
+
+/// Binds the names of a target: one name takes the type, several take what is in it.
+fn bind(target: &ast::Expr<'_>, of: &Type, bound: &mut BTreeMap<String, Type>) {
+    match target {
+        ast::Expr::Var(var) => {
+            bound.insert(var.id.to_owned(), of.clone());
+        }
+        ast::Expr::List(list) => {
+            let part = Type::Any {
+                untrusted: of.is_untrusted(),
+            };
+            for item in &list.items {
+                bind(item, &part, bound);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The `loop` in a `for` over these items.
+fn loop_type(item: &Type) -> Type {
+    let numbers = ["index", "index0", "revindex", "revindex0", "length", "depth", "depth0"];
+    let numbers = numbers.map(|name| (name, Type::Number));
+    let ends = [("first", Type::Boolean), ("last", Type::Boolean)];
+    let neighbours = [("previtem", item.clone()), ("nextitem", item.clone())];
+    Type::object(numbers.into_iter().chain(ends).chain(neighbours))
+}

@@ -1,0 +1,5 @@
+mod any_bytes;
+mod lint;
+mod resources;
+mod run;
+mod shipped;

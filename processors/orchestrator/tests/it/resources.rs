@@ -1,0 +1,33 @@
+//! What the chains of these tests may name: the local models, and indexes good and bad.
+
+use std::sync::{Arc, LazyLock};
+
+use models::Models;
+use orchestrator::Resources;
+use retrieval::{IndexSpec, Metric};
+
+pub fn resources() -> Resources {
+    static MODELS: LazyLock<Arc<Models>> = LazyLock::new(|| {
+        Arc::new(Models::load(models::DEFAULT_FILE, "models.yaml").expect("the models file that ships"))
+    });
+    Resources {
+        models: Arc::clone(&MODELS),
+        indexes: vec![
+            index("millrace-docs", "embedding", 384, Metric::Cosine),
+            index("wide", "embedding", 1536, Metric::Cosine),
+            index("far", "embedding", 384, Metric::Euclidean),
+            index("spoken", "answer", 384, Metric::Cosine),
+        ],
+    }
+}
+
+fn index(name: &str, embedding: &str, dimension: u32, metric: Metric) -> IndexSpec {
+    IndexSpec {
+        name: name.to_owned(),
+        index: name.to_owned(),
+        embedding: embedding.to_owned(),
+        dimension,
+        metric,
+        text_key: "text".to_owned(),
+    }
+}

@@ -1,0 +1,97 @@
+//! The chains that ship with Millrace load, and run with the local models.
+
+use std::path::PathBuf;
+
+use orchestrator::{Chains, Ending};
+use serde_json::{Value, json};
+
+use crate::{resources::resources, run::Run};
+
+#[test]
+fn they_load_against_the_models_that_ship() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../chains");
+
+    let chains = Chains::load(&[folder], &resources()).unwrap();
+
+    let keys: Vec<String> = chains.runnable().iter().map(|chain| chain.key()).collect();
+    assert_eq!(keys, ["answer@1", "echo@1", "summarize@1"]);
+}
+
+#[tokio::test]
+async fn an_answer_quotes_and_cites_what_was_retrieved() {
+    let run = Run::new().await;
+    run.index(
+        "millrace-docs",
+        "acme",
+        &[
+            ("engine#1", "A transaction spans milliseconds."),
+            ("web#1", "The page shows results as they arrive."),
+        ],
+    )
+    .await;
+
+    let outcome = run
+        .shipped("answer", json!({"question": "How long is a transaction?"}), "acme")
+        .await;
+
+    let Ending::Completed(output) = &outcome.ending else {
+        panic!("{:?}", outcome.ending)
+    };
+    let answer = output["answer"].as_str().unwrap();
+    assert!(answer.contains("A transaction spans milliseconds."), "{answer}");
+    assert_eq!(output["documents"][0], json!("engine#1"));
+    let found: Vec<&str> = outcome
+        .bill
+        .documents
+        .iter()
+        .map(|document| document.id.as_str())
+        .collect();
+    assert_eq!(found, ["engine#1", "web#1"], "nearest first");
+    assert_eq!(outcome.bill.attempts.len(), 2, "one embedding, one chat");
+    assert_eq!(outcome.bill.attempts[0].documents, outcome.bill.documents);
+}
+
+#[tokio::test]
+async fn a_tenant_finds_nothing_of_another() {
+    let run = Run::new().await;
+    run.index("millrace-docs", "acme", &[("secret", "The launch is on Monday.")])
+        .await;
+
+    let outcome = run
+        .shipped("answer", json!({"question": "When is the launch?"}), "other")
+        .await;
+
+    let Ending::Completed(output) = &outcome.ending else {
+        panic!("{:?}", outcome.ending)
+    };
+    assert_eq!(output["documents"], json!([]));
+}
+
+#[tokio::test]
+async fn echo_gives_back_any_json() {
+    let run = Run::new().await;
+    for input in [
+        json!(null),
+        json!("{{ x }}"),
+        json!({"b": [1, 2.5, {"a": null}], "a": "é"}),
+    ] {
+        let outcome = run.shipped("echo", input.clone(), "acme").await;
+        assert_eq!(outcome.ending, Ending::Completed(input));
+    }
+}
+
+#[tokio::test]
+async fn a_summary_comes_with_its_bill() {
+    let run = Run::new().await;
+    let text = "Chains run on tokio. The web page shows runs.";
+
+    let outcome = run
+        .shipped("summarize", json!({"text": text, "about": "the web page"}), "acme")
+        .await;
+
+    let Ending::Completed(Value::Object(output)) = &outcome.ending else {
+        panic!("{:?}", outcome.ending)
+    };
+    assert!(output["summary"].as_str().unwrap().contains("The web page shows runs."));
+    assert!(outcome.bill.usage.input_tokens > 0);
+}
