@@ -1,0 +1,36 @@
+//! What a failed transaction means.
+
+use topics::TopicPartition;
+
+/// Why a transaction did not commit, by what is to be done about it.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// A row holds what no column takes: find it.
+    Row(String),
+    /// Somebody else moved these positions: read again from where they are now.
+    Lost(Vec<TopicPartition>),
+    /// Anything else, an outage above all: wait and do it again.
+    Wait(sqlx::Error),
+}
+
+/// Postgres refuses the data: NUL in a text, a date out of range, a value too large for its index.
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::Encode(_) => Self::Row(error.to_string()),
+            sqlx::Error::Database(refusal) => match refusal.code().as_deref().map(|code| code.get(..2)) {
+                // Data exception, integrity constraint violation, program limit exceeded:
+                // https://www.postgresql.org/docs/current/errcodes-appendix.html
+                Some(Some("22" | "23" | "54")) => Self::Row(refusal.message().to_owned()),
+                Some(_) | None => Self::Wait(error),
+            },
+            _ => Self::Wait(error),
+        }
+    }
+}
+
+/// An error on one line, its causes included: for where there is no log to keep them apart.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

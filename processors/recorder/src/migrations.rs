@@ -1,0 +1,24 @@
+//! Brings the tables up to date. Several recorders may start at once: sqlx takes an advisory lock.
+
+use std::borrow::Cow;
+
+use sqlx::{
+    PgPool, SqlSafeStr,
+    migrate::{MigrateError, Migration, MigrationType, Migrator},
+};
+
+/// In their order; one that was released never changes.
+const MIGRATIONS: [(i64, &str, &str); 1] = [(1, "runs", include_str!("../../../schemas/migrations/0001_runs.sql"))];
+
+pub(crate) async fn run(pool: &PgPool) -> Result<(), MigrateError> {
+    let migrations = MIGRATIONS.map(|(version, name, sql)| {
+        Migration::new(
+            version,
+            Cow::Borrowed(name),
+            MigrationType::Simple,
+            sql.into_sql_str(),
+            false,
+        )
+    });
+    Migrator::with_migrations(migrations.into()).run(pool).await
+}

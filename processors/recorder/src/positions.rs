@@ -1,0 +1,86 @@
+//! Where this recorder believes each partition to be.
+//!
+//! The store decides: a position is loaded when a partition is assigned or reloaded, and every batch moves it from the
+//! value that the last one left. A tenure (the epoch of a batch) begins with what was loaded for it.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use topics::{Batch, TopicPartition};
+
+use crate::{entry::Entry, tables::positions::Move};
+
+type Loaded = Arc<Mutex<BTreeMap<TopicPartition, Option<i64>>>>;
+
+#[derive(Default)]
+pub(crate) struct Positions {
+    /// What the follower asked for last.
+    loaded: Loaded,
+    held: HashMap<TopicPartition, Held>,
+}
+
+struct Held {
+    epoch: u64,
+    /// None: nothing was ever recorded.
+    next: Option<i64>,
+}
+
+impl Positions {
+    pub fn loaded(&self) -> Loaded {
+        Arc::clone(&self.loaded)
+    }
+
+    /// Whether the batch goes on where the position is. Otherwise the position has to be loaded again.
+    pub fn admit(&mut self, batch: &Batch) -> bool {
+        let first = batch.records.first().map_or(i64::MAX, |record| record.offset);
+        let loaded = self
+            .loaded
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&batch.partition)
+            .copied();
+        let held = match self.held.get(&batch.partition) {
+            Some(held) if held.epoch == batch.epoch => held.next,
+            Some(_) | None => match loaded {
+                Some(next) => {
+                    self.held.insert(
+                        batch.partition.clone(),
+                        Held {
+                            epoch: batch.epoch,
+                            next,
+                        },
+                    );
+                    next
+                }
+                None => return false,
+            },
+        };
+        held.is_none_or(|next| next <= first)
+    }
+
+    /// From where each partition is to behind its last entry. Entries are in order within their partition.
+    pub fn moves(&self, entries: &[Entry]) -> Vec<Move> {
+        let mut last: BTreeMap<TopicPartition, i64> = BTreeMap::new();
+        for entry in entries {
+            last.insert(entry.partition(), entry.record.offset + 1);
+        }
+        last.into_iter()
+            .map(|(partition, to)| Move {
+                from: self.held.get(&partition).and_then(|held| held.next),
+                partition,
+                to,
+            })
+            .collect()
+    }
+
+    /// The moves are committed.
+    pub fn moved(&mut self, moves: Vec<Move>) {
+        for Move { partition, to, .. } in moves {
+            if let Some(held) = self.held.get_mut(&partition) {
+                held.next = Some(to);
+            }
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! One batch, one transaction: the positions first, then the rows.
+
+use std::time::{Duration, Instant};
+
+use sqlx::{PgConnection, PgPool, postgres::PgPoolOptions};
+use tokio::time::timeout;
+
+use crate::{
+    days::Days,
+    entry::{Entry, Row},
+    failure::Failure,
+    metrics,
+    tables::{attempts, audit, dead_letters, positions, quarantine, runs},
+};
+
+/// A database that accepts connections and then says nothing is as good as away.
+const PATIENCE: Duration = Duration::from_secs(30);
+const CONNECT: Duration = Duration::from_secs(5);
+
+pub(crate) struct Store {
+    pub pool: PgPool,
+    pub days: Days,
+}
+
+/// The rows of a batch by the table they go to.
+#[derive(Default)]
+struct Rows<'e> {
+    requests: Vec<&'e crate::entry::RequestRow>,
+    results: Vec<&'e schemas::RunResult>,
+    audit: Vec<audit::AuditRow<'e>>,
+    attempts: Vec<&'e schemas::Attempt>,
+    dead_letters: Vec<&'e schemas::DeadLetter>,
+    quarantine: Vec<quarantine::Quarantined<'e>>,
+}
+
+impl Store {
+    /// Opens no connection yet.
+    pub fn new(url: &str, retention_days: Option<u32>) -> Result<Self, sqlx::Error> {
+        // One writes; the other reads positions in the meantime.
+        let pool = PgPoolOptions::new()
+            .max_connections(2)
+            .acquire_timeout(CONNECT)
+            .connect_lazy(url)?;
+        Ok(Self {
+            pool,
+            days: Days::new(retention_days),
+        })
+    }
+
+    /// Writes these entries and moves the positions past them, or does nothing.
+    ///
+    /// # Errors
+    /// A [`Failure`]. After [`Failure::Wait`] it may be that all was written and only the answer was lost: the positions
+    /// know.
+    pub async fn write(&mut self, moves: &[positions::Move], entries: &[Entry]) -> Result<(), Failure> {
+        let began = Instant::now();
+        self.days
+            .make(&self.pool, entries.iter().filter_map(Entry::accepted_at))
+            .await?;
+        let written = timeout(PATIENCE, transaction(&self.pool, moves, entries));
+        let duplicates = written
+            .await
+            .map_err(|_elapsed| Failure::Wait(sqlx::Error::PoolTimedOut))??;
+        metrics::committed(entries, duplicates, began.elapsed());
+        Ok(())
+    }
+}
+
+async fn transaction(pool: &PgPool, moves: &[positions::Move], entries: &[Entry]) -> Result<u64, Failure> {
+    let mut transaction = pool.begin().await?;
+    positions::advance(&mut transaction, moves).await?;
+    let duplicates = write_rows(&mut transaction, &Rows::of(entries)).await?;
+    transaction.commit().await?;
+    Ok(duplicates)
+}
+
+async fn write_rows(connection: &mut PgConnection, rows: &Rows<'_>) -> Result<u64, Failure> {
+    let mut duplicates = 0;
+    if !rows.requests.is_empty() || !rows.results.is_empty() {
+        runs::index(connection, &rows.requests, &rows.results).await?;
+    }
+    if !rows.requests.is_empty() {
+        runs::upsert_requests(connection, &rows.requests).await?;
+    }
+    if !rows.results.is_empty() {
+        duplicates = runs::upsert_results(connection, &rows.results).await?;
+    }
+    if !rows.attempts.is_empty() {
+        attempts::upsert(connection, &rows.attempts).await?;
+    }
+    if !rows.audit.is_empty() {
+        audit::insert(connection, &rows.audit).await?;
+    }
+    if !rows.dead_letters.is_empty() {
+        dead_letters::insert(connection, &rows.dead_letters).await?;
+    }
+    if !rows.quarantine.is_empty() {
+        quarantine::insert(connection, &rows.quarantine).await?;
+    }
+    Ok(duplicates)
+}
+
+impl<'e> Rows<'e> {
+    fn of(entries: &'e [Entry]) -> Self {
+        let mut rows = Self::default();
+        for Entry { record, row } in entries {
+            match row {
+                Row::Request(request) => rows.requests.push(request),
+                Row::Result(result) => rows.results.push(result),
+                Row::Audit(audit) => rows.audit.push(audit::AuditRow { record, audit }),
+                Row::Attempt(attempt) => rows.attempts.push(attempt),
+                Row::DeadLetter(letter) => rows.dead_letters.push(letter),
+                Row::Quarantine(reason) => rows.quarantine.push(quarantine::Quarantined { record, reason }),
+            }
+        }
+        rows
+    }
+}
