@@ -245,8 +245,8 @@ fn connect(kafka: &KafkaSettings, settings: &ProducerSettings) -> Result<Arc<Cli
         .set("compression.type", "lz4")
         .set("linger.ms", (settings.linger.as_secs_f64() * 1e3).to_string())
         .set("message.timeout.ms", settings.timeout.as_millis().max(1).to_string())
-        // The broker's own limit per topic decides, so that its answer is the error. A large message is always alone in
-        // its batch (batch.size ends the batch before it), so its refusal hits no other.
+        // The broker's own limit per topic decides, so that its answer is the error. A message that is larger than
+        // batch.size (1 MB) is alone in its batch, and no topic of ours takes less: its refusal hits no other.
         .set("message.max.bytes", "1000000000")
         .set("topic.metadata.propagation.max.ms", "5000")
         // The semaphore bounds the queue; librdkafka's own limits must not strike first.

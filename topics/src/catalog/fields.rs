@@ -155,6 +155,8 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| format!("must be a time such as `30m`, `12h` or `7d`, not `{text}`"))
 }
 
+/// At least 1 MiB: `max.message.bytes` counts a whole batch, librdkafka fills batches of 1 MB (`batch.size`), and a
+/// refused batch takes every record in it along.
 pub(super) fn bytes(text: &str) -> Result<u64, String> {
     let bytes = match unit(text) {
         Some((number, "KiB")) => number.checked_mul(1 << 10),
@@ -162,8 +164,8 @@ pub(super) fn bytes(text: &str) -> Result<u64, String> {
         Some(_) | None => None,
     };
     bytes
-        .filter(|bytes| (1..=i32::MAX as u64).contains(bytes))
-        .ok_or_else(|| format!("must be a size below 2 GiB such as `64KiB` or `1MiB`, not `{text}`"))
+        .filter(|bytes| (1 << 20..=i32::MAX as u64).contains(bytes))
+        .ok_or_else(|| format!("must be a size from 1MiB to 2047MiB such as `4MiB`, not `{text}`"))
 }
 
 fn unit(text: &str) -> Option<(u64, &str)> {

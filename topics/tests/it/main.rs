@@ -3,6 +3,7 @@
 mod admin;
 mod engine;
 mod follower;
+mod outage;
 mod producer;
 mod space;
 mod tail;

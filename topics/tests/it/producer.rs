@@ -85,9 +85,9 @@ async fn what_is_written_is_read_as_it_was() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_record_that_is_too_large_fails_alone_and_says_why() {
     let space = Space::new("large").await;
-    let topic = topic(&space, "narrow", 1, &[("max.message.bytes", "2000")]).await;
+    let topic = topic(&space, "narrow", 1, &[("max.message.bytes", "1048576")]).await;
     let producer = producer(&space);
-    let noise: String = (0..1000).map(|_| uuid::Uuid::new_v4().simple().to_string()).collect();
+    let noise: String = (0..50_000).map(|_| uuid::Uuid::new_v4().simple().to_string()).collect();
 
     let (large, small) = tokio::join!(
         producer.send(record(&topic, 0, noise)),
