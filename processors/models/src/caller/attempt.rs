@@ -1,7 +1,8 @@
 //! One attempt: a free slot, the write-ahead, the send, the answer.
 
-use super::ledger::{Ledger, Open};
+use super::ledger::Ledger;
 use super::operation::Operation;
+use super::running::Running;
 use super::{Caller, client};
 use crate::config::{Dialect, Model};
 use crate::dialect::openai::{Body, ChatStream, Endpoint, classify};
@@ -28,13 +29,13 @@ impl Caller {
         ledger: &mut Ledger,
     ) -> Result<O::Answer, Failure> {
         let prompt = operation.prompt();
-        let open = ledger.open(model, route_reason, &prompt, operation.estimate(model), context);
+        let running = ledger.begin(model, route_reason, &prompt, operation.estimate(model), context);
         let reply = tokio::select! {
             biased;
             () = context.cancelled.cancelled() => Reply::failed(cancelled()),
-            reply = self.make(operation, model, context, open) => reply,
+            reply = self.make(operation, model, context, running) => reply,
         };
-        ledger.close(reply)
+        ledger.end(reply)
     }
 
     async fn make<O: Operation>(
@@ -42,21 +43,25 @@ impl Caller {
         operation: &O,
         model: &Arc<Model>,
         context: &CallContext,
-        open: &mut Open,
+        running: &mut Running,
     ) -> Reply<O::Answer> {
-        let permit = match self.slot(model, context).await {
+        let slot = self.slot(model, context).await;
+        running.queued();
+        let permit = match slot {
             Ok(permit) => permit,
             Err(failure) => return Reply::failed(failure),
         };
-        open.queued();
         if !model.price.is_free()
-            && let Err(failure) = self.write_ahead(open, context.deadline).await
+            && let Err(failure) = self.write_ahead(running, context.deadline).await
         {
             return Reply::failed(failure);
         }
         let reply = match &model.provider.dialect {
-            Dialect::Local => operation.locally(model),
-            Dialect::OpenAi(endpoint) => self.ask(operation, model, endpoint, context, open).await,
+            Dialect::Local => {
+                running.leaves();
+                operation.locally(model)
+            }
+            Dialect::OpenAi(endpoint) => self.ask(operation, model, endpoint, context, running).await,
         };
         drop(permit);
         reply
@@ -84,9 +89,9 @@ impl Caller {
     }
 
     /// No paid call leaves before its record is acknowledged. A broker that is away is waited for until the deadline.
-    async fn write_ahead(&self, open: &mut Open, deadline: Instant) -> Result<(), Failure> {
+    async fn write_ahead(&self, running: &mut Running, deadline: Instant) -> Result<(), Failure> {
         let unavailable = |why: String| Failure::new(ErrorClass::WriteAheadUnavailable, why);
-        match timeout_at(deadline, self.books.record(open.announce())).await {
+        match timeout_at(deadline, self.books.record(running.announce())).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(unavailable(causes(&error))),
             Err(_) => Err(unavailable(
@@ -101,16 +106,16 @@ impl Caller {
         model: &Model,
         endpoint: &Endpoint,
         context: &CallContext,
-        open: &mut Open,
+        running: &mut Running,
     ) -> Reply<O::Answer> {
         let limit = Instant::now()
             .checked_add(context.timeout.unwrap_or(model.timeout))
             .unwrap_or(context.deadline);
         let _in_flight = metrics::in_flight(model.provider());
-        open.leaves();
+        running.leaves();
         match timeout_at(
             limit.min(context.deadline),
-            self.exchange(operation, model, endpoint, context, open),
+            self.exchange(operation, model, endpoint, context, running),
         )
         .await
         {
@@ -129,7 +134,7 @@ impl Caller {
         model: &Model,
         endpoint: &Endpoint,
         context: &CallContext,
-        open: &mut Open,
+        running: &mut Running,
     ) -> Reply<O::Answer> {
         let (url, body) = operation.encode(model, endpoint);
         let mut request = self
@@ -144,12 +149,12 @@ impl Caller {
             request = request.header("x-request-id", id);
         }
         let (sent, connecting) = client::timing_connect(request.send()).await;
-        open.connected(connecting);
+        running.connected(connecting);
         let mut response = match sent {
             Ok(response) => response,
             Err(error) => {
                 if error.is_connect() {
-                    open.never_left();
+                    running.never_left();
                 }
                 return Reply::failed(transport(error));
             }
@@ -170,7 +175,7 @@ impl Caller {
                         return Reply::failed(failure);
                     }
                     if let Some(said) = body.said() {
-                        open.streamed(said);
+                        running.streamed(said);
                     }
                 }
                 Ok(None) => return operation.decode(model, body),

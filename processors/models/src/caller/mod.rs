@@ -13,6 +13,7 @@ mod client;
 mod ledger;
 mod operation;
 mod retry;
+mod running;
 
 pub(crate) use retry::Retry;
 
@@ -109,7 +110,7 @@ impl Caller {
         };
         let entries = attempts.iter().filter(paid).map(|audit| {
             let sent = audit.cost > Money::ZERO || !audit.usage.source.is_empty();
-            ledger::entry(audit, if sent { phase::SETTLED } else { phase::ABANDONED })
+            running::entry(audit, if sent { phase::SETTLED } else { phase::ABANDONED })
         });
         let entries: Vec<Attempt> = entries.collect();
         books::write(self.books.as_ref(), entries).await;

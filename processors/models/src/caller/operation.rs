@@ -140,7 +140,7 @@ impl Operation for Texts<'_> {
         });
         Reply {
             outcome,
-            tokens: Some(self.estimate(model)),
+            tokens: None,
             text: None,
         }
     }

@@ -212,7 +212,7 @@ mod tests {
         let problems = read("providers: {}\nmodels:\n  a: {provider: x, model: m, price: {input: 0,15}}").unwrap_err();
         assert_eq!(
             problems[0].to_string(),
-            "models.yaml:3:17: model `a` names the provider `x`, which is not in `providers`\n  help: there is: "
+            "models.yaml:3:17: model `a` names the provider `x`, which is not in `providers`\n  help: there is none yet"
         );
     }
 

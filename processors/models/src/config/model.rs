@@ -144,7 +144,11 @@ fn provider(fields: &Fields<'_>, providers: &[Arc<Provider>], known: &[&str]) ->
                 "{} names the provider `{name}`, which is not in `providers`",
                 fields.what
             ),
-            format!("there is: {}", known.join(", ")),
+            if known.is_empty() {
+                "there is none yet".to_owned()
+            } else {
+                format!("there is: {}", known.join(", "))
+            },
         );
     }
     providers.iter().find(|provider| provider.name == name).map(Arc::clone)

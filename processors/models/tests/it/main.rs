@@ -1,5 +1,7 @@
 //! Stories of model calls, told through the public door against a real HTTP server.
 
+#![cfg(test)]
+
 mod answers;
 mod books;
 mod failures;
