@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::command::{Arguments, Command};
+use crate::command::Arguments;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();

@@ -82,11 +82,11 @@ async fn run(command: Run, config: &Config, resources: Resources) -> anyhow::Res
     };
     let services = Services {
         caller: Arc::new(Caller::new(Arc::clone(&resources.models), Arc::new(Unrecorded))?),
-        pinecone: Pinecone::new(config.pinecone.clone())?,
+        pinecone: Pinecone::new(&config.pinecone)?,
         indexes: resources.indexes,
     };
     let cancelled = shutdown::on_signal()?;
-    let outcome = chain.run(accepted, &context(&chain, cancelled), &services).await;
+    let outcome = chain.run(&accepted, &context(&chain, cancelled), &services).await;
     let (completed, shown) = show(&outcome);
     print_json(&shown)?;
     Ok(if completed { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -22,13 +22,14 @@ pub struct Index {
 const UNACKNOWLEDGED: usize = 64;
 
 pub async fn execute(command: Index, config: &Config) -> anyhow::Result<ExitCode> {
-    let documents = indexer::documents_from(&command.paths, &command.tenant)?;
+    let documents = indexer::documents_from(&command.paths)?;
     let topic = config.kafka.topic("documents");
     let encoder = Registry::new(&config.registry)?.encoder::<Document>(&topic).await?;
     let producer = Arc::new(Producer::new(&config.kafka, ProducerSettings::new("millrace-index"))?);
     let total = documents.len();
     let sent = stream::iter(documents)
-        .map(|document| {
+        .map(|mut document| {
+            document.tenant.clone_from(&command.tenant);
             let (producer, encoder, topic) = (&producer, &encoder, &topic);
             async move {
                 let output = Output {

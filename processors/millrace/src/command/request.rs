@@ -112,7 +112,7 @@ async fn wait_for(tail: &mut Tail, registry: &Registry, request_id: &str, tenant
 
 /// The result with its JSON texts as JSON.
 fn show(result: &RunResult) -> Value {
-    let output = result.output.as_deref().map(|text| serde_json::from_str(text).unwrap_or_else(|_| text.into()));
+    let output = result.output.as_deref().map(|text| serde_json::from_str::<Value>(text).unwrap_or_else(|_| text.into()));
     json!({
         "request_id": result.request_id,
         "status": result.status,

@@ -1,11 +1,11 @@
-use std::{future::Future, process::ExitCode, sync::Arc};
+use std::{future::Future, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
 use api::health::{Health, Readiness};
 use clap::{Args, ValueEnum};
-use models::{Books, Models, Unrecorded};
+use models::{Books, Caller, Models, Unrecorded};
 use orchestrator::Resources;
-use retrieval::Pinecone;
+use retrieval::{IndexSpec, Pinecone};
 use schemas::{Registry, RegistryError};
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -26,8 +26,8 @@ Examples:
   millrace run --roles orchestrator,indexer
   MILLRACE_ORCHESTRATOR__IN_FLIGHT=5000 millrace run --roles orchestrator")]
 pub struct Run {
-    /// Which roles this process has
-    #[arg(long, value_delimiter = ',', default_values_t = [Role::Orchestrator, Role::Indexer, Role::Recorder, Role::Api])]
+    /// Which roles this process has [default: all; the indexer only if an index is configured]
+    #[arg(long, value_delimiter = ',')]
     roles: Vec<Role>,
 }
 
@@ -44,6 +44,11 @@ enum Role {
 }
 
 impl Role {
+    fn all(config: &Config) -> Vec<Self> {
+        let indexer = (!config.indexes.is_empty()).then_some(Self::Indexer);
+        [Self::Orchestrator, Self::Recorder, Self::Api].into_iter().chain(indexer).collect()
+    }
+
     const fn name(self) -> &'static str {
         match self {
             Self::Orchestrator => "orchestrator",
@@ -54,16 +59,11 @@ impl Role {
     }
 }
 
-impl std::fmt::Display for Role {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
 pub async fn execute(command: Run, config: Config) -> anyhow::Result<ExitCode> {
     let shutdown = shutdown::on_signal()?;
-    let process = Process::build(&command.roles, config, shutdown.clone()).await?;
-    info!(roles = %names(&command.roles), "started");
+    let roles = if command.roles.is_empty() { Role::all(&config) } else { command.roles };
+    let process = Process::build(&roles, config, shutdown.clone()).await?;
+    info!(roles = %names(&roles), "started");
     process.run(shutdown).await?;
     info!("stopped");
     Ok(ExitCode::SUCCESS)
@@ -81,6 +81,7 @@ struct Process {
     registry: Registry,
     pinecone: Pinecone,
     books: Arc<dyn Books>,
+    history: History,
     roles: Vec<(Role, watch::Sender<Result<(), String>>)>,
     health: Health,
 }
@@ -90,7 +91,7 @@ impl Process {
         let catalog = catalog(&config)?;
         let models = models(&config)?;
         let registry = Registry::new(&config.registry)?;
-        let pinecone = Pinecone::new(config.pinecone.clone())?;
+        let pinecone = Pinecone::new(&config.pinecone)?;
         let metrics = telemetry::metrics()?;
         let (senders, receivers): (Vec<_>, Vec<(&'static str, Readiness)>) = roles
             .iter()
@@ -103,7 +104,7 @@ impl Process {
         let history = History::open(config.history.as_deref())?;
         let books: Arc<dyn Books> = if pays && config.write_ahead {
             tokio::select! {
-                books = open_books(&config, &registry, history) => Arc::new(books?),
+                books = open_books(&config, &registry, history.clone()) => Arc::new(books?),
                 () = shutdown.cancelled() => bail!("stopped before the schema registry answered"),
             }
         } else {
@@ -115,6 +116,7 @@ impl Process {
             registry,
             pinecone,
             books,
+            history,
             roles: senders,
             health: Health { roles: receivers, metrics },
             config,
@@ -162,6 +164,7 @@ impl Process {
             catalog: self.catalog.clone(),
             engine: self.config.orchestrator.clone(),
             chains: vec![self.config.chains.clone()],
+            history: self.history.clone(),
         };
         let dependencies = orchestrator::Dependencies {
             registry: self.registry.clone(),
@@ -177,17 +180,24 @@ impl Process {
         ready: watch::Sender<Result<(), String>>,
         shutdown: CancellationToken,
     ) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + use<>> {
+        let told = &self.config.indexer;
+        let wanted = |spec: &&IndexSpec| told.index.as_ref().is_none_or(|name| *name == spec.name);
+        let Some(index) = self.config.indexes.iter().find(wanted) else {
+            bail!("the indexer needs an index: add one under `indexes`, and name it in `indexer.index` if there are several");
+        };
         let settings = indexer::Settings {
             kafka: self.config.kafka.clone(),
             catalog: self.catalog.clone(),
-            indexes: self.config.indexes.clone(),
-            indexer: self.config.indexer.clone(),
+            engine: told.engine.clone(),
+            splitting: told.splitting,
+            patience: Duration::from_secs(told.patience_seconds),
+            history: self.history.clone(),
         };
         let dependencies = indexer::Dependencies {
             registry: self.registry.clone(),
-            models: Arc::clone(&self.models),
-            books: Arc::clone(&self.books),
+            caller: Arc::new(Caller::new(Arc::clone(&self.models), Arc::clone(&self.books))?),
             pinecone: self.pinecone.clone(),
+            index: index.clone(),
         };
         Ok(async move { Ok(indexer::run(settings, dependencies, ready, shutdown).await?) })
     }
@@ -241,7 +251,7 @@ async fn open_books(config: &Config, registry: &Registry, history: History) -> a
                     warn!(error = format!("{error:#}"), "waiting for the schema registry");
                     told = true;
                 }
-                tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+                tokio::time::sleep(Duration::from_millis(500)).await;
             }
             opened => return opened,
         }

@@ -1,7 +1,7 @@
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use schemas::Registry;
+use schemas::{Check, Registry};
 
 use crate::config::Config;
 
@@ -24,11 +24,16 @@ pub async fn execute(command: Schemas, config: &Config) -> anyhow::Result<ExitCo
                 println!("{topic}-value  {}  id {id}", definition.name);
             }
             Schemas::Check => {
-                let check = registry.check(&topic, definition).await?;
-                if !check.is_right() {
+                let (right, said) = match registry.check(&topic, definition).await? {
+                    Check::Registered { id } => (true, format!("id {id}")),
+                    Check::New => (false, "is not registered: run `millrace schemas register`".to_owned()),
+                    Check::Compatible => (false, "has an older version: run `millrace schemas register`".to_owned()),
+                    Check::Incompatible { reasons } => (false, format!("would be refused: {}", reasons.join("; "))),
+                };
+                if !right {
                     code = ExitCode::FAILURE;
                 }
-                println!("{topic}-value  {}  {check}", definition.name);
+                println!("{topic}-value  {}  {said}", definition.name);
             }
         }
     }

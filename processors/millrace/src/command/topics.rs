@@ -32,9 +32,9 @@ pub enum Topics {
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum Begin {
     /// Run what lies there, and pay for it
-    Earliest,
+    Beginning,
     /// Leave it, begin with what comes
-    Latest,
+    End,
 }
 
 pub async fn execute(command: Topics, config: &Config) -> anyhow::Result<ExitCode> {
@@ -54,8 +54,8 @@ pub async fn execute(command: Topics, config: &Config) -> anyhow::Result<ExitCod
             let options = Options {
                 allow_reorder,
                 from: from.map(|begin| match begin {
-                    Begin::Earliest => From::Earliest,
-                    Begin::Latest => From::Latest,
+                    Begin::Beginning => From::Beginning,
+                    Begin::End => From::End,
                 }),
             };
             let admin = Admin::new(&config.kafka)?;

@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use retrieval::ApiKey;
 use serde_json::{Map, Value, json};
 use serde_path_to_error::Segment;
 
@@ -21,6 +22,10 @@ pub fn load(path: Option<&Path>) -> Result<Config, Mistakes> {
     };
     let mut config =
         parse(&text, env::vars()).map_err(|lines| Mistakes { path: path.to_owned(), lines })?;
+    // the variable that every Pinecone client reads
+    if let Ok(key) = env::var("PINECONE_API_KEY") {
+        config.pinecone.api_key = ApiKey::new(key);
+    }
     config.resolve_paths(path.parent().unwrap_or(Path::new("")));
     Ok(config)
 }

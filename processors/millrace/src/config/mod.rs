@@ -13,14 +13,14 @@ use std::{
 };
 
 use api::ApiSettings;
-use indexer::IndexerSettings;
+use indexer::Splitting;
 use recorder::RecorderSettings;
 use retrieval::{IndexSpec, PineconeSettings};
 use schemas::RegistrySettings;
 use serde::Deserialize;
 use topics::{KafkaSettings, engine::EngineTuning};
 
-pub use load::{Mistakes, load};
+pub use load::load;
 
 /// The annotated file that ships with the project; a test holds it to the structs.
 pub const EXAMPLE: &str = include_str!("../../millrace.yaml");
@@ -52,7 +52,7 @@ pub struct Config {
     #[serde(default)]
     pub orchestrator: EngineTuning,
     #[serde(default)]
-    pub indexer: IndexerSettings,
+    pub indexer: Indexer,
     #[serde(default)]
     pub recorder: RecorderSettings,
     #[serde(default)]
@@ -66,6 +66,29 @@ pub struct Config {
     /// JSON lines of what this process did; the fault runs are judged by it. Off without a path.
     #[serde(default)]
     pub history: Option<PathBuf>,
+}
+
+/// The `indexer:` part.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Indexer {
+    /// The entry of `indexes` that documents go to; without it the first one.
+    pub index: Option<String>,
+    pub splitting: Splitting,
+    /// How long a document is tried again while Pinecone or the provider is away, before it is a dead letter.
+    pub patience_seconds: u64,
+    pub engine: EngineTuning,
+}
+
+impl Default for Indexer {
+    fn default() -> Self {
+        Self {
+            index: None,
+            splitting: Splitting::default(),
+            patience_seconds: 600,
+            engine: EngineTuning { in_flight: 32, ..EngineTuning::default() },
+        }
+    }
 }
 
 /// The `postgres:` part.

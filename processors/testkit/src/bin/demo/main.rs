@@ -4,9 +4,19 @@ mod models;
 mod results;
 mod system;
 
-use std::{process::ExitCode, time::Instant};
+use std::{path::{Path, PathBuf}, process::ExitCode, time::Instant};
+
+use clap::Parser;
 
 use crate::system::System;
+
+/// Starts all of Millrace on this machine, indexes its own documentation, asks about it, and runs until Ctrl-C.
+#[derive(Parser)]
+struct Arguments {
+    /// Where logs and the file `env` with the addresses go; its former content is removed
+    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../../.millrace/demo"))]
+    folder: PathBuf,
+}
 
 /// About Millrace itself: the documents that are indexed are its own.
 const QUESTIONS: [&str; 5] = [
@@ -19,7 +29,7 @@ const QUESTIONS: [&str; 5] = [
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match demo().await {
+    match demo(&Arguments::parse().folder).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("\nthe demo cannot go on: {error:#}");
@@ -28,14 +38,14 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn demo() -> anyhow::Result<()> {
+async fn demo(folder: &Path) -> anyhow::Result<()> {
     let began = Instant::now();
     let mut interrupt = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
 
     let mut stopped = false;
     let mut system = tokio::select! {
-        system = start(began) => Some(system?),
+        system = start(folder, began) => Some(system?),
         _ = interrupt.recv() => None,
         _ = terminate.recv() => None,
     };
@@ -55,11 +65,11 @@ async fn demo() -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn start(began: Instant) -> anyhow::Result<System> {
+async fn start(folder: &Path, began: Instant) -> anyhow::Result<System> {
     println!(
         "starting Apache Kafka, a schema registry and PostgreSQL (the first time they are fetched: a minute or two)"
     );
-    let system = System::start().await?;
+    let system = System::start(folder).await?;
     println!("documents: {}", system.index().await?);
     results::show(&system)?;
     println!(
@@ -69,6 +79,6 @@ async fn start(began: Instant) -> anyhow::Result<System> {
     for question in QUESTIONS {
         system.ask(question).await?;
     }
-    system.introduce();
+    system.introduce()?;
     Ok(system)
 }

@@ -10,9 +10,7 @@ use std::{
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
 use testkit::{
-    parts::{OwnParts, PartsConfig, Ports},
-    process::{Launch, Process},
-    until,
+    Launch, OwnParts, PartsConfig, Ports, Process, until,
 };
 use tokio::process::Command;
 
@@ -40,10 +38,12 @@ pub struct System {
 }
 
 impl System {
-    pub async fn start() -> anyhow::Result<Self> {
-        let folder = root().join(".millrace/demo");
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    pub async fn start(folder: &Path) -> anyhow::Result<Self> {
+        if folder.exists() {
+            fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+        }
+        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let folder = folder.canonicalize()?;
         let models = models::choose(&folder)?;
         let parts = OwnParts::start(PartsConfig {
             name: "demo".to_owned(),
@@ -140,7 +140,7 @@ impl System {
         .await?;
         let found = until(READY_WITHIN, async || {
             let answer = self.invoke(json!({"question": crate::QUESTIONS[0]})).await.ok()?;
-            (!answer["output"]["sources"].as_array()?.is_empty()).then_some(())
+            (!answer["output"]["documents"].as_array()?.is_empty()).then_some(())
         });
         found.await.context("the documents cannot be found in the index")?;
         Ok(said.trim().to_owned())
@@ -164,8 +164,15 @@ impl System {
         command(&self.environment, args)
     }
 
-    pub fn introduce(&self) {
+    /// Says where everything is, to people and to scripts.
+    pub fn introduce(&self) -> anyhow::Result<()> {
         let parts = &self.parts.parts;
+        let env = self.folder.join("env");
+        let text = format!(
+            "export API={} KAFKA={} REGISTRY={} DATABASE_URL={} PINECONE={}\n",
+            self.api, parts.bootstrap, parts.registry_url, parts.postgres_url, self.pinecone
+        );
+        fs::write(&env, text).with_context(|| format!("cannot write {}", env.display()))?;
         println!(
             "
 It runs. Ask something yourself, in another terminal:
@@ -178,9 +185,11 @@ It runs. Ask something yourself, in another terminal:
   Postgres  {postgres}
   Pinecone  {pinecone}      (the local twin)
   logs      {logs}
+  for a shell: source {env}
 
 Ctrl-C stops all of it.
 ",
+            env = env.display(),
             api = self.api,
             kafka = parts.bootstrap,
             registry = parts.registry_url,
@@ -188,6 +197,7 @@ Ctrl-C stops all of it.
             pinecone = self.pinecone,
             logs = self.folder.display(),
         );
+        Ok(())
     }
 
     /// Returns when something ends that should run.

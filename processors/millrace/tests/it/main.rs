@@ -1,0 +1,9 @@
+//! The binary as its users meet it: processes, topics, HTTP and SQL, on real parts. Each file is one story.
+
+mod world;
+
+mod command_line;
+mod kill;
+mod limits_of_brokers;
+mod stranger;
+mod write_ahead;

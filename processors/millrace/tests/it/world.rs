@@ -1,0 +1,171 @@
+//! One test's own Millrace: topics, schemas, a twin of Pinecone and processes of the binary, on the shared parts.
+
+use std::{
+    fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    time::Duration,
+};
+
+use serde_json::Value;
+use testkit::{Launch, Parts, Process, Space, until};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_millrace");
+const REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+/// Generous: tests share two cores.
+pub const SOON: Duration = Duration::from_secs(60);
+
+pub struct World {
+    pub parts: Parts,
+    pub prefix: String,
+    pub postgres_url: String,
+    pub folder: tempfile::TempDir,
+    settings: Vec<(String, String)>,
+}
+
+/// A running `millrace run`, with the address of its health and metrics; if it has the api role, that is the api.
+pub struct Running {
+    pub process: Process,
+    pub url: String,
+}
+
+impl World {
+    /// Topics applied and schemas registered; nothing runs yet.
+    pub async fn new(name: &str) -> Self {
+        let space = Space::new(name).await;
+        let world = Self::unprepared(space.parts.clone(), space.prefix, space.postgres_url);
+        world.prepare();
+        world
+    }
+
+    /// On parts that the test may break.
+    pub fn unprepared(parts: Parts, prefix: String, postgres_url: String) -> Self {
+        let settings = [
+            ("MILLRACE_KAFKA__BOOTSTRAP_SERVERS", parts.bootstrap.as_str()),
+            ("MILLRACE_KAFKA__PREFIX", &prefix),
+            ("MILLRACE_REGISTRY__URL", &parts.registry_url),
+            ("MILLRACE_POSTGRES__URL", &postgres_url),
+            ("MILLRACE_CHAINS", concat!(env!("CARGO_MANIFEST_DIR"), "/../chains")),
+            ("MILLRACE_CONFIG", "/dev/null"),
+        ];
+        Self {
+            settings: settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+            folder: tempfile::tempdir().unwrap(),
+            parts,
+            prefix,
+            postgres_url,
+        }
+    }
+
+    pub fn prepare(&self) {
+        self.succeed(&["topics", "apply"]);
+        self.succeed(&["schemas", "register"]);
+    }
+
+    /// `set("ORCHESTRATOR__IN_FLIGHT", "5")`, for all processes from now on.
+    pub fn set(&mut self, setting: &str, value: impl Into<String>) {
+        self.settings.push((format!("MILLRACE_{setting}"), value.into()));
+    }
+
+    /// Writes a file into the test's folder; gives its path.
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    pub fn topic(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    /// Runs a command to its end.
+    pub fn run(&self, args: &[&str]) -> Output {
+        let mut command = Command::new(BINARY);
+        command.args(args).current_dir(REPOSITORY).env("MILLRACE_LOG", "warn");
+        command.envs(self.settings.iter().map(|(name, value)| (name, value))).output().unwrap()
+    }
+
+    /// Runs a command that must succeed; gives its standard output.
+    pub fn succeed(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "millrace {}: {said}", args.join(" "));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    pub fn launch(&self, name: &str, args: &[&str]) -> Launch {
+        let launch = Launch::new(name, BINARY, self.folder.path().join(format!("{name}.log")));
+        let launch = launch.args(args).folder(REPOSITORY);
+        self.settings.iter().fold(launch, |launch, (name, value)| launch.env(name, value))
+    }
+
+    /// Starts a process with these roles and waits until it is ready.
+    pub async fn start(&self, name: &str, roles: &str) -> Running {
+        let mut running = self.start_unready(name, roles);
+        running.ready().await;
+        running
+    }
+
+    pub fn start_unready(&self, name: &str, roles: &str) -> Running {
+        let address = format!("127.0.0.1:{}", free_port());
+        let launch = self.launch(name, &["run", "--roles", roles]);
+        let setting = if roles.contains("api") { "MILLRACE_API__LISTEN" } else { "MILLRACE_ADMIN" };
+        let process = launch.env(setting, &address).start().unwrap();
+        Running { process, url: format!("http://{address}") }
+    }
+
+    /// Starts a twin of Pinecone and lets the index `docs` of all further processes be there.
+    pub async fn start_twin(&mut self) -> Process {
+        let address = format!("127.0.0.1:{}", free_port());
+        let data = self.folder.path().join("pinecone").display().to_string();
+        let twin = self.launch("twin", &["pinecone", "--listen", &address, "--data", &data]).start().unwrap();
+        let url = format!("http://{address}");
+        until(SOON, async || reqwest::get(format!("{url}/indexes")).await.ok().map(drop)).await.unwrap();
+        self.set("PINECONE__CONTROL_URL", url);
+        self.set("INDEXES", "[{name: millrace-docs, index: millrace-docs, embedding: embedding, dimension: 384}]");
+        twin
+    }
+}
+
+impl Running {
+    pub async fn ready(&mut self) {
+        let url = format!("{}/readyz", self.url);
+        let ready = until(SOON, async || {
+            self.process.running().unwrap();
+            reqwest::get(&url).await.is_ok_and(|answer| answer.status().is_success()).then_some(())
+        });
+        if ready.await.is_err() {
+            let said = match reqwest::get(&url).await {
+                Ok(answer) => answer.text().await.unwrap(),
+                Err(error) => error.to_string(),
+            };
+            panic!("{url}: {said}\n{}", self.log());
+        }
+    }
+
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.process.log()).unwrap()
+    }
+
+    /// The value of a metric, summed over its labels.
+    pub async fn metric(&self, name: &str) -> f64 {
+        let text = reqwest::get(format!("{}/metrics", self.url)).await.unwrap().text().await.unwrap();
+        let of_metric = text.lines().filter(|line| line.split(['{', ' ']).next() == Some(name));
+        of_metric.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+    }
+}
+
+/// Lines of JSON, as the commands print them.
+pub fn json_lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+pub fn repository() -> &'static Path {
+    Path::new(REPOSITORY)
+}
