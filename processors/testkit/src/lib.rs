@@ -4,16 +4,22 @@
 //! program that must not outlive its test; [`until`] waits for a state instead of sleeping; [`ScriptedModel`] is the
 //! model provider that answers, fails and hangs as it is told.
 
+mod binary;
+pub mod kafka;
 pub mod parts;
-
 pub mod process;
+pub mod python;
 pub mod scripted;
+pub mod simulation;
 mod space;
 mod until;
+mod usage;
 
+pub use binary::{BinaryError, binary};
 pub use parts::{Broker, OwnParts, Parts, PartsConfig, Ports, parts};
 pub use process::{Launch, Process, ProcessError, User};
 pub use rustix::process::Signal;
 pub use scripted::{Answer, Latency, Rule, Script, ScriptedModel, When};
 pub use space::Space;
 pub use until::{Late, until};
+pub use usage::Usage;

@@ -13,8 +13,8 @@ use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
 use super::supervisor::{DOWN, Found, Greeting, hello};
-use super::{Parts, PartsError, binary, failed, folder};
-use crate::until;
+use super::{Parts, PartsError, failed, folder};
+use crate::{binary, until};
 
 /// Which shared set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -125,7 +125,7 @@ async fn greeted(connection: Option<BufReader<TcpStream>>) -> Result<Option<Leas
 
 async fn start_supervisor(slot: Slot, args: &[String]) -> Result<(), PartsError> {
     const BOUND_WITHIN: Duration = Duration::from_secs(20);
-    let program = tokio::task::spawn_blocking(binary::supervisor)
+    let program = tokio::task::spawn_blocking(|| binary("parts"))
         .await
         .map_err(|_| PartsError::Supervisor { log: slot.log() })??;
     let log = File::create(slot.log()).map_err(failed("write", slot.log()))?;

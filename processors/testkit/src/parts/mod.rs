@@ -4,7 +4,6 @@
 //! binary holds a lease, and it ends with the last of them. [`OwnParts`] belong to their caller, who may stop, pause and
 //! restart each of them; they die with the process that started them.
 
-mod binary;
 mod fetch;
 pub(crate) mod folder;
 mod java;
@@ -23,6 +22,7 @@ use std::process::ExitStatus;
 
 use serde::{Deserialize, Serialize};
 
+use crate::binary::BinaryError;
 use crate::process::ProcessError;
 
 pub use lease::{Lease, Slot, down, lease, parts, status};
@@ -85,8 +85,8 @@ pub enum PartsError {
     NoUser,
     #[error(transparent)]
     Process(#[from] ProcessError),
-    #[error("cannot build the supervisor: `{command}` failed ({status})")]
-    Build { command: String, status: String },
+    #[error("there is no supervisor to start")]
+    Binary(#[from] BinaryError),
     #[error("the supervisor did not come up; its log: {}", log.display())]
     Supervisor { log: PathBuf },
     #[error("{0}")]

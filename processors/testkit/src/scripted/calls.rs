@@ -6,6 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use crate::Usage;
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Call {
     /// The header `x-request-id`; empty without one.
@@ -116,10 +118,11 @@ impl Calls {
 
     pub fn summary(&self) -> Summary {
         let book = self.book();
+        let resident_bytes = Usage::of(std::process::id()).map(|usage| usage.resident_bytes);
         let request_ids = book.attempts.len().try_into().unwrap_or(u64::MAX);
         Summary {
             request_ids,
-            resident_bytes: resident_bytes(),
+            resident_bytes,
             ..book.summary
         }
     }
@@ -167,15 +170,4 @@ impl Drop for Running {
 pub fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     since.as_micros().try_into().unwrap_or(i64::MAX)
-}
-
-/// `/proc/self/status` has the line `VmRSS:   12345 kB`.
-fn resident_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.split_whitespace()
-        .next()?
-        .parse::<u64>()
-        .ok()
-        .map(|kilobytes| kilobytes * 1024)
 }

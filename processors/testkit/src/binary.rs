@@ -1,18 +1,26 @@
-//! The supervisor's program, `parts`, beside the program that asks for it in the target folder; built when it is missing
-//! or older than its sources.
+//! This crate's other programs, beside the one that asks in the target folder; built when missing or older than their
+//! sources.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::time::SystemTime;
 
-use super::{PartsError, failed};
+#[derive(Debug, thiserror::Error)]
+pub enum BinaryError {
+    #[error("cannot find the running program")]
+    This { source: io::Error },
+    #[error("cannot start `{command}`")]
+    Cargo { command: String, source: io::Error },
+    #[error("`{command}` failed ({status})")]
+    Build { command: String, status: ExitStatus },
+}
 
-const NAME: &str = "parts";
-
-pub fn supervisor() -> Result<PathBuf, PartsError> {
-    let this = std::env::current_exe().map_err(failed("find", "this program"))?;
-    if this.file_name().is_some_and(|name| name == NAME) {
+/// `parts` or `scripted-model`. Takes as long as a build the first time.
+pub fn binary(name: &str) -> Result<PathBuf, BinaryError> {
+    let this = std::env::current_exe().map_err(|source| BinaryError::This { source })?;
+    if this.file_name().is_some_and(|own| own == name) {
         return Ok(this);
     }
     // target/PROFILE/deps/it-1234 or target/PROFILE/millrace
@@ -20,21 +28,21 @@ pub fn supervisor() -> Result<PathBuf, PartsError> {
     if profile.ends_with("deps") || profile.ends_with("examples") {
         profile = profile.parent().unwrap_or(profile);
     }
-    let program = profile.join(NAME);
+    let program = profile.join(name);
     let sources = Path::new(env!("CARGO_MANIFEST_DIR"));
     let newest = ["src", "parts", "Cargo.toml"]
         .iter()
         .filter_map(|name| newest(&sources.join(name)))
         .max();
     if modified(&program) < newest || !program.is_file() {
-        build(profile)?;
+        build(profile, name)?;
     }
     Ok(program)
 }
 
-fn build(profile: &Path) -> Result<(), PartsError> {
+fn build(profile: &Path, name: &str) -> Result<(), BinaryError> {
     let mut command = Command::new(option_env!("CARGO").unwrap_or("cargo"));
-    command.args(["build", "--quiet", "--package", "testkit", "--bin", NAME]);
+    command.args(["build", "--quiet", "--package", "testkit", "--bin", name]);
     command
         .arg("--manifest-path")
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
@@ -43,16 +51,12 @@ fn build(profile: &Path) -> Result<(), PartsError> {
         Some(name) if name != "debug" => command.arg("--profile").arg(&*name),
         Some(_) | None => &mut command,
     };
-    let outcome = command.status();
-    let status = match outcome {
-        Ok(status) if status.success() => return Ok(()),
-        Ok(status) => status.to_string(),
-        Err(error) => error.to_string(),
-    };
-    Err(PartsError::Build {
-        command: format!("{command:?}"),
-        status,
-    })
+    let said = format!("{command:?}");
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(BinaryError::Build { command: said, status }),
+        Err(source) => Err(BinaryError::Cargo { command: said, source }),
+    }
 }
 
 fn newest(path: &Path) -> Option<SystemTime> {
