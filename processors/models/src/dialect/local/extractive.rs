@@ -1,8 +1,8 @@
 //! An answerer that only quotes: the sentences of the retrieved text that share the rarest words with the question.
 //!
-//! Retrieved text is what stands in `<doc id="…">…</doc>` blocks of the messages; the question is the last user message
-//! without those blocks.
+//! The question is the last user message without its documents.
 
+use super::passages::{self, Part, Sentence, parts};
 use super::words::words;
 use crate::dialect::openai::chat::Completion;
 use crate::dialect::{Reply, estimate};
@@ -32,22 +32,23 @@ pub(crate) fn answer(request: &ChatRequest, max_tokens: u32) -> Reply<Completion
 }
 
 fn quote(messages: &[Message], max_tokens: u32) -> (String, FinishReason) {
-    let parts: Vec<Part<'_>> = messages.iter().flat_map(|message| split(&message.content)).collect();
-    let sentences: Vec<Sentence<'_>> = parts.iter().flat_map(Part::sentences).collect();
+    let mut sentences = Vec::new();
+    let mut question = String::new();
+    for message in messages {
+        let mut prose = String::new();
+        for part in parts(&message.content) {
+            match part {
+                Part::Document { id, text } => sentences.extend(passages::sentences(id, text)),
+                Part::Prose(text) => prose.push_str(text),
+            }
+        }
+        if message.role == Role::User {
+            question = prose;
+        }
+    }
     if sentences.is_empty() {
         return (NOTHING_TO_QUOTE.to_owned(), FinishReason::Stop);
     }
-    let asked = messages
-        .iter()
-        .rev()
-        .find(|message| message.role == Role::User)
-        .map_or("", |m| m.content.as_str());
-    let question: String = split(asked)
-        .into_iter()
-        .filter(|part| part.document.is_none())
-        .map(|p| p.text)
-        .collect();
-
     let chosen = best(&sentences, &question);
     if chosen.is_empty() {
         return (NOTHING_MATCHES.to_owned(), FinishReason::Stop);
@@ -63,103 +64,45 @@ fn quote(messages: &[Message], max_tokens: u32) -> (String, FinishReason) {
     (answer, FinishReason::Stop)
 }
 
-/// The sentences with the highest weight of shared words, in the order of the text.
+/// The sentences with the highest weight of words they share with the question, in the order of the text. Rare words
+/// weigh more; words of the heading above weigh half.
 fn best<'a, 'b>(sentences: &'b [Sentence<'a>], question: &str) -> Vec<&'b Sentence<'a>> {
     let asked: HashSet<String> = words(question).collect();
-    let shared: Vec<HashSet<String>> = sentences
-        .iter()
-        .map(|sentence| words(sentence.text).filter(|word| asked.contains(word)).collect())
-        .collect();
+    let shared = |text: &str| -> HashSet<String> { words(text).filter(|word| asked.contains(word)).collect() };
+    let shared: Vec<_> = sentences.iter().map(|s| (shared(&s.text), shared(s.heading))).collect();
+
     let mut in_sentences: HashMap<&str, usize> = HashMap::new();
-    for word in shared.iter().flatten() {
+    for word in shared.iter().flat_map(|(own, above)| own.union(above)) {
         *in_sentences.entry(word).or_default() += 1;
     }
     let rarity = |word: &String| {
         let count = in_sentences.get(word.as_str()).copied().unwrap_or(1);
         (1.0 + sentences.len() as f64 / count as f64).ln()
     };
+    let weight = |(own, above): &(HashSet<String>, HashSet<String>)| {
+        let own_weight: f64 = sum(own.iter().map(rarity));
+        own_weight + sum(above.difference(own).map(rarity)) / 2.0
+    };
+
     let mut ranked: Vec<(f64, usize)> = shared
         .iter()
-        .enumerate()
-        .filter(|(_, words)| !words.is_empty())
-        .map(|(i, words)| (words.iter().map(rarity).sum(), i))
+        .map(weight)
+        .zip(0..)
+        .filter(|(weight, _)| *weight > 0.0)
         .collect();
     ranked.sort_by(|(a, i), (b, j)| b.total_cmp(a).then(i.cmp(j)));
     let mut seen = HashSet::new();
-    ranked.retain(|(_, i)| seen.insert(sentences[*i].text));
+    ranked.retain(|(_, i)| seen.insert(sentences[*i].text.as_str()));
     ranked.truncate(QUOTES);
     ranked.sort_by_key(|(_, i)| *i);
     ranked.into_iter().map(|(_, i)| &sentences[i]).collect()
 }
 
-struct Sentence<'a> {
-    document: &'a str,
-    text: &'a str,
-}
-
-/// A stretch of a message: inside a document, or outside of all.
-struct Part<'a> {
-    document: Option<&'a str>,
-    text: &'a str,
-}
-
-impl<'a> Part<'a> {
-    /// Sentences of a document: a line end or a full stop before a space ends one. Markdown's headings are none.
-    fn sentences(&self) -> Vec<Sentence<'a>> {
-        let Some(document) = self.document else {
-            return Vec::new();
-        };
-        let lines = self
-            .text
-            .lines()
-            .map(str::trim)
-            .filter(|line| !line.starts_with(['#', '|', '`']));
-        lines
-            .flat_map(|line| line.split_inclusive(". ").flat_map(|s| s.split_inclusive("? ")))
-            .map(|sentence| sentence.trim().trim_start_matches(['-', '*', '>', ' ']))
-            .filter(|text| text.chars().any(char::is_alphanumeric))
-            .map(|text| Sentence { document, text })
-            .collect()
-    }
-}
-
-fn split(message: &str) -> Vec<Part<'_>> {
-    let mut parts = Vec::new();
-    let mut rest = message;
-    while let Some((before, tag, text, after)) = next_document(rest) {
-        parts.push(Part {
-            document: None,
-            text: before,
-        });
-        parts.push(Part {
-            document: Some(id(tag)),
-            text,
-        });
-        rest = after;
-    }
-    parts.push(Part {
-        document: None,
-        text: rest,
-    });
-    parts
-}
-
-/// What stands before the next `<doc …>…</doc>`, its tag, its text, and what stands after it.
-fn next_document(text: &str) -> Option<(&str, &str, &str, &str)> {
-    let (before, rest) = text.split_once("<doc")?;
-    let (tag, rest) = rest.split_once('>')?;
-    let (document, after) = rest.split_once("</doc>")?;
-    Some((before, tag, document, after))
-}
-
-fn id(tag: &str) -> &str {
-    let value = tag.split_once("id=").map_or("", |(_, value)| value);
-    let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''));
-    let id = match quote {
-        Some(quote) => value[1..].split(quote).next().unwrap_or(""),
-        None => value.split_whitespace().next().unwrap_or(""),
-    };
-    if id.is_empty() { "document" } else { id }
+/// In a fixed order: float addition depends on it, and that of a set is random.
+fn sum(weights: impl Iterator<Item = f64>) -> f64 {
+    let mut weights: Vec<f64> = weights.collect();
+    weights.sort_by(f64::total_cmp);
+    weights.into_iter().sum()
 }
 
 #[cfg(test)]
@@ -206,8 +149,14 @@ mod tests {
     }
 
     #[test]
+    fn a_heading_speaks_for_what_stands_under_it() {
+        let text = "<doc id=a># Ledger\nIt keeps results.\n# Page\nIt shows them.</doc> What does a ledger do?";
+        assert_eq!(ask(text).text, format!("{INTRODUCTION}\n> It keeps results. [a]"));
+    }
+
+    #[test]
     fn it_keeps_to_the_cap() {
-        let documents = "<doc id=a>One ledger here.\nTwo ledgers there.\nA third ledger, somewhere.</doc> ledger?";
+        let documents = "<doc id=a>One ledger here.\n\nTwo ledgers there.\n\nA third ledger, somewhere.</doc> ledger?";
         let message = Message {
             role: Role::User,
             content: documents.to_owned(),

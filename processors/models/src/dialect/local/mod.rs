@@ -3,6 +3,7 @@
 
 pub(crate) mod extractive;
 pub(crate) mod ngram;
+mod passages;
 mod words;
 
 use crate::config::Kind;
