@@ -1,0 +1,253 @@
+//! A corner of the real parts with Millrace's topics, schemas and tables, one chain, and a hand that plays the
+//! orchestrator.
+
+use std::{net::SocketAddr, time::Duration};
+
+use api::{ApiError, ApiSettings, Dependencies, health::Health};
+use metrics_exporter_prometheus::PrometheusBuilder;
+use schemas::{
+    ChainRecord, Decoder, Encoder, Registry, RegistrySettings, Request, RunResult, Timestamp, headers, status,
+};
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use testkit::{Space, until};
+use tokio::{
+    net::TcpListener,
+    sync::{Mutex, watch},
+    task::JoinHandle,
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+use topics::{
+    Catalog, Headers, KafkaSettings, Output, Producer, ProducerSettings, Record, Tail, TailEvent, TailSettings,
+    admin::{Admin, Options, plan},
+};
+
+use crate::{
+    SOON,
+    http::{Answer, Call, Open},
+};
+
+pub struct Stage {
+    kafka: KafkaSettings,
+    registry: Registry,
+    postgres: PgPool,
+    postgres_url: String,
+    requests: Mutex<Tail>,
+    decoder: Decoder<Request>,
+    producer: Producer,
+    results: Encoder<RunResult>,
+}
+
+/// A request as the orchestrator reads it.
+pub struct Asked {
+    pub record: Record,
+    pub request: Request,
+}
+
+/// What a test chooses of an api.
+pub struct Start {
+    pub max_waiters: usize,
+    /// Instead of the one that has the tables.
+    pub postgres_url: Option<String>,
+    pub grace_seconds: u64,
+}
+
+impl Default for Start {
+    fn default() -> Self {
+        Self {
+            max_waiters: 100,
+            postgres_url: None,
+            grace_seconds: 0,
+        }
+    }
+}
+
+impl Stage {
+    pub async fn set(name: &str) -> Self {
+        let space = Space::new(name).await;
+        let settings = json!({"bootstrap_servers": space.parts.bootstrap, "prefix": space.prefix});
+        let kafka: KafkaSettings = serde_json::from_value(settings).unwrap();
+        let admin = Admin::new(&kafka).unwrap();
+        let catalog = Catalog::embedded().unwrap();
+        let seen = admin.observe(&catalog).await.unwrap();
+        admin
+            .apply(&plan(&catalog, &kafka, &seen, Options::default()))
+            .await
+            .unwrap();
+
+        let settings: RegistrySettings = serde_json::from_value(json!({"url": space.parts.registry_url})).unwrap();
+        let registry = Registry::new(&settings).unwrap();
+        for (topic, definition) in schemas::topics() {
+            if ["requests.interactive", "results", "chains"].contains(&topic) {
+                registry.register(&kafka.topic(topic), definition).await.unwrap();
+            }
+        }
+        let postgres = PgPool::connect(&space.postgres_url).await.unwrap();
+        let tail = TailSettings {
+            client_id: "stage".to_owned(),
+            topics: vec![kafka.topic("requests.interactive")],
+            start: topics::Start::Beginning,
+            buffer_bytes: 1 << 20,
+        };
+        let stage = Self {
+            requests: Mutex::new(Tail::open(&kafka, tail).unwrap()),
+            decoder: registry.decoder().unwrap(),
+            producer: Producer::new(&kafka, ProducerSettings::new("stage")).unwrap(),
+            results: registry.encoder(&kafka.topic("results")).await.unwrap(),
+            postgres_url: space.postgres_url,
+            postgres,
+            registry,
+            kafka,
+        };
+        stage
+            .sql(include_str!("../../../schemas/migrations/0001_runs.sql"))
+            .await;
+        stage.publish("echo").await;
+        stage
+    }
+
+    async fn publish(&self, name: &str) {
+        let topic = self.kafka.topic("chains");
+        let chain = ChainRecord {
+            name: name.to_owned(),
+            version: 1,
+            input_schema: "{}".to_owned(),
+            published_at: Timestamp::now(),
+            ..ChainRecord::default()
+        };
+        let value = self.registry.encoder(&topic).await.unwrap().encode(&chain).unwrap();
+        let output = Output {
+            topic,
+            key: Some(format!("{name}@1").into()),
+            value: Some(value),
+            ..Output::default()
+        };
+        self.producer.send(output).await.unwrap();
+    }
+
+    pub async fn sql(&self, statements: &str) {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(statements))
+            .execute(&self.postgres)
+            .await
+            .unwrap();
+    }
+
+    /// What the orchestrator would get next.
+    pub async fn next_request(&self) -> Asked {
+        let mut requests = self.requests.lock().await;
+        loop {
+            let event = timeout(SOON, requests.recv()).await.expect("no request came").unwrap();
+            if let TailEvent::Record(record) = event {
+                let request = self.decoder.decode(record.value.as_deref().unwrap()).await.unwrap();
+                return Asked { record, request };
+            }
+        }
+    }
+
+    pub fn completed() -> RunResult {
+        RunResult {
+            status: status::COMPLETED.to_owned(),
+            output: Some("\"done\"".to_owned()),
+            ..RunResult::default()
+        }
+    }
+
+    /// Commits a result as the orchestrator would.
+    pub async fn answer(&self, asked: &Asked, result: RunResult) {
+        let request_id = asked.request.request_id.clone().unwrap();
+        let src = asked.record.src();
+        let value = self.results.encode(&RunResult {
+            request_id: request_id.clone(),
+            tenant: asked.request.tenant.clone(),
+            src: src.clone(),
+            accepted_at: Timestamp::from_millis(asked.record.timestamp_ms),
+            chain: Some("echo@1#abc".to_owned()),
+            completed_at: Timestamp::now(),
+            ..result
+        });
+        let output = Output {
+            topic: self.kafka.topic("results"),
+            key: asked.record.key.clone(),
+            value: Some(value.unwrap()),
+            headers: Headers::new()
+                .with(headers::REQUEST_ID, request_id)
+                .with(headers::TENANT, asked.request.tenant.clone())
+                .with(headers::SRC, src),
+            ..Output::default()
+        };
+        self.producer.send(output).await.unwrap();
+    }
+
+    /// An api that is ready.
+    pub async fn start(&self, start: Start) -> Api {
+        let listen = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let settings = ApiSettings {
+            listen,
+            max_waiters: start.max_waiters,
+            grace_seconds: start.grace_seconds,
+            ..ApiSettings::default()
+        };
+        let (ready, is_ready) = watch::channel(Err("starting".to_owned()));
+        let metrics = PrometheusBuilder::new().build_recorder().handle();
+        let dependencies = Dependencies {
+            kafka: self.kafka.clone(),
+            registry: self.registry.clone(),
+            postgres_url: start.postgres_url.unwrap_or_else(|| self.postgres_url.clone()),
+            health: Health {
+                roles: vec![("api", is_ready)],
+                metrics,
+            },
+        };
+        let shutdown = CancellationToken::new();
+        let running = tokio::spawn(api::run(settings, dependencies, ready, shutdown.clone()));
+        let api = Api {
+            address: listen,
+            shutdown,
+            running,
+        };
+        let ready = async || (!api.running.is_finished() && api.is_ready().await).then_some(());
+        until(SOON, ready).await.expect("the api did not become ready");
+        api
+    }
+}
+
+/// A running api.
+pub struct Api {
+    address: SocketAddr,
+    pub shutdown: CancellationToken,
+    running: JoinHandle<Result<(), ApiError>>,
+}
+
+impl Api {
+    async fn is_ready(&self) -> bool {
+        let listens = tokio::net::TcpStream::connect(self.address).await.is_ok();
+        listens && self.get("/readyz").await.status == 200
+    }
+
+    pub async fn open(&self, call: Call) -> Open {
+        Open::call(self.address, &call).await
+    }
+
+    pub async fn send(&self, call: Call) -> Answer {
+        timeout(SOON, self.open(call).await.answer()).await.expect("no answer")
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(Call::get(path)).await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send(Call::post(path, body)).await
+    }
+
+    /// Ends in time, and well.
+    pub async fn stop(self) {
+        self.shutdown.cancel();
+        timeout(Duration::from_secs(10), self.running)
+            .await
+            .expect("the api does not stop")
+            .unwrap()
+            .unwrap();
+    }
+}
