@@ -185,6 +185,9 @@ impl Caller {
         let max_attempts = context.max_attempts.unwrap_or(model.retry.max_attempts);
         let mut made = 0;
         loop {
+            if context.cancelled.is_cancelled() {
+                return Err(cancelled());
+            }
             if Instant::now() >= context.deadline {
                 return Err(past_deadline());
             }
@@ -203,8 +206,7 @@ impl Caller {
                 return Err(failure);
             }
             tokio::select! {
-                biased;
-                () = context.cancelled.cancelled() => return Err(cancelled()),
+                () = context.cancelled.cancelled() => {}
                 () = tokio::time::sleep(wait) => {}
             }
         }

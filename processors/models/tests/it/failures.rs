@@ -102,6 +102,28 @@ async fn a_model_that_hangs_is_given_up_and_may_be_on_the_bill() {
 }
 
 #[tokio::test]
+async fn what_a_stream_said_before_it_broke_is_kept_and_counted() {
+    let rig = Rig::new(model_one("cut")).await;
+    let mut question = question();
+    question.stream = true;
+    let called = rig
+        .caller
+        .chat(&aliases(&["first", "second"]), &question, &within(LONG))
+        .await;
+    assert_eq!(outcomes(&called), ["transport", "transport", "transport", "ok"]);
+    let broken = &called.attempts[0];
+    let said = broken.response.as_deref().unwrap();
+    assert!("one two three".starts_with(said) && !said.is_empty(), "{said:?}");
+    assert_eq!(broken.usage.source, usage_source::ESTIMATED);
+    assert!(broken.usage.output_tokens > 0 && broken.cost > Money(0));
+    assert_eq!(
+        called.result.unwrap().text,
+        "one two three",
+        "nothing of the broken answers is in the whole one"
+    );
+}
+
+#[tokio::test]
 async fn the_deadline_of_the_run_ends_an_attempt_and_all_further_ones() {
     let rig = Rig::new(model_one("hang")).await;
     let called = rig

@@ -24,9 +24,11 @@ pub(crate) fn classify(status: StatusCode, headers: &HeaderMap, body: &[u8], now
         500..=599 => ErrorClass::Server,
         _ => error.class().unwrap_or(ErrorClass::BadRequest),
     };
-    let message = match status.is_redirection() {
-        true => "redirects are not followed: mend `base_url`",
-        false => &error.message,
+    let message = match status.as_u16() {
+        300..=399 => "redirects are not followed: mend `base_url`",
+        // What the provider says here may quote the key.
+        401 => "the key is missing or wrong: see `api_key_env` or `api_key_file` of the provider",
+        _ => &error.message,
     };
     let mut failure = Failure::new(class, format!("{status}: {message}"));
     failure.retry_after = retry_after(headers, now);
