@@ -1,20 +1,49 @@
 //! The exactly-once engine, through its door, on a real broker.
 
 mod story;
+mod worker;
 
 use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
-use testkit::{Space, until};
-use tokio_util::sync::CancellationToken;
-use topics::{Output, engine::Order};
+use rdkafka::mocking::MockCluster;
+use testkit::{Signal, until};
+use topics::{
+    Record,
+    engine::{EngineError, Prepared},
+};
 
-use self::story::{Copy, Story};
+use self::{
+    story::{Copy, Seen, Story, each_once},
+    worker::Worker,
+};
 use crate::space::SOON;
 
 /// Five milliseconds for most records and a third of a second for a few: what overtakes what is decided by this alone.
-fn bimodal(record: &topics::Record) -> Duration {
+fn bimodal(record: &Record) -> Duration {
     Duration::from_millis(if record.offset % 20 == 3 { 300 } else { 5 })
+}
+
+/// More than the result topic takes, however it is compressed.
+fn too_large() -> Bytes {
+    let next = |state: u32| Some(state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223));
+    std::iter::successors(Some(1), |state| next(*state))
+        .map(|state| (state >> 24) as u8)
+        .take(200_000)
+        .collect()
+}
+
+fn in_order_per_key(seen: &[Seen]) {
+    let mut by_key: BTreeMap<&Option<Bytes>, Vec<(i32, i64)>> = BTreeMap::new();
+    for result in seen {
+        by_key
+            .entry(&result.key)
+            .or_default()
+            .push((result.input_partition, result.input));
+    }
+    for (key, inputs) in by_key {
+        assert!(inputs.is_sorted(), "{key:?}: {inputs:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -28,33 +57,243 @@ async fn results_appear_as_they_finish_and_in_order_per_key() {
 
     let seen = results.take(2_000).await;
 
-    let inversions = seen
+    let overtaken = seen
         .windows(2)
-        .filter(|pair| pair[0].partition == pair[1].partition && pair[0].input > pair[1].input);
-    assert!(inversions.count() > 0, "a slow record must not hold those behind it");
-    let mut by_key: BTreeMap<&Option<Bytes>, Vec<(i32, i64)>> = BTreeMap::new();
-    for result in &seen {
-        by_key
-            .entry(&result.key)
-            .or_default()
-            .push((result.input_partition, result.input));
-    }
-    for (key, inputs) in by_key {
-        assert!(inputs.is_sorted(), "{key:?}: {inputs:?}");
-    }
-    story::each_once(&seen, 2_000);
+        .any(|pair| pair[0].partition == pair[1].partition && pair[0].input > pair[1].input);
+    assert!(overtaken, "a slow record must not hold those behind it");
+    in_order_per_key(&seen);
+    each_once(&seen, 2_000);
     engine.stop().await;
+    let committed = story.committed().await;
     assert_eq!(
-        story
-            .committed()
-            .await
-            .iter()
-            .map(|state| state.progress.watermark())
-            .sum::<i64>(),
+        committed.iter().map(|state| state.progress.watermark()).sum::<i64>(),
         2_000
+    );
+    assert!(committed.iter().all(|state| state.writer.is_none()), "released");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_process_leaves_each_request_with_one_result() {
+    let story = Story::begin("engine-kill", 4).await;
+    story
+        .produce(2_000, |number| Some(format!("key-{}", number % 500)))
+        .await;
+    let mut results = story.results();
+    let worker = Worker::start(&story, Duration::from_millis(2_500));
+    let mut seen = results.take(300).await;
+
+    worker.signal(Signal::KILL);
+    let maps: usize = story.committed().await.iter().map(|state| state.progress.len()).sum();
+    assert!(maps > 0, "results were visible above the watermark when it died");
+    let engine = story.start(Copy::taking(|_| Duration::from_millis(5)));
+
+    seen.extend(results.take(1_700).await);
+    results.is_over().await;
+    in_order_per_key(&seen);
+    each_once(&seen, 2_000);
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_slept_past_its_session_commits_nothing_when_it_wakes() {
+    let story = Story::begin("engine-zombie", 4).await;
+    story
+        .produce(2_000, |number| Some(format!("key-{}", number % 500)))
+        .await;
+    let mut results = story.results();
+    let worker = Worker::start(&story, Duration::from_millis(100));
+    let mut seen = results.take(200).await;
+
+    worker.signal(Signal::STOP);
+    let engine = story.start(Copy::taking(|_| Duration::from_millis(20)));
+    seen.extend(results.take(600).await);
+    worker.signal(Signal::CONT);
+
+    seen.extend(results.take(1_200).await);
+    results.is_over().await;
+    in_order_per_key(&seen);
+    each_once(&seen, 2_000);
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_writer_fenced_by_mistake_goes_on_from_its_ledger() {
+    let story = Story::begin("engine-fenced", 2).await;
+    story.produce(1_000, |_| None).await;
+    let mut results = story.results();
+    let engine = story.start(Copy::taking(bimodal));
+    let mut seen = results.take(100).await;
+
+    let writer = story.committed().await[0].writer.clone().unwrap();
+    story.fence(&writer).await;
+
+    seen.extend(results.take(900).await);
+    results.is_over().await;
+    each_once(&seen, 1_000);
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partitions_move_between_members_without_a_fence() {
+    let story = Story::begin("engine-move", 4).await;
+    let mut results = story.results();
+    let (mut first, first_log) = story.start_logged("first", Copy::taking(|_| Duration::from_millis(30)));
+    first.is_ready().await;
+    story.produce(500, |number| Some(format!("key-{number}"))).await;
+    let mut seen = results.take(100).await;
+
+    let (second, second_log) = story.start_logged("second", Copy::taking(|_| Duration::from_millis(30)));
+    let joined = until(SOON, async || second_log.contains("claimed").then_some(())).await;
+    joined.expect("the second member has partitions");
+    story.produce(500, |number| Some(format!("key-{number}"))).await;
+    seen.extend(results.take(600).await);
+    first.stop().await;
+    story.produce(500, |number| Some(format!("key-{number}"))).await;
+
+    seen.extend(results.take(800).await);
+    results.is_over().await;
+    each_once(&seen, 1_500);
+    in_order_per_key(&seen);
+    second.stop().await;
+    assert!(
+        !first_log.contains("aborted") && !second_log.contains("aborted"),
+        "nobody was fenced"
     );
     assert!(
         story.committed().await.iter().all(|state| state.writer.is_none()),
         "released"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_that_is_too_large_does_not_stop_the_others() {
+    let story = Story::begin("engine-large", 1).await;
+    story.produce(100, |_| None).await;
+    let mut results = story.results();
+    let mut copy = Copy::at_once();
+    copy.value = |record| (record.offset == 42).then(|| too_large());
+    let mut engine = story.start(copy);
+
+    let seen = results.take(100).await;
+
+    each_once(&seen, 100);
+    let rejected: Vec<i64> = seen
+        .iter()
+        .filter(|seen| seen.value == "output_too_large")
+        .map(|seen| seen.input)
+        .collect();
+    assert_eq!(rejected, [42]);
+    engine.is_ready().await;
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_stops_with_a_message_when_nothing_can_stand_in_for_a_result() {
+    let story = Story::begin("engine-stuck", 1).await;
+    story.produce(10, |_| None).await;
+    let mut copy = Copy::at_once();
+    copy.value = |record| (record.offset == 7).then(|| too_large());
+    copy.rejection = too_large();
+    let mut engine = story.start(copy);
+
+    let why = engine.why_not("cannot be written").await;
+
+    assert!(why.contains(&format!("{}/0/7", story.requests)), "{why}");
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_record_needs_is_waited_for() {
+    let story = Story::begin("engine-wait", 1).await;
+    story.produce(500, |_| None).await;
+    let mut copy = Copy::at_once();
+    let registry = story.space.prefix.clone();
+    let is_down = worker::switch(&registry);
+    copy.prepare = Box::new(move |_| {
+        is_down.exists().then(|| Prepared::Wait {
+            reason: "the registry is down".to_owned(),
+        })
+    });
+    std::fs::write(worker::switch(&registry), "").unwrap();
+    let mut results = story.results();
+    let mut engine = story.start(copy);
+
+    engine.why_not("the registry is down").await;
+    std::fs::remove_file(worker::switch(&registry)).unwrap();
+
+    each_once(&results.take(500).await, 500);
+    engine.is_ready().await;
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_committed_offset_is_not_guessed() {
+    let story = Story::begin_without_offsets("engine-absent", 1).await;
+    story.produce(1, |_| None).await;
+    let mut engine = story.start(Copy::at_once());
+
+    let why = engine.why_not("no committed offset").await;
+
+    assert!(
+        why.contains("millrace topics apply") && why.contains("--reset-offsets"),
+        "{why}"
+    );
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_added_partition_is_read_from_its_start() {
+    let story = Story::begin("engine-added", 1).await;
+    crate::space::grow(&story.space, &story.requests, 2).await;
+    crate::space::grow(&story.space, &story.results, 2).await;
+    let story = Story { partitions: 2, ..story };
+    story.produce(10, |_| None).await;
+    let mut results = story.results();
+    let engine = story.start(Copy::at_once());
+
+    each_once(&results.take(10).await, 10);
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn brokers_that_drop_metadata_are_refused() {
+    let story = Story::begin("engine-canary", 1).await;
+    let mock = MockCluster::new(1).unwrap();
+    mock.create_topic(&story.requests, 1, 1).unwrap();
+    let mut settings = story.settings();
+    settings.kafka.bootstrap_servers = mock.bootstrap_servers();
+    let engine = story.start_with(Copy::at_once(), settings);
+
+    let error = engine.ended().await.unwrap_err();
+
+    assert!(matches!(error, EngineError::MetadataDropped { .. }), "{error}");
+    assert!(error.to_string().contains("drop the metadata"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_finish_within_the_grace_period_is_left_to_others() {
+    let story = Story::begin("engine-grace", 2).await;
+    story.produce(40, |_| None).await;
+    let mut results = story.results();
+    let mut settings = story.settings();
+    settings.tuning.grace_ms = 500;
+    // Every tenth hangs for longer than anybody waits.
+    let hanging = Copy::taking(|record| Duration::from_millis(if record.offset % 10 == 5 { 600_000 } else { 10 }));
+    let engine = story.start_with(hanging, settings);
+    let mut seen = results.take(36).await;
+
+    engine.stop().await;
+    assert!(
+        story
+            .committed()
+            .await
+            .iter()
+            .all(|state| state.writer.is_none() && state.progress.len() > 0)
+    );
+    let engine = story.start(Copy::at_once());
+
+    seen.extend(results.take(4).await);
+    results.is_over().await;
+    each_once(&seen, 40);
+    engine.stop().await;
 }

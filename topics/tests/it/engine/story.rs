@@ -1,18 +1,19 @@
 //! A story of the engine: a request topic, a result topic, members that copy one to the other, and a reader of what is
 //! committed.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use rdkafka::{
     ClientConfig, Offset, TopicPartitionList,
     consumer::{BaseConsumer, CommitMode, Consumer},
+    producer::{BaseProducer, Producer as _},
 };
 use testkit::Space;
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 use topics::{
-    Headers, Output, Record, Start, Tail, TailEvent, TailSettings, TopicPartition,
+    Headers, History, Output, Record, Start, Tail, TailEvent, TailSettings,
     engine::{self, EngineError, EngineSettings, Input, Node, Prepared, Rejection, Run, core::Committed},
 };
 
@@ -44,6 +45,22 @@ impl Story {
             results,
             group,
             partitions,
+        }
+    }
+
+    /// A story that another process began.
+    pub async fn again(prefix: String, requests: String, results: String) -> Self {
+        let space = Space {
+            prefix,
+            ..Space::new("engine-again").await
+        };
+        let group = space.group("copy");
+        Self {
+            space,
+            requests,
+            results,
+            group,
+            partitions: 0,
         }
     }
 
@@ -125,6 +142,26 @@ impl Story {
         )
     }
 
+    /// What a process that takes a writer for dead does to it.
+    pub async fn fence(&self, writer: &str) {
+        let producer: BaseProducer = ClientConfig::new()
+            .set("bootstrap.servers", &self.space.parts.bootstrap)
+            .set("transactional.id", writer)
+            .create()
+            .unwrap();
+        tokio::task::spawn_blocking(move || producer.init_transactions(SOON).unwrap())
+            .await
+            .unwrap();
+    }
+
+    /// A member that writes down what it does.
+    pub fn start_logged(&self, name: &str, copy: Copy) -> (Member, Log) {
+        let log = Log(std::env::temp_dir().join(format!("{}{name}.jsonl", self.space.prefix)));
+        let mut settings = self.settings();
+        settings.history = History::open(Some(&log.0)).unwrap();
+        (self.start_with(copy, settings), log)
+    }
+
     pub fn start(&self, copy: Copy) -> Member {
         self.start_with(copy, self.settings())
     }
@@ -139,6 +176,16 @@ impl Story {
             shutdown,
             readiness,
         }
+    }
+}
+
+pub struct Log(PathBuf);
+
+impl Log {
+    pub fn contains(&self, event: &str) -> bool {
+        std::fs::read_to_string(&self.0)
+            .unwrap()
+            .contains(&format!("\"event\":\"{event}\""))
     }
 }
 
@@ -171,6 +218,10 @@ impl Member {
         self.ended().await.unwrap();
     }
 
+    pub async fn ended_ever(self) -> Result<(), EngineError> {
+        self.run.await.unwrap()
+    }
+
     pub async fn ended(self) -> Result<(), EngineError> {
         timeout(SOON, self.run).await.expect("an end in time").unwrap()
     }
@@ -179,8 +230,11 @@ impl Member {
 /// A node that copies a request to the results, after some time.
 pub struct Copy {
     takes: Box<dyn Fn(&Record) -> Duration + Send + Sync>,
-    pub outputs: fn(&Record) -> Vec<Output>,
-    pub prepare: fn(&Record) -> Option<Prepared<()>>,
+    /// Instead of the record's own value.
+    pub value: fn(&Record) -> Option<Bytes>,
+    /// The value of what stands in for a result that is refused; the rejection's class if empty.
+    pub rejection: Bytes,
+    pub prepare: Box<dyn Fn(&Record) -> Option<Prepared<()>> + Send + Sync>,
     pub results: String,
 }
 
@@ -188,8 +242,9 @@ impl Copy {
     pub fn taking(takes: impl Fn(&Record) -> Duration + Send + Sync + 'static) -> Self {
         Self {
             takes: Box::new(takes),
-            outputs: |_| Vec::new(),
-            prepare: |_| None,
+            value: |_| None,
+            rejection: Bytes::new(),
+            prepare: Box::new(|_| None),
             results: String::new(),
         }
     }
@@ -214,13 +269,18 @@ impl Node for Copy {
                 () = run.cancelled.cancelled() => {}
             }
         }
-        let mut outputs = vec![copy(&self.results, &run.record, run.record.value.clone())];
-        outputs.extend((self.outputs)(&run.record));
-        outputs
+        let value = (self.value)(&run.record).or_else(|| run.record.value.clone());
+        vec![copy(&self.results, &run.record, value)]
     }
 
     fn rejected(&self, record: &Record, rejection: &Rejection) -> Vec<Output> {
-        vec![copy(&self.results, record, Some(Bytes::from(rejection.class.clone())))]
+        let class = Bytes::from(rejection.class.clone());
+        let value = if self.rejection.is_empty() {
+            class
+        } else {
+            self.rejection.clone()
+        };
+        vec![copy(&self.results, record, Some(value))]
     }
 }
 
@@ -259,6 +319,20 @@ impl Results {
             }
         }
         seen
+    }
+
+    /// A while passes in which nothing more appears.
+    pub async fn is_over(&mut self) {
+        let quiet = timeout(Duration::from_secs(2), async {
+            loop {
+                if let TailEvent::Record(record) = self.0.recv().await.unwrap() {
+                    return Seen::from(record);
+                }
+            }
+        });
+        if let Ok(seen) = quiet.await {
+            panic!("one result too many: {seen:?}");
+        }
     }
 }
 

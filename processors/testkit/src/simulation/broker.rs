@@ -1,0 +1,369 @@
+//! A model of the brokers: input logs, the results log, transactions and committed offsets, as reference clients see
+//! them on Kafka 4.x.
+//!
+//! What it keeps of the real thing, because mistakes hide there:
+//! - a commit takes effect some time after EndTxn is answered; until then the producer's next transaction is told to wait;
+//! - offsets sent in a transaction are pending: a stable read waits for them, an unstable one returns what was before;
+//! - a plain commit wins over offsets that were sent in a transaction earlier, whatever becomes of that transaction;
+//! - generation and member are checked, ownership is not, and a generation below 0 is not checked at all;
+//! - EndTxn may arrive late, and then ends whatever transaction of the same epoch is open.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use topics::{
+    Headers, Record, TopicPartition,
+    engine::core::{Found, Membership},
+};
+
+use super::group::Group;
+
+#[derive(Debug, Default)]
+pub struct Broker {
+    pub inputs: BTreeMap<TopicPartition, Vec<Option<Arc<Record>>>>,
+    pub results: Vec<Written>,
+    pub committed: BTreeMap<TopicPartition, Commit>,
+    transactional: BTreeMap<String, Transactional>,
+    /// EndTxn requests that are still on their way although their sender gave up.
+    late: Vec<EndTxn>,
+    position: u64,
+    transactions: u64,
+    /// Something became visible or was committed since the last check.
+    pub changed: bool,
+    /// Partitions that were claimed since the last check.
+    pub claimed: Vec<TopicPartition>,
+}
+
+/// A result in the results log.
+#[derive(Debug)]
+pub struct Written {
+    pub partition: TopicPartition,
+    pub offset: i64,
+    pub key: Option<Bytes>,
+    transaction: u64,
+    pub visible: bool,
+}
+
+#[derive(Debug, Clone)]
+pub struct Commit {
+    pub offset: i64,
+    pub metadata: String,
+    position: u64,
+}
+
+#[derive(Debug, Default)]
+struct Transactional {
+    epoch: u32,
+    open: Option<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    transaction: u64,
+    phase: Phase,
+    /// Whose results are in it: their read_committed readers wait for its end.
+    results: BTreeSet<TopicPartition>,
+    pending: BTreeMap<TopicPartition, Commit>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Ongoing,
+    Committing,
+    Aborting,
+}
+
+#[derive(Debug, Clone)]
+struct EndTxn {
+    id: String,
+    epoch: u32,
+    commit: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    Fenced,
+    /// The last transaction is still being ended: come again.
+    Concurrent,
+    Membership,
+}
+
+impl Broker {
+    pub fn add_input(&mut self, partition: TopicPartition, first_commit: String) {
+        self.inputs.insert(partition.clone(), Vec::new());
+        self.committed.insert(
+            partition,
+            Commit {
+                offset: 0,
+                metadata: first_commit,
+                position: 0,
+            },
+        );
+    }
+
+    /// A record, or an offset that holds none (a transaction marker of a producer).
+    pub fn append(&mut self, partition: &TopicPartition, record: Option<(Option<Bytes>, Bytes)>) {
+        let Some(log) = self.inputs.get_mut(partition) else {
+            return;
+        };
+        let offset = log.len() as i64;
+        log.push(record.map(|(key, value)| {
+            Arc::new(Record {
+                topic: partition.topic.clone(),
+                partition: partition.partition,
+                offset,
+                timestamp_ms: 0,
+                key,
+                value: Some(value),
+                headers: Headers::new(),
+            })
+        }));
+    }
+
+    /// The first record at or after the offset.
+    pub fn fetch(&self, partition: &TopicPartition, offset: i64) -> Option<Arc<Record>> {
+        self.inputs
+            .get(partition)?
+            .get(offset as usize..)?
+            .iter()
+            .flatten()
+            .next()
+            .cloned()
+    }
+
+    // --- transactions
+
+    /// InitProducerId: what is open is aborted, whoever used the id before is fenced.
+    pub fn init(&mut self, id: &str) -> Result<u32, Refusal> {
+        let transactional = self.transactional.entry(id.to_owned()).or_default();
+        match transactional.open.as_mut().map(|open| &mut open.phase) {
+            None => {
+                transactional.epoch += 1;
+                Ok(transactional.epoch)
+            }
+            Some(phase) => {
+                if *phase == Phase::Ongoing {
+                    *phase = Phase::Aborting;
+                    // The abort that the coordinator does by itself bumps the epoch at once.
+                    transactional.epoch += 1;
+                }
+                Err(Refusal::Concurrent)
+            }
+        }
+    }
+
+    fn open(&mut self, id: &str, epoch: u32) -> Result<&mut Open, Refusal> {
+        let transactional = self
+            .transactional
+            .get_mut(id)
+            .filter(|known| known.epoch == epoch)
+            .ok_or(Refusal::Fenced)?;
+        let transactions = &mut self.transactions;
+        let open = transactional.open.get_or_insert_with(|| {
+            *transactions += 1;
+            Open {
+                transaction: *transactions,
+                phase: Phase::Ongoing,
+                results: BTreeSet::new(),
+                pending: BTreeMap::new(),
+            }
+        });
+        if open.phase == Phase::Ongoing {
+            Ok(open)
+        } else {
+            Err(Refusal::Concurrent)
+        }
+    }
+
+    pub fn produce(&mut self, id: &str, epoch: u32, record: &Record) -> Result<(), Refusal> {
+        let open = self.open(id, epoch)?;
+        let partition = TopicPartition::new(record.topic.clone(), record.partition);
+        open.results.insert(partition.clone());
+        let transaction = open.transaction;
+        self.results.push(Written {
+            partition,
+            offset: record.offset,
+            key: record.key.clone(),
+            transaction,
+            visible: false,
+        });
+        Ok(())
+    }
+
+    /// TxnOffsetCommit.
+    pub fn send_offsets(
+        &mut self,
+        (id, epoch): (&str, u32),
+        group: &Group,
+        membership: &Membership,
+        offsets: Vec<(TopicPartition, i64, String)>,
+    ) -> Result<(), Refusal> {
+        self.open(id, epoch)?;
+        if membership.generation >= 0 && !group.knows(membership) {
+            return Err(Refusal::Membership);
+        }
+        self.position += 1;
+        let position = self.position;
+        let open = self.open(id, epoch)?;
+        for (partition, offset, metadata) in offsets {
+            open.pending.insert(
+                partition,
+                Commit {
+                    offset,
+                    metadata,
+                    position,
+                },
+            );
+        }
+        Ok(())
+    }
+
+    pub fn end(&mut self, id: &str, epoch: u32, commit: bool) -> Result<(), Refusal> {
+        let transactional = self
+            .transactional
+            .get_mut(id)
+            .filter(|known| known.epoch == epoch)
+            .ok_or(Refusal::Fenced)?;
+        let phase = if commit { Phase::Committing } else { Phase::Aborting };
+        match &mut transactional.open {
+            // Nothing was added to it, or it is being ended that way already.
+            None => Ok(()),
+            Some(open) if open.phase == phase => Ok(()),
+            Some(open) if open.phase == Phase::Ongoing => {
+                open.phase = phase;
+                Ok(())
+            }
+            Some(_) => Err(Refusal::Concurrent),
+        }
+    }
+
+    pub fn end_late(&mut self, id: &str, epoch: u32, commit: bool) {
+        self.late.push(EndTxn {
+            id: id.to_owned(),
+            epoch,
+            commit,
+        });
+    }
+
+    pub fn late_requests(&self) -> usize {
+        self.late.len()
+    }
+
+    pub fn deliver_late(&mut self, which: usize) {
+        let EndTxn { id, epoch, commit } = self.late.swap_remove(which);
+        // Its sender is not listening any more.
+        let _ = self.end(&id, epoch, commit);
+    }
+
+    /// Transactions that are being ended: their markers are not written yet.
+    pub fn ending(&self) -> Vec<String> {
+        self.ids(|phase| phase != Phase::Ongoing)
+    }
+
+    pub fn ongoing(&self) -> Vec<String> {
+        self.ids(|phase| phase == Phase::Ongoing)
+    }
+
+    /// The transactional ids whose open transaction keeps readers of this partition's results waiting.
+    pub fn holding_up<'a>(&'a self, partition: &'a TopicPartition) -> impl Iterator<Item = &'a String> {
+        let holds = |open: &Open| open.phase == Phase::Ongoing && open.results.contains(partition);
+        self.transactional
+            .iter()
+            .filter(move |(_, known)| known.open.as_ref().is_some_and(holds))
+            .map(|(id, _)| id)
+    }
+
+    fn ids(&self, is: impl Fn(Phase) -> bool) -> Vec<String> {
+        let open = |transactional: &Transactional| transactional.open.as_ref().is_some_and(|open| is(open.phase));
+        self.transactional
+            .iter()
+            .filter(|(_, known)| open(known))
+            .map(|(id, _)| id.clone())
+            .collect()
+    }
+
+    /// transaction.timeout.ms is over.
+    pub fn time_out(&mut self, id: &str) {
+        let Some(transactional) = self.transactional.get_mut(id) else {
+            return;
+        };
+        if let Some(open) = transactional.open.as_mut().filter(|open| open.phase == Phase::Ongoing) {
+            open.phase = Phase::Aborting;
+            transactional.epoch += 1;
+        }
+    }
+
+    pub fn write_markers(&mut self, id: &str) {
+        let Some(open) = self.transactional.get_mut(id).and_then(|known| known.open.take()) else {
+            return;
+        };
+        if open.phase != Phase::Committing {
+            return;
+        }
+        self.changed = true;
+        for written in self
+            .results
+            .iter_mut()
+            .filter(|written| written.transaction == open.transaction)
+        {
+            written.visible = true;
+        }
+        for (partition, commit) in open.pending {
+            let is_newer = self
+                .committed
+                .get(&partition)
+                .is_none_or(|known| known.position < commit.position);
+            if is_newer {
+                self.committed.insert(partition, commit);
+            }
+        }
+    }
+
+    // --- committed offsets
+
+    /// OffsetCommit by a member, outside of any transaction.
+    pub fn commit_plainly(
+        &mut self,
+        group: &Group,
+        membership: &Membership,
+        offsets: Vec<(TopicPartition, i64, String)>,
+    ) -> Result<(), Refusal> {
+        if !group.knows(membership) {
+            return Err(Refusal::Membership);
+        }
+        self.changed = true;
+        for (partition, offset, metadata) in offsets {
+            self.position += 1;
+            self.committed.insert(
+                partition,
+                Commit {
+                    offset,
+                    metadata,
+                    position: self.position,
+                },
+            );
+        }
+        Ok(())
+    }
+
+    /// `None`: a transaction is pending on one of the partitions.
+    pub fn read_stable(&self, partitions: &[TopicPartition]) -> Option<Found> {
+        let mut open = self.transactional.values().filter_map(|known| known.open.as_ref());
+        let is_pending = open.any(|open| partitions.iter().any(|partition| open.pending.contains_key(partition)));
+        (!is_pending).then(|| self.read_unstable(partitions))
+    }
+
+    pub fn read_unstable(&self, partitions: &[TopicPartition]) -> Found {
+        let read = |partition: &TopicPartition| {
+            let commit = self
+                .committed
+                .get(partition)
+                .map(|commit| (commit.offset, commit.metadata.clone()));
+            (partition.clone(), commit)
+        };
+        partitions.iter().map(read).collect()
+    }
+}

@@ -1,0 +1,40 @@
+//! Mistakes that the simulation must find. A checker that finds none of them proves nothing by finding nothing.
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mutation {
+    /// Commit the watermark without the offsets that are done above it.
+    DropMap,
+    /// Give partitions back without draining them, and go on committing for them.
+    CommitAfterRevoke,
+    /// Ask for generation and member when the offsets are sent instead of in the rebalance event.
+    FetchMembershipAtCommit,
+    /// Send offsets with generation -1.
+    NoGeneration,
+    /// Claim without fencing the last writer.
+    SkipFence,
+    /// Claim what an unstable read returned, and fence afterwards.
+    ClaimFirst,
+    /// Go on with a producer whose commit had no answer.
+    ReuseProducer,
+    /// After an abort commit the offsets of its results, but not the results again.
+    DropLedger,
+    /// Commit offsets after the transaction instead of in it.
+    OffsetsOutside,
+    /// Run the next record of a key before the result of the last one is in the ledger.
+    ReleaseLaneEarly,
+}
+
+impl Mutation {
+    pub const ALL: [Self; 10] = [
+        Self::DropMap,
+        Self::CommitAfterRevoke,
+        Self::FetchMembershipAtCommit,
+        Self::NoGeneration,
+        Self::SkipFence,
+        Self::ClaimFirst,
+        Self::ReuseProducer,
+        Self::DropLedger,
+        Self::OffsetsOutside,
+        Self::ReleaseLaneEarly,
+    ];
+}
