@@ -5,6 +5,7 @@
 //! whoever loses the compare-and-set in the store calls [`Follower::reload`]. So no handover can lose a record.
 
 mod member;
+mod rebalances;
 mod tenures;
 
 use std::{

@@ -5,6 +5,7 @@
 
 mod apply;
 mod cluster;
+mod compare;
 mod observe;
 mod plan;
 mod table;
@@ -22,7 +23,8 @@ use crate::{
 };
 
 pub use cluster::{ClusterState, ConfigValue, GroupState, Log, TopicState};
-pub use plan::{Action, Change, Finding, From, Options, Plan, plan};
+pub use compare::plan;
+pub use plan::{Action, Change, Finding, From, Options, Plan};
 pub use table::{Listing, Rights};
 
 const ASK: Duration = Duration::from_secs(10);

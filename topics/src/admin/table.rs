@@ -183,7 +183,7 @@ impl fmt::Display for Finding {
             Self::StartUndecided { group, topic } => write!(
                 f,
                 "group {group} has no committed offset on {topic}, which holds records: `millrace topics apply --from \
-                 beginning` runs them all, `--from end` only what comes from now on"
+                 earliest` runs them all, `--from latest` only what comes from now on"
             ),
             Self::GroupHasMembers { group, members } => write!(
                 f,

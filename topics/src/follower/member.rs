@@ -4,31 +4,29 @@
 //! thread and with nothing polled in between. The exception is the consumer's close, which polls by itself.
 
 use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-        mpsc as commands,
-    },
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, mpsc as commands},
     time::Duration,
 };
 
 use rdkafka::{
-    ClientContext, Offset, TopicPartitionList,
-    config::RDKafkaLogLevel,
-    consumer::{BaseConsumer, Consumer, ConsumerContext},
+    Offset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer},
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
-    types::RDKafkaRespErr,
 };
 use tokio::{runtime::Handle, sync::mpsc};
 
-use super::{FollowerError, FollowerSettings, Positions, tenures::Tenures};
+use super::{
+    FollowerError, FollowerSettings, Positions,
+    rebalances::{Change, Rebalances},
+    tenures::Tenures,
+};
 use crate::{
     KafkaSettings, Record, TopicPartition, client,
     queues::{Bell, Fetched, LOOK_AROUND, Queues, Room},
 };
 
-const SEEK: Duration = Duration::from_secs(10);
+const SEEK: Duration = Duration::from_secs(2);
 
 pub(super) enum Item {
     Record {
@@ -65,7 +63,15 @@ impl Member {
             member: self,
             queues,
             lanes: BTreeMap::new(),
+            reloading: BTreeSet::new(),
         })
+    }
+}
+
+impl Member {
+    fn refused(&self, source: KafkaError) -> FollowerError {
+        let group = self.settings.group.clone();
+        FollowerError::Group { group, source }
     }
 }
 
@@ -74,6 +80,8 @@ pub(super) struct Reading {
     member: Member,
     queues: Queues<Rebalances>,
     lanes: BTreeMap<TopicPartition, Lane>,
+    /// Asked for and not done yet.
+    reloading: BTreeSet<TopicPartition>,
 }
 
 /// What this thread knows of a partition: under which epoch it reads, and the next offset (none: the log's start).
@@ -92,15 +100,13 @@ impl Reading {
             self.member.tenures.end(&partition);
             self.queues.close(&partition);
         }
-        self.queues.consumer().context().closing.store(true, Ordering::Release);
+        self.queues.consumer().context().close();
     }
 
     fn follow(&mut self) -> Result<(), Over> {
         while !self.member.items.is_closed() {
             self.poll_group()?;
-            while let Ok(partitions) = self.member.reloads.try_recv() {
-                self.reload(&partitions)?;
-            }
+            self.reload()?;
             if !self.read()? {
                 self.member.bell.wait();
             }
@@ -114,7 +120,7 @@ impl Reading {
             .consumer()
             .poll(Duration::ZERO)
             .map(|message| message.map(drop));
-        let changes = std::mem::take(&mut *self.queues.consumer().context().changes());
+        let changes = self.queues.consumer().context().take();
         for change in changes {
             let (rebalance, partitions) = match &change {
                 Change::Assigned(partitions) => ("assigned", partitions),
@@ -132,10 +138,7 @@ impl Reading {
             }
         }
         match polled {
-            Some(Err(source)) if is_final(&source) => self.fail(FollowerError::Group {
-                group: self.member.settings.group.clone(),
-                source,
-            }),
+            Some(Err(source)) if is_final(&source) => self.fail(self.member.refused(source)),
             // Everything else heals by itself and is logged by the context.
             _ => Ok(()),
         }
@@ -158,9 +161,9 @@ impl Reading {
                 },
             );
         }
-        let assigned = list(partitions, |partition| start(&offsets, partition))
-            .and_then(|list| self.queues.consumer().incremental_assign(&list));
-        self.expect(assigned)
+        list(partitions, |partition| offset(offsets.get(partition).copied()))
+            .and_then(|list| self.queues.consumer().incremental_assign(&list))
+            .or_else(|source| self.fail(self.member.refused(source)))
     }
 
     fn unassign(&mut self, partitions: &[TopicPartition]) {
@@ -177,30 +180,35 @@ impl Reading {
         }
     }
 
-    fn reload(&mut self, partitions: &[TopicPartition]) -> Result<(), Over> {
-        let owned: Vec<_> = partitions
-            .iter()
-            .filter(|partition| self.lanes.contains_key(partition))
-            .cloned()
-            .collect();
-        if owned.is_empty() {
+    /// A partition that cannot be sought yet (its broker is away, its assignment is not in force) is tried again; what
+    /// is read of it meanwhile is stale by its epoch.
+    fn reload(&mut self) -> Result<(), Over> {
+        self.reloading.extend(self.member.reloads.try_iter().flatten());
+        self.reloading.retain(|partition| self.lanes.contains_key(partition));
+        if self.reloading.is_empty() {
             return Ok(());
         }
-        let offsets = self.load(&owned)?;
-        let sought = list(&owned, |partition| start(&offsets, partition))
-            .and_then(|list| self.queues.consumer().seek_partitions(list, SEEK))
-            .and_then(|list| list.elements().iter().try_for_each(|partition| partition.error()));
-        for partition in &owned {
-            let epoch = self.member.tenures.begin(partition);
-            self.lanes.insert(
-                partition.clone(),
-                Lane {
-                    epoch,
-                    next: offsets.get(partition).copied(),
-                },
-            );
+        let partitions: Vec<_> = self.reloading.iter().cloned().collect();
+        let offsets = self.load(&partitions)?;
+        for partition in partitions {
+            let next = offsets.get(&partition).copied();
+            match self.seek(&partition, next) {
+                Ok(()) => {
+                    let epoch = self.member.tenures.begin(&partition);
+                    self.lanes.insert(partition.clone(), Lane { epoch, next });
+                    self.reloading.remove(&partition);
+                }
+                Err(error) => tracing::debug!(%partition, %error, "not at its new position yet"),
+            }
         }
-        self.expect(sought)
+        Ok(())
+    }
+
+    fn seek(&self, partition: &TopicPartition, next: Option<i64>) -> KafkaResult<()> {
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(&partition.topic, partition.partition, offset(next))?;
+        let sought = self.queues.consumer().seek_partitions(list, SEEK)?;
+        sought.elements().iter().try_for_each(|partition| partition.error())
     }
 
     /// Asks the caller's store on the caller's runtime, and waits here: a member that does not know where to read has
@@ -210,7 +218,10 @@ impl Reading {
             return Ok(BTreeMap::new());
         }
         let (answer, answered) = commands::sync_channel(1);
-        let loading = (self.member.positions)(partitions.to_vec());
+        let loading = {
+            let _runtime = self.member.runtime.enter();
+            (self.member.positions)(partitions.to_vec())
+        };
         let task = self.member.runtime.spawn(async move {
             let _ = answer.send(loading.await);
         });
@@ -227,7 +238,9 @@ impl Reading {
     }
 
     fn read(&mut self) -> Result<bool, Over> {
-        let Self { member, queues, lanes } = self;
+        let Self {
+            member, queues, lanes, ..
+        } = self;
         let mut failed = None;
         let any = queues.read(&member.room, |partition, fetched| {
             let Some(lane) = lanes.get_mut(partition) else { return };
@@ -249,10 +262,7 @@ impl Reading {
                 }
                 Fetched::End => {}
                 Fetched::Failed(source) if is_final(&source) => {
-                    failed = Some(FollowerError::Group {
-                        group: member.settings.group.clone(),
-                        source,
-                    });
+                    failed = Some(member.refused(source));
                 }
                 Fetched::Failed(error) => {
                     tracing::warn!(%partition, %error, "cannot read at the moment");
@@ -262,16 +272,6 @@ impl Reading {
         match failed {
             Some(error) => self.fail(error).map(|()| any),
             None => Ok(any),
-        }
-    }
-
-    fn expect(&self, outcome: KafkaResult<()>) -> Result<(), Over> {
-        match outcome {
-            Ok(()) => Ok(()),
-            Err(source) => self.fail(FollowerError::Group {
-                group: self.member.settings.group.clone(),
-                source,
-            }),
         }
     }
 
@@ -291,10 +291,9 @@ fn is_final(error: &KafkaError) -> bool {
         )
 }
 
-fn start(offsets: &BTreeMap<TopicPartition, i64>, partition: &TopicPartition) -> Offset {
-    offsets
-        .get(partition)
-        .map_or(Offset::Beginning, |offset| Offset::Offset(*offset))
+/// Without a position: where the log begins.
+fn offset(next: Option<i64>) -> Offset {
+    next.map_or(Offset::Beginning, Offset::Offset)
 }
 
 fn list(partitions: &[TopicPartition], offset: impl Fn(&TopicPartition) -> Offset) -> KafkaResult<TopicPartitionList> {
@@ -303,65 +302,4 @@ fn list(partitions: &[TopicPartition], offset: impl Fn(&TopicPartition) -> Offse
         list.add_partition_offset(&partition.topic, partition.partition, offset(partition))?;
     }
     Ok(list)
-}
-
-enum Change {
-    Assigned(Vec<TopicPartition>),
-    Revoked(Vec<TopicPartition>),
-}
-
-/// The client's context: notes rebalances for the poll thread.
-struct Rebalances {
-    client_id: String,
-    changes: Mutex<Vec<Change>>,
-    closing: AtomicBool,
-}
-
-impl Rebalances {
-    fn new(client_id: String) -> Self {
-        Self {
-            client_id,
-            changes: Mutex::default(),
-            closing: AtomicBool::new(false),
-        }
-    }
-
-    fn changes(&self) -> MutexGuard<'_, Vec<Change>> {
-        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl ClientContext for Rebalances {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        client::log(&self.client_id, level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        client::log_error(&self.client_id, &error, reason);
-    }
-}
-
-impl ConsumerContext for Rebalances {
-    fn rebalance(&self, consumer: &BaseConsumer<Self>, event: RDKafkaRespErr, list: &mut TopicPartitionList) {
-        let partitions = || {
-            list.elements()
-                .iter()
-                .map(|at| TopicPartition::new(at.topic(), at.partition()))
-                .collect()
-        };
-        let assigned = event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
-        if !self.closing.load(Ordering::Acquire) {
-            let change = if assigned { Change::Assigned } else { Change::Revoked };
-            self.changes().push(change(partitions()));
-            return;
-        }
-        let answered = if assigned {
-            consumer.incremental_assign(list)
-        } else {
-            consumer.incremental_unassign(list)
-        };
-        if let Err(error) = answered {
-            tracing::warn!(client = self.client_id, %error, "a rebalance could not be answered at the end");
-        }
-    }
 }

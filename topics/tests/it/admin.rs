@@ -132,7 +132,7 @@ async fn where_a_new_group_begins_on_records_that_are_already_there_is_decided_b
         &catalog,
         Options {
             allow_reorder: false,
-            from: Some(From::End),
+            from: Some(From::Latest),
         },
     )
     .await;

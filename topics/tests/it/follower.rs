@@ -1,6 +1,9 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -160,6 +163,39 @@ async fn after_a_lost_compare_and_set_it_reads_from_the_position_in_the_store() 
         .remove(0);
     assert_eq!(batch.records.iter().map(value).collect::<Vec<_>>(), ["8", "9"]);
     assert_eq!(batch.next_offset(), 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_away_for_longer_than_the_group_allows_is_waited_for() {
+    let space = Space::new("store-away").await;
+    let topic = topic(&space, "results", 2, &[]).await;
+    producer(&space).send(record(&topic, 1, "waiting")).await.unwrap();
+    let mut impatient = settings(&space);
+    impatient
+        .client
+        .insert("max.poll.interval.ms".to_owned(), "6000".to_owned());
+    let follower = FollowerSettings {
+        client_id: "member".to_owned(),
+        group: space.group("recorder"),
+        topics: vec![topic],
+        buffer_bytes: 1 << 20,
+    };
+    let away = Arc::new(AtomicBool::new(true));
+    let positions = Box::new(move |_| {
+        let outage = if away.swap(false, Ordering::AcqRel) { 9 } else { 0 };
+        tokio::time::sleep(Duration::from_secs(outage))
+            .map(|()| BTreeMap::new())
+            .boxed()
+    });
+
+    let mut follower = Follower::join(&impatient, follower, positions).unwrap();
+
+    let owned = until(Duration::from_secs(60), async || {
+        let batch = follower.next_batch(1, Duration::ZERO).await.unwrap().remove(0);
+        follower.owns(&batch).then_some(batch)
+    });
+    assert_eq!(value(&owned.await.unwrap().records[0]), "waiting");
+    follower.leave().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
