@@ -25,7 +25,7 @@ pub struct Request {
     pub chain: String,
     /// JSON text.
     pub input: String,
-    /// JSON text.
+    /// A JSON object as text; empty for none.
     pub params: String,
     /// When the answer is worth nothing any more. Without it the chain's own time limit counts.
     pub deadline: Option<Timestamp>,
@@ -43,7 +43,7 @@ impl Default for Request {
             tenant: String::new(),
             chain: String::new(),
             input: "null".to_owned(),
-            params: "{}".to_owned(),
+            params: String::new(),
             deadline: None,
             conversation: None,
             turn: 0,

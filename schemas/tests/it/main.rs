@@ -1,0 +1,5 @@
+//! The shapes through a real registry.
+
+mod owner;
+mod plain;
+mod registry;
