@@ -19,6 +19,7 @@ mod markdown;
 mod metrics;
 mod node;
 mod outputs;
+mod patience;
 mod reader;
 mod service;
 mod settings;

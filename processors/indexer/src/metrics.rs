@@ -8,6 +8,7 @@ use crate::update::Changes;
 
 const DOCUMENTS: &str = "millrace_documents_total";
 const DOCUMENT_SECONDS: &str = "millrace_document_seconds";
+const WAITS: &str = "millrace_document_waits_total";
 const CHUNKS: &str = "millrace_chunks_total";
 
 pub(crate) fn describe() {
@@ -21,9 +22,18 @@ pub(crate) fn describe() {
         "From the dispatch of a document to its outcome"
     );
     describe_counter!(
+        WAITS,
+        "Pauses of documents before another try, by the class of the error"
+    );
+    describe_counter!(
         CHUNKS,
         "Chunks of documents, by what became of them: added, kept or removed"
     );
+}
+
+/// Something that a document needs was away.
+pub(crate) fn waited(class: &str) {
+    counter!(WAITS, "class" => class.to_owned()).increment(1);
 }
 
 pub(crate) fn ended(outcome: &str, took: Duration) {

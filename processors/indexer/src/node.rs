@@ -13,9 +13,10 @@ use topics::{
 use crate::{
     Splitting, metrics,
     outputs::Outputs,
+    patience::Failure,
     reader::{Reader, Work},
     service::CHAIN,
-    update::{Bill, Failure, Indexing},
+    update::{Bill, Indexing, Task},
     vectors::{id_prefix, planned},
 };
 
@@ -46,11 +47,18 @@ impl Node for Indexer {
         drop(document);
 
         let mut bill = Bill::default();
-        let updated = self.indexing.update(&prefix, planned, &context, &run, &mut bill).await;
-        if run.cancelled.is_cancelled() {
+        let task = Task {
+            context: &context,
+            run: &run,
+        };
+        let ended = tokio::select! {
+            updated = self.indexing.update(&prefix, planned, task, &mut bill) => Some(updated),
+            () = run.cancelled.cancelled() => None,
+        };
+        let Some(updated) = ended.filter(|_| !run.cancelled.is_cancelled()) else {
             self.indexing.caller.settle(&bill.attempts).await;
             return Vec::new();
-        }
+        };
         let outcome = updated.as_ref().map_or_else(|failure| failure.class.as_str(), |_| "ok");
         metrics::ended(outcome, started.elapsed());
         let row = Audit {

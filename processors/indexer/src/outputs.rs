@@ -5,7 +5,7 @@ use schemas::{
 };
 use topics::{Catalog, Headers, KafkaSettings, Output, Record};
 
-use crate::{service::CHAIN, update::Failure};
+use crate::{patience::Failure, service::CHAIN};
 
 /// What a record takes in its topic besides its value: key, headers and the batch around them.
 const OVERHEAD: usize = 64 << 10;

@@ -12,6 +12,8 @@ use topics::{
     engine::{Prepared, Rejection},
 };
 
+use crate::patience::Failure;
+
 pub(crate) struct Reader {
     decoder: Decoder<Document>,
     /// The tenants that topics.yaml binds topics to, by full topic name.
@@ -33,33 +35,29 @@ impl Reader {
     }
 
     pub(crate) async fn read(&self, record: &Record) -> Prepared<Work> {
-        let poison = |class: &str, message: String| {
-            Prepared::Poison(Rejection {
-                class: class.to_owned(),
-                message,
-            })
-        };
         let Some(value) = record.value.as_deref() else {
             return poison(
                 "undecodable",
-                "the record has no value: a document is removed by `deleted`".to_owned(),
+                "the record has no value: a document is removed by `deleted`",
             );
         };
         let document = match self.decoder.decode(value).await {
             Ok(document) => document,
-            Err(error) if error.is_transient() => {
-                return Prepared::Wait {
-                    reason: error.to_string(),
+            Err(error) => {
+                let Failure { class, message } = Failure::of("undecodable", &error);
+                return if error.is_transient() {
+                    Prepared::Wait { reason: message }
+                } else {
+                    Prepared::Poison(Rejection { class, message })
                 };
             }
-            Err(error) => return poison("undecodable", error.to_string()),
         };
         if document.document_id.is_empty() {
-            return poison("invalid_document", "the document has no `document_id`".to_owned());
+            return poison("invalid_document", "the document has no `document_id`");
         }
         match identify(&self.claims(record, Some(&document))) {
             Ok(identity) => Prepared::Ready(Work { identity, document }),
-            Err(invalid) => poison("invalid_identity", invalid.to_string()),
+            Err(invalid) => poison("invalid_identity", &invalid.to_string()),
         }
     }
 
@@ -82,4 +80,11 @@ impl Reader {
             topic_tenant: self.tenants.get(&*record.topic).map(String::as_str),
         }
     }
+}
+
+fn poison(class: &str, message: &str) -> Prepared<Work> {
+    Prepared::Poison(Rejection {
+        class: class.to_owned(),
+        message: message.to_owned(),
+    })
 }

@@ -175,7 +175,7 @@ mod tests {
         let chunks = Splitting::new(64, 16).unwrap().split(&content, "text/plain");
         let texts: Vec<_> = chunks.iter().map(|chunk| &content[chunk.range.clone()]).collect();
         assert_eq!(texts[0], "first ".repeat(8).trim());
-        assert!(texts[1].starts_with("first first second"), "{texts:?}");
+        assert!(texts[1].starts_with("first first \n\nsecond second"), "{texts:?}");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What of a chunk goes into the index, and under which id.
 
+use std::collections::HashSet;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use retrieval::{IndexSpec, Metadata, Vector};
 use schemas::Document;
@@ -39,16 +41,17 @@ impl Planned {
 
 /// The vectors that the index should hold of a document, without repetition.
 pub(crate) fn planned(document: &Document, splitting: &Splitting, spec: &IndexSpec) -> Vec<Planned> {
-    let mut planned: Vec<Planned> = Vec::new();
-    if !document.deleted {
-        let prefix = id_prefix(&document.document_id);
-        for chunk in splitting.split(&document.content, &document.content_type) {
-            let vector = plan(document, &chunk, &prefix, spec);
-            if !planned.iter().any(|earlier| earlier.id == vector.id) {
-                planned.push(vector);
-            }
-        }
+    if document.deleted {
+        return Vec::new();
     }
+    let prefix = id_prefix(&document.document_id);
+    let chunks = splitting.split(&document.content, &document.content_type);
+    let mut planned: Vec<Planned> = chunks
+        .iter()
+        .map(|chunk| plan(document, chunk, &prefix, spec))
+        .collect();
+    let mut seen = HashSet::new();
+    planned.retain(|vector| seen.insert(vector.id.clone()));
     planned
 }
 

@@ -26,6 +26,7 @@ const MESSAGE_CHARS: usize = 500;
 #[derive(Clone)]
 pub(crate) struct Transport {
     http: reqwest::Client,
+    attempt_timeout: Duration,
     call_timeout: Duration,
 }
 
@@ -59,12 +60,15 @@ impl Transport {
         headers.insert("api-key", key);
         let http = reqwest::Client::builder()
             .default_headers(headers)
-            .timeout(attempt_timeout)
             // Thousands of runs may ask at once: a connection that is dropped after each burst costs a TLS handshake.
             .pool_max_idle_per_host(usize::MAX)
             .build()
             .map_err(RetrievalError::Client)?;
-        Ok(Self { http, call_timeout })
+        Ok(Self {
+            http,
+            attempt_timeout,
+            call_timeout,
+        })
     }
 
     pub(crate) async fn send(&self, call: Call) -> Result<Answer, RetrievalError> {
@@ -72,7 +76,7 @@ impl Transport {
         let mut attempts = 0;
         loop {
             attempts += 1;
-            let (error, asked_pause) = match self.attempt(&call).await {
+            let (error, asked_pause) = match self.attempt(&call, deadline).await {
                 Ok(response) if response.status.is_success() => return Ok(response.into_answer(&call)),
                 Ok(response) => (response.refusal(&call, attempts), response.retry_after()),
                 Err(source) => (
@@ -99,8 +103,12 @@ impl Transport {
         }
     }
 
-    async fn attempt(&self, call: &Call) -> Result<Received, reqwest::Error> {
-        let mut request = self.http.request(call.method.clone(), call.url.clone());
+    async fn attempt(&self, call: &Call, deadline: Instant) -> Result<Received, reqwest::Error> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let mut request = self
+            .http
+            .request(call.method.clone(), call.url.clone())
+            .timeout(left.min(self.attempt_timeout));
         if let Some(body) = &call.body {
             request = request.header(CONTENT_TYPE, "application/json").body(body.clone());
         }
@@ -176,12 +184,16 @@ struct Received {
 
 impl Received {
     fn into_answer(self, call: &Call) -> Answer {
-        let number = |name: &str| self.headers.get(name)?.to_str().ok()?.parse().ok();
+        // Documents calls name these headers one way, vector calls the other.
+        let number = |names: [&str; 2]| {
+            let header = names.iter().find_map(|name| self.headers.get(*name))?;
+            header.to_str().ok()?.parse().ok()
+        };
         Answer {
             call: call.name,
             host: call.host(),
-            written_lsn: number("x-pinecone-request-lsn"),
-            indexed_lsn: number("x-pinecone-max-indexed-lsn"),
+            written_lsn: number(["x-pinecone-request-lsn", "x-pinecone-lsn-committed"]),
+            indexed_lsn: number(["x-pinecone-max-indexed-lsn", "x-pinecone-lsn-reconciled"]),
             body: self.body,
         }
     }

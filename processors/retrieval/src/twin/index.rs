@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     path::Path,
-    sync::{Mutex, PoisonError, RwLock, RwLockReadGuard},
+    sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
 };
 
 use super::{
@@ -79,22 +79,29 @@ impl Index {
 
     /// Returns the write's log sequence number when it is on the disk and seen by every reader.
     pub(super) fn write(&self, entry: Entry) -> Result<u64, LogError> {
-        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        self.append(&mut self.log(), entry)
+    }
+
+    pub(super) fn delete_matching(&self, namespace: &str, filter: &Filter) -> Result<u64, LogError> {
+        // Locked first: what matches now must be what is deleted.
+        let mut log = self.log();
+        let ids = match self.contents().namespaces.get(namespace) {
+            Some(vectors) => vectors.ids_matching(filter),
+            None => Vec::new(),
+        };
+        let namespace = namespace.to_owned();
+        self.append(&mut log, Entry::Delete { namespace, ids })
+    }
+
+    fn append(&self, log: &mut Log, entry: Entry) -> Result<u64, LogError> {
         log.append(&entry)?;
         let mut contents = self.contents.write().unwrap_or_else(PoisonError::into_inner);
         contents.apply(entry);
         Ok(contents.lsn)
     }
 
-    pub(super) fn delete_matching(&self, namespace: &str, filter: &Filter) -> Result<u64, LogError> {
-        let ids = match self.contents().namespaces.get(namespace) {
-            Some(vectors) => vectors.ids_matching(filter),
-            None => Vec::new(),
-        };
-        self.write(Entry::Delete {
-            namespace: namespace.to_owned(),
-            ids,
-        })
+    fn log(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
