@@ -168,24 +168,24 @@ impl Caller {
         } else {
             Body::Whole(Vec::new())
         };
-        loop {
+        let broken = loop {
             match response.chunk().await {
+                Ok(None) => return operation.decode(model, body),
                 Ok(Some(chunk)) => {
-                    if let Err(failure) = body.push(&chunk) {
-                        return Reply::failed(failure);
-                    }
+                    let pushed = body.push(&chunk);
                     if let Some(said) = body.said() {
                         running.streamed(said);
                     }
+                    if let Err(failure) = pushed {
+                        break failure;
+                    }
                 }
-                Ok(None) => return operation.decode(model, body),
-                Err(error) => {
-                    return Reply {
-                        text: body.said().map(str::to_owned),
-                        ..Reply::failed(transport(error))
-                    };
-                }
+                Err(error) => break transport(error),
             }
+        };
+        Reply {
+            text: body.said().map(str::to_owned),
+            ..Reply::failed(broken)
         }
     }
 }

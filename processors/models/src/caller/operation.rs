@@ -37,7 +37,7 @@ impl Operation for ChatRequest {
 
     fn fits(&self, model: &Model) -> Result<(), Failure> {
         match model.kind {
-            Kind::Chat { .. } => Ok(()),
+            Kind::Chat { .. } => room(model, self.estimate(model).input),
             Kind::Embed { .. } => Err(Failure::new(
                 ErrorClass::BadRequest,
                 "it is an embedding model, not a chat model",
@@ -85,6 +85,17 @@ impl Operation for ChatRequest {
     }
 }
 
+/// A prompt that is too long by estimate is not sent, so that a model with more room gets it at once.
+fn room(model: &Model, tokens: i64) -> Result<(), Failure> {
+    match model.context {
+        Some(context) if tokens > i64::from(context) => {
+            let message = format!("about {tokens} tokens do not fit its `context: {context}`");
+            Err(Failure::new(ErrorClass::ContextOverflow, message))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// The step may ask for less than the model's cap, never for more: prices and budgets are computed with it.
 fn cap(request: &ChatRequest, model: &Model) -> u32 {
     match model.kind {
@@ -109,7 +120,7 @@ impl Operation for Texts<'_> {
                 let message = format!("{} texts in one call, {MAX_EMBED_INPUTS} are the most", self.0.len());
                 Err(Failure::new(ErrorClass::BadRequest, message))
             }
-            Kind::Embed { .. } => Ok(()),
+            Kind::Embed { .. } => room(model, self.0.iter().map(|text| estimate(text)).max().unwrap_or(0)),
         }
     }
 

@@ -1,9 +1,9 @@
+use super::document::{Node, Value};
 use super::fields::Fields;
 use super::price::Price;
 use super::provider::{Dialect, Provider};
 use crate::caller::Retry;
 use crate::dialect::local;
-use schemas::Money;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ pub struct Model {
     pub name: String,
     pub kind: Kind,
     pub price: Price,
-    /// Most tokens of prompt and answer together, where the file says so.
+    /// Most tokens of a prompt, or of one text to embed, where the file says so.
     pub context: Option<u32>,
     pub(crate) provider: Arc<Provider>,
     /// Time limit of one attempt.
@@ -38,20 +38,6 @@ impl Model {
     pub fn provider(&self) -> &str {
         &self.provider.name
     }
-
-    /// What one attempt costs at most with a prompt of `input_tokens`.
-    pub fn worst_cost(&self, input_tokens: i64) -> Money {
-        let output = match self.kind {
-            Kind::Chat { max_tokens } => i64::from(max_tokens),
-            Kind::Embed { .. } => 0,
-        };
-        self.price.cost(input_tokens, output)
-    }
-
-    /// Attempts at most, before the next alias is tried.
-    pub fn max_attempts(&self) -> u32 {
-        self.retry.max_attempts
-    }
 }
 
 pub(super) fn read(alias: &str, fields: &Fields<'_>, providers: &[Arc<Provider>], known: &[&str]) -> Option<Model> {
@@ -65,7 +51,9 @@ pub(super) fn read(alias: &str, fields: &Fields<'_>, providers: &[Arc<Provider>]
         .node("retry")
         .and_then(|node| fields.nested(node, "retry"))
         .map(|f| retry(&f));
-    let stated = fields.node("price").map(|node| price(fields, node));
+    let stated = fields
+        .node("price")
+        .map(|node| price(fields, node, dimension.is_none()));
     for limit in ["requests_per_minute", "tokens_per_minute", "dollars_per_day"] {
         fields.not_yet(
             limit,
@@ -154,12 +142,16 @@ fn provider(fields: &Fields<'_>, providers: &[Arc<Provider>], known: &[&str]) ->
     providers.iter().find(|provider| provider.name == name).map(Arc::clone)
 }
 
-fn price(fields: &Fields<'_>, node: &super::document::Node) -> Option<Price> {
-    if matches!(&node.value, super::document::Value::Scalar(text) if text == "free") {
+/// `free`, or a price list. Who forgets what a chat model's answers cost would get them for nothing, so it is asked for.
+fn price(fields: &Fields<'_>, node: &Node, answers: bool) -> Option<Price> {
+    if matches!(&node.value, Value::Scalar(text) if text == "free") {
         return Some(Price::FREE);
     }
     let prices = fields.nested(node, "price")?;
     prices.required("input", "0.15")?;
+    if answers {
+        prices.required("output", "0.60")?;
+    }
     let price = Price {
         input: prices.dollars("input")?,
         output: prices.dollars("output").unwrap_or(0),

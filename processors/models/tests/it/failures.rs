@@ -188,6 +188,18 @@ async fn a_model_is_asked_only_what_it_can_do() {
     assert_eq!(called.result.unwrap_err().class, ErrorClass::BadRequest);
     let called = rig.caller.embed("nobody", &aliases(&["a"]), &within(LONG)).await;
     assert_eq!(called.result.unwrap_err().class, ErrorClass::NotFound);
+    let mut long = question();
+    long.messages[0].content = "word ".repeat(1_000);
+    let called = rig
+        .caller
+        .chat(&aliases(&["small", "first"]), &long, &within(LONG))
+        .await;
+    assert_eq!(
+        called.result.unwrap().alias,
+        "first",
+        "the small one has no room for it"
+    );
+    rig.server.reset();
     let too_many = vec![String::new(); models::MAX_EMBED_INPUTS + 1];
     let called = rig.caller.embed("vectors", &too_many, &within(LONG)).await;
     assert_eq!(called.result.unwrap_err().class, ErrorClass::BadRequest);

@@ -30,6 +30,7 @@ models:
     timeout: 400ms
     retry: {max_attempts: 3, initial: 5ms, max: 2s}
   second: {provider: scripted, model: two, price: {input: 1, output: 2}}
+  small: {provider: scripted, model: small, context: 1000, price: free}
   free: {provider: scripted, model: one, price: free}
   vectors: {provider: scripted, model: vectors, dimension: 64, price: {input: 0.5}}
   few: {provider: narrow, model: one, price: {input: 1, output: 2}}

@@ -13,7 +13,7 @@ pub(crate) enum Body {
 
 impl Body {
     /// # Errors
-    /// The answer is too large. The rest of it need not be read.
+    /// It is too large, or not what it should be. The rest need not be read.
     pub(crate) fn push(&mut self, chunk: &[u8]) -> Result<(), Failure> {
         match self {
             Self::Whole(bytes) if bytes.len() + chunk.len() > MAX_BODY => {
@@ -23,10 +23,7 @@ impl Body {
                 bytes.extend_from_slice(chunk);
                 Ok(())
             }
-            Self::Stream(stream) => {
-                stream.push(chunk);
-                Ok(())
-            }
+            Self::Stream(stream) => stream.push(chunk),
         }
     }
 

@@ -8,6 +8,8 @@ use serde::Deserialize;
 
 /// One event may not outgrow this: a server that never ends its line would take all memory.
 const MAX_EVENT: usize = 1 << 20;
+/// Nor all of them together this, which no model can say.
+const MAX_TEXT: usize = 16 << 20;
 
 /// Gathers the chunks of one answer.
 #[derive(Debug, Default)]
@@ -15,7 +17,6 @@ pub(crate) struct ChatStream {
     events: Events,
     spoken: Spoken,
     tokens: Option<Tokens>,
-    failure: Option<Failure>,
 }
 
 #[derive(Deserialize)]
@@ -42,15 +43,21 @@ struct WireDelta {
 }
 
 impl ChatStream {
-    pub(crate) fn push(&mut self, chunk: &[u8]) {
+    /// # Errors
+    /// The rest of the stream need not be read.
+    pub(crate) fn push(&mut self, chunk: &[u8]) -> Result<(), Failure> {
         for event in self.events.push(chunk) {
-            if self.failure.is_none() && event != b"[DONE]" {
-                self.take(&event);
+            if event != b"[DONE]" {
+                self.take(&event)?;
             }
         }
         if self.events.pending() > MAX_EVENT {
-            self.fail(Failure::malformed("an event of the stream is larger than 1 MiB"));
+            return Err(Failure::malformed("an event of the stream is larger than 1 MiB"));
         }
+        if self.said().len() > MAX_TEXT {
+            return Err(Failure::malformed("the answer is larger than 16 MiB"));
+        }
+        Ok(())
     }
 
     /// What was said so far.
@@ -64,25 +71,22 @@ impl ChatStream {
 
     /// The stream ended. It is whole if a finish reason came: not every server sends `[DONE]`.
     pub(crate) fn finish(self) -> Reply<Completion> {
-        let failure = match self.failure {
-            None if self.spoken.finish_reason.is_some() => return self.spoken.into_reply(self.tokens),
-            None => Failure::malformed("the stream ended in the middle of the answer"),
-            Some(failure) => failure,
-        };
+        if self.spoken.finish_reason.is_some() {
+            return self.spoken.into_reply(self.tokens);
+        }
+        let failure = Failure::malformed("the stream ended in the middle of the answer");
         Reply {
             outcome: Err(failure),
             tokens: self.tokens,
-            text: Some(self.spoken.text),
+            text: Some(self.said().to_owned()),
         }
     }
 
-    fn take(&mut self, event: &[u8]) {
-        let chunk: WireChunk = match serde_json::from_slice(event) {
-            Ok(chunk) => chunk,
-            Err(e) => return self.fail(Failure::malformed(format!("not a chunk of a chat completion: {e}"))),
-        };
+    fn take(&mut self, event: &[u8]) -> Result<(), Failure> {
+        let chunk: WireChunk = serde_json::from_slice(event)
+            .map_err(|e| Failure::malformed(format!("not a chunk of a chat completion: {e}")))?;
         if let Some(error) = chunk.error {
-            return self.fail(error::in_stream(&error));
+            return Err(error::in_stream(&error));
         }
         if let Some(usage) = chunk.usage {
             self.tokens = Some(usage.into());
@@ -95,10 +99,7 @@ impl ChatStream {
             self.spoken.refusal.push_str(&choice.delta.refusal.unwrap_or_default());
             self.spoken.finish_reason = choice.finish_reason.or(self.spoken.finish_reason.take());
         }
-    }
-
-    fn fail(&mut self, failure: Failure) {
-        self.failure.get_or_insert(failure);
+        Ok(())
     }
 }
 
@@ -108,10 +109,10 @@ mod tests {
     use crate::{ErrorClass, FinishReason};
     use proptest::prelude::*;
 
-    fn read(stream: &str) -> Reply<Completion> {
+    fn read(stream: &str) -> Result<Reply<Completion>, Failure> {
         let mut gathered = ChatStream::default();
-        gathered.push(stream.as_bytes());
-        gathered.finish()
+        gathered.push(stream.as_bytes())?;
+        Ok(gathered.finish())
     }
 
     const HELLO: &str = concat!(
@@ -129,7 +130,7 @@ mod tests {
 
     #[test]
     fn the_pieces_of_an_answer_are_gathered() {
-        let reply = read(HELLO);
+        let reply = read(HELLO).unwrap();
         let completion = Completion {
             text: "Hello".to_owned(),
             finish_reason: FinishReason::Length,
@@ -141,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_stream_that_ends_early_keeps_what_was_said() {
-        let reply = read(&HELLO[..HELLO.find("length").unwrap()]);
+        let reply = read(&HELLO[..HELLO.find("length").unwrap()]).unwrap();
         assert_eq!(reply.outcome.unwrap_err().class, ErrorClass::Malformed);
         assert_eq!(reply.text.as_deref(), Some("Hello"));
     }
@@ -149,16 +150,15 @@ mod tests {
     #[test]
     fn an_error_in_the_middle_has_its_own_class() {
         let error = r#"data: {"error":{"message":"busy","type":"server_error","code":null}}"#;
-        let reply = read(&format!("{error}\n\n{HELLO}"));
-        let failure = reply.outcome.unwrap_err();
+        let failure = read(&format!("{error}\n\n{HELLO}")).unwrap_err();
         assert_eq!((failure.class, failure.message.as_str()), (ErrorClass::Server, "busy"));
     }
 
     #[test]
     fn an_event_without_end_is_refused() {
         let mut stream = ChatStream::default();
-        stream.push(&vec![b'x'; MAX_EVENT + 1]);
-        assert_eq!(stream.finish().outcome.unwrap_err().class, ErrorClass::Malformed);
+        let failure = stream.push(&vec![b'x'; MAX_EVENT + 1]).unwrap_err();
+        assert_eq!(failure.class, ErrorClass::Malformed);
     }
 
     proptest! {
@@ -171,9 +171,9 @@ mod tests {
         fn where_the_chunks_end_makes_no_difference(cut in 0usize..HELLO.len()) {
             let (left, right) = HELLO.as_bytes().split_at(cut);
             let mut gathered = ChatStream::default();
-            gathered.push(left);
-            gathered.push(right);
-            prop_assert_eq!(gathered.finish(), read(HELLO));
+            gathered.push(left).unwrap();
+            gathered.push(right).unwrap();
+            prop_assert_eq!(gathered.finish(), read(HELLO).unwrap());
         }
     }
 }
