@@ -21,7 +21,7 @@ pub struct Figure {
 }
 
 /// Whether more or less is better.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Wanted {
     AtLeast(f64),
     AtMost(f64),

@@ -54,11 +54,13 @@ struct Passed {
     seen: Instant,
 }
 
+type Span = fn(&Passed) -> Duration;
+
 pub fn run(bench: &Bench) -> anyhow::Result<()> {
     let mut base = None;
     for measured in LOOPS {
         let passed = closed_loop(bench, measured)?;
-        let spans: [(&str, fn(&Passed) -> Duration); 4] = [
+        let spans: [(&str, Span); 4] = [
             ("in all", |passed| passed.seen - passed.produced),
             ("produce to worker", |passed| passed.taken - passed.produced),
             ("transaction", |passed| passed.committed - passed.taken),
@@ -100,8 +102,7 @@ fn closed_loop(bench: &Bench, measured: Loop) -> anyhow::Result<Vec<Passed>> {
     // ends when the driver does not listen any more
     let worker = thread::spawn(move || worker.run(measured.transactional));
     is_ready.recv_timeout(PATIENCE).context("the worker did not start")?;
-    let passed = drive(bench, &input, &output, measured.idle, &results);
-    drop(results);
+    let passed = drive(bench, &input, &output, measured.idle, results);
     let worked = worker.join().map_err(|_| anyhow::anyhow!("the worker panicked"))?;
     bench.delete(&input)?;
     bench.delete(&output)?;
@@ -113,7 +114,7 @@ fn drive(
     input: &str,
     output: &str,
     idle: Duration,
-    results: &Receiver<(Instant, Instant)>,
+    results: Receiver<(Instant, Instant)>,
 ) -> anyhow::Result<Vec<Passed>> {
     const WARM_UP: usize = 20;
     let producer: ThreadedProducer<_> = bench.producing().create()?;
@@ -142,6 +143,7 @@ fn drive(
         }
     }
     // one more, so that the worker wakes up and finds nobody listening
+    drop(results);
     producer
         .send(BaseRecord::<(), _>::to(input).payload("the last"))
         .map_err(|(error, _)| error)?;
