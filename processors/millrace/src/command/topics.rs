@@ -32,9 +32,9 @@ pub enum Topics {
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum Begin {
     /// Run what lies there, and pay for it
-    Beginning,
+    Earliest,
     /// Leave it, begin with what comes
-    End,
+    Latest,
 }
 
 pub async fn execute(command: Topics, config: &Config) -> anyhow::Result<ExitCode> {
@@ -54,8 +54,8 @@ pub async fn execute(command: Topics, config: &Config) -> anyhow::Result<ExitCod
             let options = Options {
                 allow_reorder,
                 from: from.map(|begin| match begin {
-                    Begin::Beginning => From::Beginning,
-                    Begin::End => From::End,
+                    Begin::Earliest => From::Earliest,
+                    Begin::Latest => From::Latest,
                 }),
             };
             let admin = Admin::new(&config.kafka)?;
