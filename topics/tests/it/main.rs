@@ -1,5 +1,7 @@
 //! The doors of this crate, on a real broker.
 
+#![cfg(test)]
+
 mod admin;
 mod engine;
 mod follower;
