@@ -137,7 +137,7 @@ def test_refusals(index):
         (lambda: index.upsert(vectors=[{"id": "x", "values": [1.0, 0.0, 0.0], "metadata": {"text": "x" * 41_000}}]), "40960"),
         (lambda: index.upsert(vectors=[(str(at), [float(at + 1)] * 3) for at in range(1_001)]), "1 to 1000"),
         (lambda: index.upsert(vectors=[("x", [1.0, 0.0, 0.0], {"text": "x" * 3_000_000})]), "length too large"),
-        (lambda: index.update(id="x", set_metadata={"year": 1}), "does not support POST"),
+        (lambda: index.update(id="x", set_metadata={"year": 1}), "does not serve POST"),
     ]:
         with pytest.raises(PineconeApiException) as refused:
             call()

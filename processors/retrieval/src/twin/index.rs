@@ -8,8 +8,9 @@ use std::{
 
 use super::{
     definition::Definition,
+    entry::Entry,
     filter::Filter,
-    log::{Entry, Log, LogError},
+    log::{Log, LogError},
     namespace::Namespace,
 };
 use crate::Vector;

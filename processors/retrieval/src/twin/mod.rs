@@ -5,15 +5,22 @@
 //! acknowledged is on the disk and in every later read. Search compares every vector: nothing is approximate, and 100,000
 //! vectors of 1,536 dimensions take 600 MB and tens of milliseconds a question.
 
+mod server;
+
+mod answer;
+mod call;
 mod definition;
+mod new_vector;
+mod refusal;
+mod vectors;
+
+mod entry;
 mod filter;
+mod frame;
 mod index;
 mod indexes;
 mod log;
 mod namespace;
-mod refusal;
-mod server;
-mod vectors;
 
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
 

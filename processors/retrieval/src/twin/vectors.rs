@@ -6,20 +6,20 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
+    answer::Answer,
+    call::Params,
+    entry::Entry,
     filter::Filter,
     index::{Contents, Index},
-    log::Entry,
     namespace::{Namespace, Search},
+    new_vector::{NewVector, check_values},
     refusal::{Reason, Refusal},
-    server::{Answer, Params},
 };
-use crate::{Match, Metadata, Metric, Vector};
+use crate::{Match, Vector};
 
 const MOST_UPSERTED: usize = 1_000;
 const MOST_IDS: usize = 1_000;
 const MOST_MATCHES: usize = 10_000;
-const LONGEST_ID: usize = 512;
-const LARGEST_METADATA: usize = 40 * 1_024;
 const LARGEST_RESULT: usize = 4 << 20;
 const LIST_PAGE: usize = 100;
 
@@ -38,16 +38,6 @@ struct Upsert {
     namespace: Option<String>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct NewVector {
-    id: String,
-    #[serde(default)]
-    values: Vec<f32>,
-    sparse_values: Option<Value>,
-    metadata: Option<Metadata>,
-}
-
 pub(super) fn upsert(index: &Index, body: &[u8]) -> Result<Answer, Refusal> {
     let Upsert {
         vectors,
@@ -62,93 +52,13 @@ pub(super) fn upsert(index: &Index, body: &[u8]) -> Result<Answer, Refusal> {
     let count = vectors.len();
     let vectors = vectors
         .into_iter()
-        .map(|vector| vector.checked(index))
+        .map(|vector| vector.checked(&index.definition))
         .collect::<Result<Vec<_>, _>>()?;
     let lsn = index.write(Entry::Upsert {
         namespace: namespace(name),
         vectors,
     })?;
     Ok(Answer::of(&json!({"upsertedCount": count}))?.written(lsn))
-}
-
-impl NewVector {
-    fn checked(self, index: &Index) -> Result<Vector, Refusal> {
-        let Self {
-            id,
-            values,
-            sparse_values,
-            metadata,
-        } = self;
-        check_id(&id)?;
-        if sparse_values.is_some_and(|sparse| !sparse.is_null()) {
-            return Err(Refusal::unimplemented("sparse values"));
-        }
-        check_values(index, &values)?;
-        if index.definition.metric == Metric::Cosine && values.iter().all(|value| *value == 0.0) {
-            return Err(Refusal::invalid(format!(
-                "vector {id:?} is all zeros, which has no direction: metric cosine needs one value that is not zero"
-            )));
-        }
-        Ok(Vector {
-            metadata: checked_metadata(&id, metadata.unwrap_or_default())?,
-            id,
-            values,
-        })
-    }
-}
-
-fn check_id(id: &str) -> Result<(), Refusal> {
-    if (1..=LONGEST_ID).contains(&id.len()) && id.bytes().all(|byte| (1..=0x7f).contains(&byte)) {
-        return Ok(());
-    }
-    let begin: String = id.chars().take(40).collect();
-    Err(Refusal::invalid(format!(
-        "a vector id must be 1 to {LONGEST_ID} ASCII characters: {begin:?} is not, with {} bytes",
-        id.len()
-    )))
-}
-
-fn check_values(index: &Index, values: &[f32]) -> Result<(), Refusal> {
-    let dimension = index.definition.dimension as usize;
-    if values.len() != dimension {
-        return Err(Refusal::invalid(format!(
-            "Vector dimension {} does not match the dimension of the index {dimension}",
-            values.len()
-        )));
-    }
-    if values.iter().any(|value| !value.is_finite()) {
-        return Err(Refusal::invalid("a vector's values must be finite 32-bit floats"));
-    }
-    Ok(())
-}
-
-/// Numbers become doubles, as they do at Pinecone; null members are dropped by clients and refused here.
-fn checked_metadata(id: &str, mut metadata: Metadata) -> Result<Metadata, Refusal> {
-    for (key, value) in &mut metadata {
-        if key.starts_with('$') {
-            return Err(Refusal::invalid(format!(
-                "vector {id:?}: the metadata key {key:?} begins with '$'"
-            )));
-        }
-        match value {
-            Value::Number(number) => *value = number.as_f64().into(),
-            Value::String(_) | Value::Bool(_) => {}
-            Value::Array(elements) if elements.iter().all(Value::is_string) => {}
-            Value::Array(_) | Value::Object(_) | Value::Null => {
-                return Err(Refusal::invalid(format!(
-                    "vector {id:?}: the metadata value of {key:?} must be a string, number, boolean or list of strings, \
-                     got {value}"
-                )));
-            }
-        }
-    }
-    let size = Value::Object(metadata.clone()).to_string().len();
-    if size > LARGEST_METADATA {
-        return Err(Refusal::invalid(format!(
-            "vector {id:?}: the metadata is {size} bytes as JSON, the limit is {LARGEST_METADATA}"
-        )));
-    }
-    Ok(metadata)
 }
 
 #[derive(Deserialize)]
@@ -193,7 +103,7 @@ pub(super) fn query(index: &Index, body: &[u8]) -> Result<Answer, Refusal> {
     let vectors = contents.namespaces.get(&name);
     let vector = match (query.id, query.vector) {
         (None, vector) => {
-            check_values(index, &vector)?;
+            check_values(&index.definition, &vector)?;
             Some(vector)
         }
         (Some(id), vector) if vector.is_empty() => vectors.and_then(|vectors| vectors.get(&id)).map(|v| v.values),
