@@ -337,6 +337,7 @@ impl Broker {
         self.changed = true;
         for (partition, offset, metadata) in offsets {
             self.position += 1;
+            self.claimed.push(partition.clone());
             self.committed.insert(
                 partition,
                 Commit {

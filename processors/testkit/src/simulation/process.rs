@@ -236,7 +236,8 @@ impl Process {
     }
 
     fn drain(&mut self, rng: &mut SmallRng, group: &mut Group, partitions: Vec<TopicPartition>) {
-        let is_late = !self.committer.calm && rng.random_ratio(1, 60);
+        // Who is no member any more waits for nothing but the deadline.
+        let is_late = self.generation < 0 || (!self.committer.calm && rng.random_ratio(1, 60));
         if !self.core.is_drained(&partitions) && !is_late {
             self.poll = Poll::Draining(partitions);
             return;

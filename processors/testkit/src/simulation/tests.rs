@@ -2,7 +2,7 @@ use std::{env, time::Instant};
 
 use super::{Mutation, run};
 
-const SCHEDULES: u64 = 1_500;
+const SCHEDULES: u64 = 1_000;
 
 /// `SEED=` runs one schedule, `SCHEDULES=` that many of them.
 fn seeds() -> std::ops::Range<u64> {
