@@ -5,6 +5,7 @@
 //! transaction has written before is read when it commits.
 
 mod reader;
+mod trouble;
 
 use std::{collections::BTreeMap, future::Future, io, sync::Arc};
 

@@ -99,6 +99,7 @@ impl Comparison<'_> {
                 Err(finding) => self.plan.findings.push(finding),
             }
         }
+        self.overtaken(&name);
         let members = self.state.groups.get(&name).map_or(0, |group| group.members);
         if offsets.is_empty() {
             return;
@@ -111,32 +112,51 @@ impl Comparison<'_> {
         }
     }
 
-    /// The first commits of a group on one topic: for all of its partitions, or none when there are commits already.
+    /// The first commits of a group on one topic.
     fn beginnings(&self, group: &str, input: &Input) -> Result<BTreeMap<TopicPartition, i64>, Finding> {
-        let topic = input.full_topic(self.kafka);
-        let committed = self.state.groups.get(group).map(|group| &group.committed);
-        if committed.is_some_and(|committed| committed.keys().any(|partition| *partition.topic == *topic)) {
-            return Ok(BTreeMap::new());
-        }
-        self.logs(group, input)?
-            .into_iter()
+        let logs = self.logs(group, input)?;
+        let committed = self.committed(group);
+        let worked_on = logs.keys().any(|partition| committed.contains_key(partition));
+        logs.into_iter()
+            .filter(|(partition, log)| !committed.contains_key(partition) && !(worked_on && log.start == 0))
             .map(|(partition, log)| {
                 let offset = match self.options.from {
                     _ if log.start == log.end => log.end,
                     Some(From::Earliest) => log.start,
                     Some(From::Latest) => log.end,
                     None => {
-                        let (group, topic) = (group.to_owned(), topic.clone());
+                        let (group, topic) = (group.to_owned(), partition.topic.to_string());
                         return Err(Finding::StartUndecided { group, topic });
                     }
                 };
-                Ok((TopicPartition::new(topic.as_str(), partition), offset))
+                Ok((partition, offset))
             })
             .collect()
     }
 
+    fn committed(&self, group: &str) -> BTreeMap<TopicPartition, i64> {
+        let group = self.state.groups.get(group);
+        group.map(|group| group.committed.clone()).unwrap_or_default()
+    }
+
+    /// Records that were deleted before they ran: the engine stops such a partition.
+    fn overtaken(&mut self, group: &str) {
+        for (partition, committed) in self.committed(group) {
+            let topic = self.state.topics.get(&*partition.topic);
+            let log = topic.and_then(|topic| topic.partitions.get(&partition.partition));
+            if let Some(start) = log.map(|log| log.start).filter(|start| *start > committed) {
+                self.plan.findings.push(Finding::Overtaken {
+                    group: group.to_owned(),
+                    partition,
+                    committed,
+                    start,
+                });
+            }
+        }
+    }
+
     /// The logs of an input's partitions once this plan is carried out: new ones are empty.
-    fn logs(&self, group: &str, input: &Input) -> Result<BTreeMap<i32, Log>, Finding> {
+    fn logs(&self, group: &str, input: &Input) -> Result<BTreeMap<TopicPartition, Log>, Finding> {
         let topic = input.full_topic(self.kafka);
         let listed = self.catalog.topic(&input.topic).filter(|_| input.own);
         let (mut logs, created) = match (self.state.topics.get(&topic), listed) {
@@ -151,7 +171,8 @@ impl Comparison<'_> {
         for partition in 0..created {
             logs.entry(partition).or_default();
         }
-        Ok(logs)
+        let partition = |number| TopicPartition::new(topic.as_str(), number);
+        Ok(logs.into_iter().map(|(number, log)| (partition(number), log)).collect())
     }
 }
 
@@ -250,6 +271,24 @@ groups:
         let mut state = cluster(0, 9);
         committed(&mut state, &[0]);
         assert_eq!(planned(&state, Options::default()), "the cluster is as the list says\n");
+    }
+
+    #[test]
+    fn deletion_before_the_work_is_told() {
+        let mut state = cluster(7, 9);
+        committed(&mut state, &[0]);
+        let told = planned(&state, Options::default());
+        assert!(
+            told.starts_with("! group m.worker has no committed offset on m.events"),
+            "{told}"
+        );
+
+        committed(&mut state, &[0, 1]);
+        let told = planned(&state, Options::default());
+        assert!(
+            told.starts_with("! group m.worker is at 0 on m.events/1, whose log begins at 7"),
+            "{told}"
+        );
     }
 
     #[test]

@@ -96,6 +96,12 @@ pub enum Finding {
         group: String,
         topic: String,
     },
+    Overtaken {
+        group: String,
+        partition: TopicPartition,
+        committed: i64,
+        start: i64,
+    },
     /// Only a group without members lets somebody else commit for it.
     GroupHasMembers {
         group: String,

@@ -185,6 +185,18 @@ impl fmt::Display for Finding {
                 "group {group} has no committed offset on {topic}, which holds records: `millrace topics apply --from \
                  earliest` runs them all, `--from latest` only what comes from now on"
             ),
+            Self::Overtaken {
+                group,
+                partition,
+                committed,
+                start,
+            } => write!(
+                f,
+                "group {group} is at {committed} on {partition}, whose log begins at {start}: records were deleted \
+                 before they ran; to go on without them stop the group, then `kafka-consumer-groups.sh --group {group} \
+                 --topic {}:{} --reset-offsets --to-offset {start} --execute`",
+                partition.topic, partition.partition
+            ),
             Self::GroupHasMembers { group, members } => write!(
                 f,
                 "group {group} needs its first commit, but {members} members are in it: stop them, apply, start them"
@@ -227,5 +239,46 @@ fn size(bytes: u64) -> String {
         format!("{} MiB", bytes >> 20)
     } else {
         format!("{} KiB", bytes >> 10)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn the_list_is_a_table_of_full_names() {
+        let list = "
+topics:
+  - {name: requests, key: null for no order, schema: Request, partitions: 6, retention: 12h, max_message: 1MiB,
+     writers: [clients, api], readers: [worker]}
+  - {name: chains, key: name, partitions: 1, cleanup: compact, max_message: 1536KiB, writers: [worker], readers: [api]}
+groups:
+  - {name: worker, inputs: [{topic: requests, weight: 4}, {topic: tickets, value: json, chain: triage@2}]}
+";
+        let catalog = Catalog::parse(list, Path::new("topics.yaml")).unwrap();
+        let kafka = KafkaSettings {
+            bootstrap_servers: String::new(),
+            prefix: "m.".to_owned(),
+            client: Default::default(),
+        };
+        assert_eq!(
+            Listing {
+                catalog: &catalog,
+                kafka: &kafka
+            }
+            .to_string(),
+            "\
+TOPIC       PARTITIONS  KEEPS             MAX MESSAGE  SCHEMA   KEY                WRITERS      READERS
+m.requests  6           12 h              1 MiB        Request  null for no order  clients,api  worker
+m.chains    1           last of each key  1536 KiB     -        name               worker       api
+
+GROUP     INPUT       WEIGHT  VALUE    CHAIN     TENANT
+m.worker  m.requests  4       request  -         -
+m.worker  tickets     1       json     triage@2  -
+"
+        );
     }
 }

@@ -17,8 +17,8 @@ pub use yaml::Mistake;
 
 use crate::KafkaSettings;
 
-/// The list as it is shipped.
-const EMBEDDED: &str = include_str!("../../topics.yaml");
+/// The list as it is shipped, to print and to begin an own one from.
+pub const EMBEDDED: &str = include_str!("../../topics.yaml");
 
 /// What a dead letter holds besides the record it is about: the reason, the headers' names, where it was.
 pub(crate) const DEAD_LETTER_HEADROOM: u64 = 64 << 10;
@@ -308,6 +308,15 @@ groups:
         );
         let deep = "[".repeat(20);
         assert!(mistakes(&deep)[0].contains("nested deeper"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_taken_or_told_about(text in "(\\PC|[\n:\\[\\]{}, -])*") {
+            if let Err(error) = Catalog::parse(&text, Path::new("topics.yaml")) {
+                proptest::prop_assert!(!error.to_string().is_empty());
+            }
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use rdkafka::{
 };
 use tokio::sync::{mpsc, watch};
 
-use super::{Start, TailSettings, TailStatus};
+use super::{Start, TailSettings, TailStatus, trouble::Trouble};
 use crate::{
     KafkaSettings, Record, TopicPartition,
     client::{self, Named},
@@ -49,21 +49,6 @@ pub(super) struct Reader {
     /// Every topic has been seen and every partition it had then is read.
     found_all: bool,
     caught_up: bool,
-}
-
-#[derive(Debug, thiserror::Error)]
-enum Trouble {
-    #[error("cannot reach the brokers at {bootstrap}: {source}")]
-    Unreachable { bootstrap: String, source: KafkaError },
-    #[error("topic {topic} does not exist; `millrace topics apply` creates Millrace's own")]
-    NoTopic { topic: String },
-    #[error("no right to read {topic}; `millrace topics list --rights` says who needs which")]
-    NotAuthorized { topic: String },
-    #[error("{partition} cannot be read at the moment: {source}")]
-    Partition {
-        partition: TopicPartition,
-        source: KafkaError,
-    },
 }
 
 impl Reader {
