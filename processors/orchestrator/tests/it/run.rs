@@ -25,7 +25,10 @@ pub struct Run {
 
 impl Run {
     pub async fn new() -> Self {
-        let resources = resources();
+        Self::with(resources()).await
+    }
+
+    pub async fn with(resources: Resources) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let settings = TwinSettings {
             listen: "127.0.0.1:0".parse().unwrap(),
@@ -100,7 +103,7 @@ impl Run {
         chain.run(&accepted, &context(tenant), &self.services).await
     }
 
-    async fn run(&self, chain: &Chain, input: Value) -> Outcome {
+    pub async fn run(&self, chain: &Chain, input: Value) -> Outcome {
         self.run_in(chain, input, &context("acme")).await
     }
 
@@ -122,7 +125,7 @@ impl Run {
     }
 
     /// A chain of these steps, whose output is `output`; its input is anything.
-    fn chain(&self, steps: &Value, output: &str) -> Chain {
+    pub fn chain(&self, steps: &Value, output: &str) -> Chain {
         let document = json!({
             "apiVersion": "chain/v1", "kind": "Chain", "metadata": {"name": "test", "version": 1},
             "input": {"schema": {}}, "steps": steps, "output": {"value": output}});
@@ -143,7 +146,7 @@ fn context(tenant: &str) -> Context {
     }
 }
 
-fn failure(outcome: &Outcome) -> &Failure {
+pub fn failure(outcome: &Outcome) -> &Failure {
     match &outcome.ending {
         Ending::Failed(failure) | Ending::Cancelled(failure) => failure,
         Ending::Completed(output) => panic!("completed with {output}"),

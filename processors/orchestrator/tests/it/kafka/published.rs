@@ -1,0 +1,42 @@
+use schemas::{Request, status};
+use topics::Headers;
+
+use super::world::{World, folder_with};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chain_of_another_process_runs_here_and_a_version_has_one_content() {
+    let mut world = World::new("orchestrator-published").await;
+    let (one, two) = (folder_with("mine", 1, "one"), folder_with("mine", 2, "two"));
+    let mut first = world.start_with(one.path().to_owned());
+    first.ready().await;
+    let ask = |chain: &str| Request {
+        chain: chain.to_owned(),
+        ..Request::default()
+    };
+
+    // A version that another process brings while this one runs; that one is gone when it is asked for.
+    let mut second = world.start_with(two.path().to_owned());
+    second.ready().await;
+    second.stop().await;
+    for (chain, output) in [("mine@1", r#""one""#), ("mine@2", r#""two""#), ("mine", r#""two""#)] {
+        let src = world.ask(&ask(chain), Headers::new()).await;
+        let result = world.committed(&src).await.result;
+        assert_eq!(
+            (result.status.as_str(), result.output.as_deref()),
+            (status::COMPLETED, Some(output)),
+            "{:?}",
+            result.error
+        );
+    }
+
+    // The same version with other content never starts.
+    let other = folder_with("mine", 1, "another");
+    let refused = world.start_with(other.path().to_owned()).ended().await.unwrap_err();
+    let cause = std::error::Error::source(&refused).unwrap().to_string();
+    assert!(
+        cause.contains("chain `mine@1` is already published") && cause.contains("metadata.version"),
+        "{cause}"
+    );
+
+    first.stop().await;
+}

@@ -1,0 +1,106 @@
+//! Chains whose models are slow, fail, or answer in JSON.
+
+use std::{sync::Arc, time::Duration};
+
+use models::Models;
+use orchestrator::{Ending, Resources};
+use serde_json::{Value, json};
+use testkit::{Answer, Script, ScriptedModel};
+use tokio::time::Instant;
+
+use crate::run::{Run, failure};
+
+struct Scripted {
+    run: Run,
+    model: ScriptedModel,
+}
+
+impl Scripted {
+    async fn new(script: Script) -> Self {
+        let model = ScriptedModel::start(script).await.unwrap();
+        let models = format!(
+            "providers:\n  scripted: {{dialect: openai, base_url: {}}}\n\
+             models:\n  told: {{provider: scripted, model: any, price: {{input: 1, output: 2}}}}\n",
+            model.url
+        );
+        let models = Models::load(&models, "models.yaml").unwrap();
+        let resources = Resources {
+            models: Arc::new(models),
+            indexes: Vec::new(),
+        };
+        Self {
+            run: Run::with(resources).await,
+            model,
+        }
+    }
+}
+
+fn chat(id: &str, says: &str) -> Value {
+    json!({"id": id, "chat": {"model": "told", "messages": [{"role": "user", "content": says}]}})
+}
+
+#[tokio::test]
+async fn steps_that_do_not_need_each_other_run_at_once() {
+    let scripted = Scripted::new(Script::default()).await;
+    let steps = ["a", "b", "c"].map(|id| chat(id, "<<script latency=fixed:400>> hello"));
+    let chain = scripted
+        .run
+        .chain(&json!(steps), "{{ steps.a.text ~ steps.b.text ~ steps.c.text }}");
+
+    let began = Instant::now();
+    let outcome = scripted.run.run(&chain, json!({})).await;
+
+    assert!(matches!(outcome.ending, Ending::Completed(_)), "{:?}", outcome.ending);
+    assert!(began.elapsed() < Duration::from_millis(1_000), "{:?}", began.elapsed());
+    assert_eq!(outcome.bill.attempts.len(), 3);
+    assert!(outcome.bill.cost.0 > 0);
+}
+
+#[tokio::test]
+async fn a_step_that_fails_stops_the_others_and_their_calls_are_on_the_bill() {
+    let scripted = Scripted::new(Script::default()).await;
+    let steps = [
+        chat("refused", "<<script latency=fixed:300 answer=400>>"),
+        chat("slow", "<<script answer=hang>>"),
+    ];
+    let chain = scripted.run.chain(&json!(steps), "1");
+
+    let began = Instant::now();
+    let outcome = scripted.run.run(&chain, json!({})).await;
+
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    let failure = failure(&outcome);
+    assert_eq!(
+        (failure.class.as_str(), failure.step.as_deref()),
+        ("bad_request", Some("refused"))
+    );
+    let mut ended: Vec<_> = outcome
+        .bill
+        .attempts
+        .iter()
+        .map(|row| (row.step.as_str(), row.outcome.as_str()))
+        .collect();
+    ended.sort_unstable();
+    assert_eq!(ended, [("refused", "bad_request"), ("slow", "cancelled")]);
+    assert_eq!(scripted.model.count("r-1"), 2);
+}
+
+#[tokio::test]
+async fn an_answer_in_json_is_a_value_for_the_steps_behind_it() {
+    let answer = Answer::Text(r#"{"mood": "calm", "sure": 0.9}"#.to_owned());
+    let scripted = Scripted::new(Script {
+        answer,
+        ..Script::default()
+    })
+    .await;
+    let mut typed = chat("typed", "How are you?");
+    typed["chat"]["output"] = json!({"schema": {
+        "type": "object", "required": ["mood", "sure"],
+        "properties": {"mood": {"type": "string"}, "sure": {"type": "number"}}}});
+    let after = json!({"id": "after", "transform": {"text": "{{ steps.typed.json.mood | upper }}", "sure": "{{ steps.typed.json.sure }}"}});
+    let chain = scripted.run.chain(&json!([typed, after]), "{{ steps.after }}");
+
+    let outcome = scripted.run.run(&chain, json!({})).await;
+
+    assert_eq!(outcome.ending, Ending::Completed(json!({"text": "CALM", "sure": 0.9})));
+}
