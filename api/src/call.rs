@@ -3,9 +3,13 @@
 //! The members are LangServe's: `input`, `config` (LangChain's RunnableConfig), `kwargs`; beside them `key` and
 //! `metadata`. An option that would have no effect is a mistake (422), never silently dropped.
 
+mod fields;
+
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
+
+use fields::Fields;
 
 use crate::problem::{Mistake, Problem};
 
@@ -55,9 +59,9 @@ impl Call {
         let mut config = fields.nested("config");
         let params = config.object("configurable");
         let mut metadata = texts(config.object("metadata"));
-        metadata.extend(config.labels());
+        metadata.extend(labels(&mut config));
         metadata.extend(texts(fields.object("metadata")));
-        config.without_effect_unless_positive(&["recursion_limit", "recursionLimit"]);
+        check_recursion_limit(&mut config);
         fields.mistakes.extend(config.finish());
         let mistakes = fields.finish();
         match (chain, input) {
@@ -73,6 +77,37 @@ impl Call {
     }
 }
 
+/// `run_name` and `tags` of a RunnableConfig, in Python's spelling or JavaScript's, as metadata of the run.
+fn labels(config: &mut Fields) -> BTreeMap<String, String> {
+    let mut labels = BTreeMap::new();
+    for spelling in ["run_name", "runName"] {
+        if let Some(name) = config.take(spelling).and_then(|value| config.string(spelling, value)) {
+            labels.insert("run_name".to_owned(), name);
+        }
+    }
+    match config.take("tags") {
+        None => {}
+        Some(Value::Array(tags)) if tags.is_empty() => {}
+        Some(Value::Array(tags)) if tags.iter().all(Value::is_string) => {
+            labels.insert("tags".to_owned(), Value::Array(tags).to_string());
+        }
+        Some(_) => config.mistake("tags", "Input should be a list of strings", "list_type"),
+    }
+    labels
+}
+
+/// Every LangChain client sends one. A chain is bounded when it is loaded, so any limit holds.
+fn check_recursion_limit(config: &mut Fields) {
+    for spelling in ["recursion_limit", "recursionLimit"] {
+        if config
+            .take(spelling)
+            .is_some_and(|limit| limit.as_u64().is_none_or(|limit| limit == 0))
+        {
+            config.mistake(spelling, "Input should be a positive integer", "int_type");
+        }
+    }
+}
+
 /// Metadata is text; anything else is kept as its JSON.
 fn texts(values: Map<String, Value>) -> BTreeMap<String, String> {
     let text = |value| match value {
@@ -80,126 +115,6 @@ fn texts(values: Map<String, Value>) -> BTreeMap<String, String> {
         other => other.to_string(),
     };
     values.into_iter().map(|(name, value)| (name, text(value))).collect()
-}
-
-/// The members of an object that are not looked at yet, and the mistakes found in the others. A null member is an
-/// absent one, as LangServe has it; only `input` may be null.
-struct Fields {
-    at: Vec<String>,
-    left: Map<String, Value>,
-    mistakes: Vec<Mistake>,
-}
-
-impl Fields {
-    fn of(value: Value, at: &[&str]) -> Result<Self, Problem> {
-        let at: Vec<String> = at.iter().map(|&part| part.to_owned()).collect();
-        match value {
-            Value::Object(left) => Ok(Self {
-                at,
-                left,
-                mistakes: Vec::new(),
-            }),
-            _ => Err(Problem::invalid(vec![Mistake {
-                loc: at,
-                msg: "Input should be an object".to_owned(),
-                kind: "dict_type".into(),
-            }])),
-        }
-    }
-
-    fn take(&mut self, name: &str) -> Option<Value> {
-        self.left.shift_remove(name).filter(|value| !value.is_null())
-    }
-
-    fn required(&mut self, name: &str) -> Option<Value> {
-        let value = self.left.shift_remove(name);
-        if value.is_none() {
-            self.mistake(name, "Field required", "missing");
-        }
-        value
-    }
-
-    fn string(&mut self, name: &str, value: Value) -> Option<String> {
-        match value {
-            Value::String(text) => Some(text),
-            _ => {
-                self.mistake(name, "Input should be a string", "string_type");
-                None
-            }
-        }
-    }
-
-    /// Empty when it is absent.
-    fn object(&mut self, name: &str) -> Map<String, Value> {
-        match self.take(name) {
-            None => Map::new(),
-            Some(Value::Object(members)) => members,
-            Some(_) => {
-                self.mistake(name, "Input should be an object", "dict_type");
-                Map::new()
-            }
-        }
-    }
-
-    fn nested(&mut self, name: &str) -> Self {
-        let at = self.at.iter().cloned().chain([name.to_owned()]).collect();
-        Self {
-            at,
-            left: self.object(name),
-            mistakes: Vec::new(),
-        }
-    }
-
-    /// `run_name` and `tags` of a RunnableConfig, as metadata of the run.
-    fn labels(&mut self) -> Vec<(String, String)> {
-        let mut labels = Vec::new();
-        for spelling in ["run_name", "runName"] {
-            if let Some(name) = self.take(spelling).and_then(|value| self.string(spelling, value)) {
-                labels.push(("run_name".to_owned(), name));
-            }
-        }
-        match self.take("tags") {
-            Some(Value::Array(tags)) if tags.iter().all(Value::is_string) => {
-                if !tags.is_empty() {
-                    labels.push(("tags".to_owned(), Value::Array(tags).to_string()));
-                }
-            }
-            Some(_) => self.mistake("tags", "Input should be a list of strings", "list_type"),
-            None => {}
-        }
-        labels
-    }
-
-    /// Every LangChain client sends its recursion limit. A chain is bounded when it is loaded, so any limit holds.
-    fn without_effect_unless_positive(&mut self, spellings: &[&str]) {
-        for spelling in spellings {
-            if self
-                .take(spelling)
-                .is_some_and(|limit| limit.as_u64().is_none_or(|limit| limit == 0))
-            {
-                self.mistake(spelling, "Input should be a positive integer", "int_type");
-            }
-        }
-    }
-
-    fn mistake(&mut self, name: &str, msg: &str, kind: &'static str) {
-        let loc = self.at.iter().cloned().chain([name.to_owned()]).collect();
-        self.mistakes.push(Mistake {
-            loc,
-            msg: msg.to_owned(),
-            kind: kind.into(),
-        });
-    }
-
-    /// All mistakes; what nobody took is one each.
-    fn finish(mut self) -> Vec<Mistake> {
-        for (name, value) in std::mem::take(&mut self.left) {
-            if !value.is_null() {
-                self.mistake(&name, "there is no such option", "extra_forbidden");
-            }
-        }
-        self.mistakes
-    }
 }
 
 #[cfg(test)]

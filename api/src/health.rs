@@ -49,7 +49,7 @@ pub async fn serve(listen: SocketAddr, health: Health, shutdown: CancellationTok
     server::serve(
         listener,
         health.metrics.clone(),
-        routes::admin(health),
+        routes::admin(&health),
         shutdown,
         Duration::ZERO,
     )

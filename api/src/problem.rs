@@ -4,150 +4,24 @@
 //! the same call may succeed later) and `errors`, whose items have the form that FastAPI gives its 422s, because that is
 //! what LangServe's callers parse.
 
+mod kind;
+
 use std::borrow::Cow;
 
 use serde::Serialize;
 use warp::{
     http::{
-        HeaderMap, HeaderValue, StatusCode,
-        header::{ALLOW, CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER},
+        HeaderMap, HeaderValue,
+        header::{ALLOW, CONTENT_TYPE, LOCATION, RETRY_AFTER},
     },
     reply::Response,
 };
 
+pub(crate) use kind::{Blame, Kind};
+
 use crate::trace::Traceparent;
 
-/// The kinds of problems. The name is the last part of the `type` URI, which programs may branch on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    MalformedJson,
-    BrokenBody,
-    NoSuchPath,
-    UnknownChain,
-    UnknownRun,
-    MethodNotAllowed,
-    BodyTimeout,
-    BodyTooLarge,
-    UnsupportedMediaType,
-    Invalid,
-    RunFailed(Failure),
-    Internal,
-    NotReady,
-    Overloaded,
-    HistoryUnavailable,
-    Unconfirmed,
-    WaitExpired,
-}
-
-/// Who is to blame for a failed run, which decides the status: the caller, a provider, the clock, or this system.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Failure {
-    Input,
-    Provider,
-    Deadline,
-    System,
-}
-
-impl Kind {
-    fn describe(self) -> (StatusCode, &'static str, &'static str) {
-        match self {
-            Self::MalformedJson => (StatusCode::BAD_REQUEST, "malformed-json", "The body is not JSON"),
-            Self::BrokenBody => (StatusCode::BAD_REQUEST, "broken-body", "The body could not be read"),
-            Self::NoSuchPath => (StatusCode::NOT_FOUND, "no-such-path", "There is nothing at this path"),
-            Self::UnknownChain => (StatusCode::NOT_FOUND, "unknown-chain", "There is no such chain"),
-            Self::UnknownRun => (StatusCode::NOT_FOUND, "unknown-run", "There is no such run"),
-            Self::MethodNotAllowed => (
-                StatusCode::METHOD_NOT_ALLOWED,
-                "method-not-allowed",
-                "This path does not take this method",
-            ),
-            Self::BodyTimeout => (
-                StatusCode::REQUEST_TIMEOUT,
-                "body-timeout",
-                "The body did not arrive in time",
-            ),
-            Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "The body is too large"),
-            Self::UnsupportedMediaType => (
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "unsupported-media-type",
-                "The body must be JSON",
-            ),
-            Self::Invalid => (
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "invalid-request",
-                "The request is not valid",
-            ),
-            Self::RunFailed(Failure::Input) => (
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "run-refused",
-                "The run was refused for its input",
-            ),
-            Self::RunFailed(Failure::Provider) => (
-                StatusCode::BAD_GATEWAY,
-                "provider-failed",
-                "The run failed at a provider",
-            ),
-            Self::RunFailed(Failure::Deadline) => (
-                StatusCode::GATEWAY_TIMEOUT,
-                "deadline-exceeded",
-                "The run did not finish before its deadline",
-            ),
-            Self::RunFailed(Failure::System) => (StatusCode::INTERNAL_SERVER_ERROR, "run-failed", "The run failed"),
-            Self::Internal => (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "internal",
-                "Something went wrong here",
-            ),
-            Self::NotReady => (StatusCode::SERVICE_UNAVAILABLE, "not-ready", "Not ready yet"),
-            Self::Overloaded => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "overloaded",
-                "Too many callers are waiting",
-            ),
-            Self::HistoryUnavailable => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "history-unavailable",
-                "The history cannot be read at the moment",
-            ),
-            Self::Unconfirmed => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "unconfirmed",
-                "It is not known whether the request was accepted",
-            ),
-            Self::WaitExpired => (
-                StatusCode::GATEWAY_TIMEOUT,
-                "wait-expired",
-                "The result did not come in time; the run goes on",
-            ),
-        }
-    }
-
-    /// Whether the same call, sent again a little later, may succeed without doing the work twice.
-    fn retryable(self) -> bool {
-        match self {
-            Self::BodyTimeout
-            | Self::RunFailed(Failure::Provider)
-            | Self::NotReady
-            | Self::Overloaded
-            | Self::HistoryUnavailable => true,
-            Self::MalformedJson
-            | Self::BrokenBody
-            | Self::NoSuchPath
-            | Self::UnknownChain
-            | Self::UnknownRun
-            | Self::MethodNotAllowed
-            | Self::BodyTooLarge
-            | Self::UnsupportedMediaType
-            | Self::Invalid
-            | Self::RunFailed(Failure::Input | Failure::Deadline | Failure::System)
-            | Self::Internal
-            | Self::Unconfirmed
-            | Self::WaitExpired => false,
-        }
-    }
-}
-
-/// One mistake in a request: where it is, what it is, and pydantic's word for it.
+/// One mistake in a request: where it is, what it is, and a word for it (pydantic's, or the JSON Schema keyword).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Mistake {
     /// From the outside in: `["body", "input", "question"]`, `["query", "wait"]`.
@@ -159,26 +33,31 @@ pub(crate) struct Mistake {
 
 /// A problem on its way to the caller.
 #[derive(Debug)]
-pub(crate) struct Problem {
+pub(crate) struct Problem(Box<Details>);
+
+#[derive(Debug)]
+struct Details {
     kind: Kind,
     detail: String,
     mistakes: Vec<Mistake>,
     run_id: Option<String>,
     trace_id: Option<String>,
-    headers: HeaderMap,
+    allow: Option<&'static str>,
+    retry_after: Option<u32>,
 }
 
 impl Problem {
     /// `detail` says what is wrong with this very request, and how to mend it.
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Details {
             kind,
             detail: detail.into(),
             mistakes: Vec::new(),
             run_id: None,
             trace_id: None,
-            headers: HeaderMap::new(),
-        }
+            allow: None,
+            retry_after: None,
+        }))
     }
 
     /// A request with mistakes; all of them, not the first.
@@ -187,15 +66,9 @@ impl Problem {
             .iter()
             .map(|it| format!("{}: {}", it.loc.join("."), it.msg))
             .collect();
-        Self {
-            mistakes,
-            ..Self::new(Kind::Invalid, lines.join("; "))
-        }
-    }
-
-    #[cfg(test)]
-    pub fn mistakes(&self) -> &[Mistake] {
-        &self.mistakes
+        let mut problem = Self::new(Kind::Invalid, lines.join("; "));
+        problem.0.mistakes = mistakes;
+        problem
     }
 
     /// The brokers did not acknowledge the request of a run: it may go on or may never have begun.
@@ -206,61 +79,81 @@ impl Problem {
     }
 
     pub fn method_not_allowed(allow: &'static str) -> Self {
-        Self::new(Kind::MethodNotAllowed, format!("this path takes {allow}"))
-            .header(ALLOW, HeaderValue::from_static(allow))
+        let mut problem = Self::new(Kind::MethodNotAllowed, format!("this path takes {allow}"));
+        problem.0.allow = Some(allow);
+        problem
     }
 
-    /// Ties the problem to a run and says where to find it. Programs that retry by themselves are told not to: the run
-    /// exists already (`x-should-retry` is obeyed by OpenAI's clients).
+    /// Ties the problem to a run and says where to find it.
     pub fn of_run(mut self, run_id: &str) -> Self {
-        self.run_id = Some(run_id.to_owned());
-        let location = HeaderValue::try_from(format!("/runs/{run_id}"));
-        let problem = self.header(
-            HeaderName::from_static("x-should-retry"),
-            HeaderValue::from_static("false"),
-        );
-        match location {
-            Ok(location) => problem.header(LOCATION, location),
-            Err(_) => problem,
-        }
+        self.0.run_id = Some(run_id.to_owned());
+        self
     }
 
     pub fn traced(mut self, trace: &Traceparent) -> Self {
-        self.trace_id = Some(trace.trace_id().to_owned());
+        self.0.trace_id = Some(trace.trace_id().to_owned());
         self
     }
 
-    pub fn retry_after(self, seconds: u32) -> Self {
-        self.header(RETRY_AFTER, HeaderValue::from(seconds))
+    pub fn retry_after(mut self, seconds: u32) -> Self {
+        self.0.retry_after = Some(seconds);
+        self
     }
 
-    fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.insert(name, value);
-        self
+    #[cfg(test)]
+    pub fn mistakes(&self) -> &[Mistake] {
+        &self.0.mistakes
     }
 
     /// The answer to a request for `path`.
     pub fn into_response(self, path: &str) -> Response {
-        let (status, name, title) = self.kind.describe();
+        let Details {
+            kind,
+            detail,
+            mistakes,
+            run_id,
+            trace_id,
+            ..
+        } = &*self.0;
         let body = Body {
-            kind: format!("urn:problem-type:millrace:{name}"),
-            title,
-            status: status.as_u16(),
-            detail: &self.detail,
+            kind: format!("urn:problem-type:millrace:{}", kind.name()),
+            title: kind.title(),
+            status: kind.status().as_u16(),
+            detail,
             instance: path,
-            run_id: self.run_id.as_deref(),
-            trace_id: self.trace_id.as_deref(),
-            retryable: self.kind.retryable(),
-            errors: &self.mistakes,
+            run_id: run_id.as_deref(),
+            trace_id: trace_id.as_deref(),
+            retryable: kind.is_retryable(),
+            errors: mistakes,
         };
         let text = serde_json::to_string(&body).unwrap_or_default();
         let mut response = Response::new(text.into());
-        *response.status_mut() = status;
-        *response.headers_mut() = self.headers;
+        *response.status_mut() = kind.status();
+        *response.headers_mut() = self.headers();
         response
-            .headers_mut()
-            .insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        response
+    }
+
+    fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(allow) = self.0.allow {
+            headers.insert(ALLOW, HeaderValue::from_static(allow));
+        }
+        if let Some(seconds) = self.0.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(location) = self
+            .0
+            .run_id
+            .as_ref()
+            .and_then(|id| HeaderValue::try_from(format!("/runs/{id}")).ok())
+        {
+            headers.insert(LOCATION, location);
+            // Clients that retry by themselves (OpenAI's obey this header) would begin a second run.
+            let should_retry = if self.0.kind.is_retryable() { "true" } else { "false" };
+            headers.insert("x-should-retry", HeaderValue::from_static(should_retry));
+        }
+        headers
     }
 }
 

@@ -156,7 +156,7 @@ pub(crate) mod tests {
         assert!(ring.find(&b, None).is_some() && ring.find(&c, None).is_some());
 
         let large = result(&a, "t/0/2", &"x".repeat(9_990));
-        ring.insert(a.clone(), large);
+        ring.insert(a, large);
         assert!(
             ring.find(&b, None).is_none() && ring.find(&c, None).is_none(),
             "it needs all the bytes for itself"

@@ -111,13 +111,13 @@ pub async fn run(
         settings,
         bridge: Arc::clone(&bridge),
         chains: Arc::new(Chains::default()),
-        history: history.clone(),
+        history,
         ready: ready.subscribe(),
         chains_known: published.standing(),
     });
     let conditions = [encodes.subscribe(), results.standing(), published.standing()];
     tokio::select! {
-        () = serve(listener, health.metrics.clone(), routes::all(&api, health, history), shutdown.clone(), grace) => {}
+        () = serve(listener, health.metrics.clone(), routes::all(&api, &health), shutdown.clone(), grace) => {}
         () = bridge.listen(results) => {}
         () = api.chains.keep_up(published, &decoder) => {}
         () = learn_to_encode(&registry, &bridge.requests, &bridge.encoder, &encodes) => {}
@@ -180,7 +180,7 @@ async fn close(closing: &CancellationToken, shutdown: &CancellationToken, grace:
     shutdown.cancelled().await;
     sleep(grace).await;
     closing.cancel();
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// # Errors

@@ -28,7 +28,13 @@ struct Shared {
 #[derive(Default)]
 struct Waiting {
     count: usize,
-    by_run: HashMap<RunKey, Vec<(u64, mpsc::UnboundedSender<Arc<Record>>)>>,
+    by_run: HashMap<RunKey, Vec<Caller>>,
+}
+
+/// Where a caller listens, under the id of its [`Waiter`].
+struct Caller {
+    id: u64,
+    results: mpsc::UnboundedSender<Arc<Record>>,
 }
 
 /// One caller. It hears every result of its run from the moment it was registered, and is forgotten when dropped, which
@@ -70,7 +76,11 @@ impl Waiters {
                 limit: self.shared.limit,
             });
         }
-        waiting.by_run.entry(run.clone()).or_default().push((id, sender));
+        waiting
+            .by_run
+            .entry(run.clone())
+            .or_default()
+            .push(Caller { id, results: sender });
         waiting.counted(1);
         drop(waiting);
         Ok(Waiter {
@@ -87,9 +97,9 @@ impl Waiters {
         let Some(callers) = waiting.by_run.get(run) else {
             return false;
         };
-        for (_, caller) in callers {
+        for caller in callers {
             // A caller that is just leaving does not want it any more.
-            let _ = caller.send(Arc::clone(result));
+            let _ = caller.results.send(Arc::clone(result));
         }
         true
     }
@@ -117,7 +127,7 @@ impl Drop for Waiter {
     fn drop(&mut self) {
         let mut waiting = self.shared.lock();
         if let Some(callers) = waiting.by_run.get_mut(&self.run) {
-            callers.retain(|(id, _)| *id != self.id);
+            callers.retain(|caller| caller.id != self.id);
             if callers.is_empty() {
                 waiting.by_run.remove(&self.run);
             }

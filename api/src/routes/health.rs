@@ -19,18 +19,18 @@ pub(super) const PATHS: &[Path] = &[
 ];
 
 /// With a history, `/readyz` says whether it can be read; it is no condition.
-pub(super) fn routes(health: Health, history: Option<History>) -> BoxedFilter<(Answer,)> {
+pub(super) fn routes(health: &Health, history: Option<&History>) -> BoxedFilter<(Answer,)> {
     let alive = warp::path!("healthz")
         .and(reading())
         .map(|| json(&BTreeMap::from([("status", "ok")])));
     let ready = warp::path!("readyz")
         .and(reading())
-        .and(with(&health))
-        .and(with(&history))
+        .and(with(health))
+        .and(with(&history.cloned()))
         .then(|health: Health, history: Option<History>| async move { readiness(&health, history.as_ref()).await });
     let metrics = warp::path!("metrics")
         .and(reading())
-        .and(with(&health))
+        .and(with(health))
         .map(|health: Health| exposition(&health));
     alive.or(ready).unify().or(metrics).unify().boxed()
 }

@@ -16,7 +16,7 @@ use crate::{
     api::Api,
     body,
     call::Call,
-    problem::{Failure, Kind, Problem},
+    problem::{Blame, Kind, Problem},
     query::Query,
     run,
     trace::Traceparent,
@@ -109,16 +109,5 @@ fn answer(result: RunResult) -> Answer {
     });
     let place = error.step.map(|step| format!(" (step {step})")).unwrap_or_default();
     let detail = format!("{}: {}{place}", error.class, error.message);
-    Err(Problem::new(Kind::RunFailed(blame(&error.class)), detail))
-}
-
-/// The classes are the orchestrator's and the models'; one that is unknown here is this system's.
-fn blame(class: &str) -> Failure {
-    match class {
-        "invalid_input" | "unknown_chain" | "too_large" => Failure::Input,
-        "rate_limited" | "overloaded" | "timeout" | "transport" | "server" | "malformed" | "auth" | "bad_request"
-        | "context_overflow" | "content_filter" | "refused" | "not_found" | "quota_exhausted" => Failure::Provider,
-        "deadline" | "deadline_exceeded" | "cancelled" => Failure::Deadline,
-        _ => Failure::System,
-    }
+    Err(Problem::new(Kind::RunFailed(Blame::of(&error.class)), detail))
 }

@@ -24,7 +24,6 @@ use warp::{
 use crate::{
     api::Api,
     health::Health,
-    history::History,
     metrics,
     problem::{Kind, Problem},
 };
@@ -68,7 +67,7 @@ impl Path {
 }
 
 /// Everything the api answers.
-pub(crate) fn all(api: &Arc<Api>, health: Health, history: History) -> BoxedFilter<(Response,)> {
+pub(crate) fn all(api: &Arc<Api>, health: &Health) -> BoxedFilter<(Response,)> {
     let routes = invoke::routes(api)
         .or(runs::routes(api))
         .unify()
@@ -76,7 +75,7 @@ pub(crate) fn all(api: &Arc<Api>, health: Health, history: History) -> BoxedFilt
         .unify()
         .or(chains::routes(api))
         .unify()
-        .or(health::routes(health, Some(history)))
+        .or(health::routes(health, Some(&api.history)))
         .unify();
     answer(
         &[invoke::PATHS, runs::PATHS, steps::PATHS, chains::PATHS, health::PATHS],
@@ -85,7 +84,7 @@ pub(crate) fn all(api: &Arc<Api>, health: Health, history: History) -> BoxedFilt
 }
 
 /// `/healthz`, `/readyz`, `/metrics`: what a process without the api answers.
-pub(crate) fn admin(health: Health) -> BoxedFilter<(Response,)> {
+pub(crate) fn admin(health: &Health) -> BoxedFilter<(Response,)> {
     answer(&[health::PATHS], health::routes(health, None))
 }
 
@@ -104,6 +103,7 @@ fn answer(paths: Paths, routes: BoxedFilter<(Answer,)>) -> BoxedFilter<(Response
                 response.headers_mut().insert("x-request-id", request_id(&headers));
                 let route = Path::find(paths, path.as_str()).map_or("none", |path| path.template);
                 metrics::answered(route, &method, response.status(), started.elapsed());
+            tracing::debug!(route, %method, status = response.status().as_u16(), took = ?started.elapsed(), "answered");
                 response
             },
         )

@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use futures::future::join_all;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use schemas::{ChainRecord, Registry, RegistrySettings};
 use serde_json::{Value, json};
@@ -11,7 +12,7 @@ use topics::{KafkaSettings, Producer, ProducerSettings};
 use warp::http::StatusCode;
 
 use super::*;
-use crate::{ApiSettings, bridge::Bridge, chains::Chains, health::say, ring::Ring, waiters::Waiters};
+use crate::{ApiSettings, bridge::Bridge, chains::Chains, health::say, history::History, ring::Ring, waiters::Waiters};
 
 /// Nothing listens there.
 const NOWHERE: &str = "127.0.0.1:9";
@@ -46,7 +47,7 @@ fn alone() -> Alone {
             closing: CancellationToken::new(),
         }),
         chains: Arc::clone(&chains),
-        history: history.clone(),
+        history,
         ready: is_ready.clone(),
         chains_known: is_ready.clone(),
     });
@@ -56,7 +57,7 @@ fn alone() -> Alone {
         metrics,
     };
     Alone {
-        routes: all(&api, health, history),
+        routes: all(&api, &health),
         chains,
         ready,
     }
@@ -106,15 +107,18 @@ impl Alone {
 async fn every_path_takes_its_methods_and_says_which_when_it_gets_another() {
     let api = alone();
     let paths = [invoke::PATHS, runs::PATHS, steps::PATHS, chains::PATHS, health::PATHS].concat();
-    for Path { template, allow } in paths {
-        let path = template.replace("{id}", "a").replace("{chain}", "answer");
-        for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "BREW"] {
-            let (status, _, headers) = api.send(method, &path, None, "").await;
-            let takes = allow.split(", ").any(|it| it == method);
-            assert_eq!(status != StatusCode::METHOD_NOT_ALLOWED, takes, "{method} {path}");
-            assert!(takes || headers["allow"] == allow, "{method} {path}");
-        }
-    }
+    let methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "BREW"];
+    let checks = paths
+        .iter()
+        .flat_map(|path| methods.map(|method| (path, method)))
+        .map(async |(path, method)| {
+            let url = path.template.replace("{id}", "a").replace("{chain}", "answer");
+            let (status, _, headers) = api.send(method, &url, None, "").await;
+            let takes = path.allow.split(", ").any(|it| it == method);
+            assert_eq!(status != StatusCode::METHOD_NOT_ALLOWED, takes, "{method} {url}");
+            assert!(takes || headers["allow"] == path.allow, "{method} {url}");
+        });
+    join_all(checks).await;
     for path in [
         "/",
         "/nope",
