@@ -6,7 +6,10 @@ use std::{
     ops::Bound,
 };
 
-use super::filter::Filter;
+use super::{
+    distance::{dot, norm, squared_distance},
+    filter::Filter,
+};
 use crate::{Match, Metadata, Metric, Vector};
 
 /// Values lie in one block, one row a vector, so that a search reads memory in order.
@@ -23,6 +26,8 @@ pub(super) struct Namespace {
 struct Row {
     id: String,
     metadata: Metadata,
+    /// Of its values: half of the work of comparing by cosine.
+    norm: f32,
 }
 
 pub(super) struct Search<'a> {
@@ -51,15 +56,16 @@ impl Namespace {
     /// The vector must have the namespace's dimension.
     pub(super) fn upsert(&mut self, vector: Vector) {
         let Vector { id, values, metadata } = vector;
+        let norm = norm(&values);
         match self.row_of.get(&id) {
             Some(&row) => {
                 self.values[row * self.dimension..(row + 1) * self.dimension].copy_from_slice(&values);
-                self.rows[row].metadata = metadata;
+                self.rows[row] = Row { id, metadata, norm };
             }
             None => {
                 self.row_of.insert(id.clone(), self.rows.len());
                 self.values.extend_from_slice(&values);
-                self.rows.push(Row { id, metadata });
+                self.rows.push(Row { id, metadata, norm });
             }
         }
     }
@@ -118,7 +124,7 @@ impl Namespace {
                 continue;
             }
             let nearness = match search.metric {
-                Metric::Cosine => dot(search.vector, values) / (norm * self::norm(values)),
+                Metric::Cosine => dot(search.vector, values) / (norm * self.rows[row].norm),
                 Metric::DotProduct => dot(search.vector, values),
                 Metric::Euclidean => -squared_distance(search.vector, values),
             };
@@ -202,38 +208,6 @@ impl PartialEq for Ranked<'_> {
 }
 
 impl Eq for Ranked<'_> {}
-
-/// Eight partial sums: a single one would keep the compiler from using vector instructions, as float addition has an
-/// order.
-fn sum_of(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
-    const LANES: usize = 8;
-    let mut sums = [0.0_f32; LANES];
-    let (a_blocks, b_blocks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let rest: f32 = a_blocks
-        .remainder()
-        .iter()
-        .zip(b_blocks.remainder())
-        .map(|(a, b)| term(*a, *b))
-        .sum();
-    for (a, b) in a_blocks.zip(b_blocks) {
-        for lane in 0..LANES {
-            sums[lane] += term(a[lane], b[lane]);
-        }
-    }
-    sums.iter().sum::<f32>() + rest
-}
-
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    sum_of(a, b, |a, b| a * b)
-}
-
-fn squared_distance(a: &[f32], b: &[f32]) -> f32 {
-    sum_of(a, b, |a, b| (a - b) * (a - b))
-}
-
-fn norm(a: &[f32]) -> f32 {
-    dot(a, a).sqrt()
-}
 
 #[cfg(test)]
 mod tests {
