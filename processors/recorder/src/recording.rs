@@ -252,7 +252,11 @@ impl<'r> Patience<'r> {
         }
     }
 
-    async fn wait(&mut self, what: impl Display, error: &(dyn std::error::Error + 'static)) -> Result<(), Stopped> {
+    async fn wait(
+        &mut self,
+        what: impl Display,
+        error: &(dyn std::error::Error + Send + Sync + 'static),
+    ) -> Result<(), Stopped> {
         if self.since.is_none() {
             self.since = Some(Instant::now());
             tracing::warn!(error, "waiting for {what}");

@@ -35,7 +35,7 @@ fn ticket_json() -> serde_json::Value {
     json!({
         "id": "2ad5ac67-abe4-5522-99b8-be99c762d603", "urgent": true, "number": 9_007_199_254_740_993_i64,
         "ratio": 0.1, "score": 2.5, "price": "-12.50", "at": "2026-11-23T08:53:38.123Z",
-        "seen": "2026-11-23T08:53:38.123456Z", "local": "2026-11-23T08:53:38.5", "day": "2026-11-23",
+        "seen": "2026-11-23T08:53:38.123456Z", "local": "2026-11-23T08:53:38.500", "day": "2026-11-23",
         "time": "08:53:38.123", "raw": "AP8=", "hash": "AQI=", "state": "SHUT",
         "customer": { "name": "Ada", "debt": { "eur": "1.250" } },
         "others": [{ "name": null, "debt": {} }, { "name": "Bob", "debt": { "usd": "-0.001" } }],

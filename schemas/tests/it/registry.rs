@@ -141,7 +141,7 @@ async fn what_is_not_ours_says_what_it_is() {
     let wrong = decoder.decode(&bytes).await.unwrap_err();
     assert!(matches!(wrong, DecodeError::WrongShape { .. }), "{wrong:?}");
 
-    let json_schema = json!({ "schemaType": "JSON", "schema": r#"{"type":"object"}"# });
+    let json_schema = json!({ "schemaType": "JSON", "schema": r#"{"$schema":"http://json-schema.org/draft-07/schema#","type":"object"}"# });
     let id = owner::post(url, &space.topic("json"), &json_schema).await.unwrap();
     let wrong = decoder.decode(&wire::header(id)).await.unwrap_err();
     assert!(matches!(wrong, DecodeError::WrongShape { .. }), "{wrong:?}");

@@ -1,0 +1,4 @@
+//! The recorder against a real broker, registry and Postgres.
+
+mod stories;
+mod world;

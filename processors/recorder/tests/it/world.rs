@@ -1,0 +1,253 @@
+//! What the stories have in common: topics and schemas of their own, records to write, questions to Postgres.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use recorder::{Dependencies, RecorderError, RecorderSettings};
+use schemas::{Attempt, Audit, Encoder, Registry, RegistrySettings, Request, RunResult, Shape, Timestamp, status};
+use sqlx::{PgPool, postgres::PgPoolOptions};
+use testkit::{Parts, until};
+use tokio::{sync::watch, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+use topics::{
+    Catalog, Headers, KafkaSettings, Output, Producer, ProducerSettings,
+    admin::{Admin, Options, plan},
+};
+
+pub const SOON: Duration = Duration::from_secs(60);
+
+/// A topic of an owner's, whose JSON records are a chain's input.
+pub const TICKETS: &str = "tickets";
+
+pub struct World {
+    pub kafka: KafkaSettings,
+    pub catalog: Catalog,
+    pub postgres_url: String,
+    pub pool: PgPool,
+    registry: Registry,
+    producer: Producer,
+}
+
+/// A recorder in this process.
+pub struct Running {
+    pub ready: watch::Receiver<Result<(), String>>,
+    shutdown: CancellationToken,
+    task: JoinHandle<Result<(), RecorderError>>,
+}
+
+impl World {
+    pub async fn new(parts: &Parts, prefix: &str, postgres_url: &str) -> Self {
+        let kafka = KafkaSettings {
+            bootstrap_servers: parts.bootstrap.clone(),
+            prefix: prefix.to_owned(),
+            client: Default::default(),
+        };
+        let mut catalog = Catalog::embedded().unwrap();
+        let read = [
+            "requests",
+            "requests.interactive",
+            "results",
+            "audit",
+            "attempts",
+            "dead-letters",
+            "documents",
+        ];
+        catalog.topics.retain(|topic| read.contains(&topic.name.as_str()));
+        for topic in &mut catalog.topics {
+            topic.partitions = 2;
+        }
+        testkit::kafka::create_topic(&parts.bootstrap, &format!("{prefix}{TICKETS}"), 1)
+            .await
+            .unwrap();
+        let orchestrator = catalog
+            .groups
+            .iter_mut()
+            .find(|group| group.name == "orchestrator")
+            .unwrap();
+        let mut tickets = orchestrator.inputs[0].clone();
+        tickets.topic = format!("{prefix}{TICKETS}");
+        tickets.own = false;
+        tickets.value = topics::catalog::Value::Json;
+        tickets.chain = Some("triage@2".to_owned());
+        tickets.tenant = Some("acme".to_owned());
+        orchestrator.inputs.push(tickets);
+
+        let admin = Admin::new(&kafka).unwrap();
+        // A broker that has just started may not know yet who coordinates a group.
+        let state = until(SOON, async || admin.observe(&catalog).await.ok()).await.unwrap();
+        admin
+            .apply(&plan(&catalog, &kafka, &state, Options::default()))
+            .await
+            .unwrap();
+
+        let settings = RegistrySettings {
+            url: parts.registry_url.clone(),
+            username: None,
+            password: None,
+        };
+        let registry = Registry::new(&settings).unwrap();
+        for (topic, definition) in schemas::topics().into_iter().filter(|(topic, _)| read.contains(topic)) {
+            registry.register(&kafka.topic(topic), definition).await.unwrap();
+        }
+        Self {
+            producer: Producer::new(&kafka, ProducerSettings::new("test-producer")).unwrap(),
+            pool: PgPoolOptions::new()
+                .max_connections(3)
+                .connect_lazy(postgres_url)
+                .unwrap(),
+            postgres_url: postgres_url.to_owned(),
+            kafka,
+            catalog,
+            registry,
+        }
+    }
+
+    pub fn recorder(&self, settings: RecorderSettings) -> Running {
+        let dependencies = Dependencies {
+            kafka: self.kafka.clone(),
+            catalog: self.catalog.clone(),
+            registry: self.registry.clone(),
+            postgres_url: self.postgres_url.clone(),
+        };
+        let (sender, ready) = watch::channel(Err("starting".to_owned()));
+        let shutdown = CancellationToken::new();
+        let task = tokio::spawn(recorder::run(settings, dependencies, sender, shutdown.clone()));
+        Running { ready, shutdown, task }
+    }
+
+    pub async fn encoder<S: Shape>(&self, topic: &str) -> Encoder<S> {
+        self.registry.encoder(&self.kafka.topic(topic)).await.unwrap()
+    }
+
+    /// Where the record is now.
+    pub async fn send(&self, topic: &str, partition: i32, value: impl Into<Bytes>, headers: Headers) -> (i32, i64) {
+        let output = Output {
+            topic: self.kafka.topic(topic),
+            partition: Some(partition),
+            key: None,
+            value: Some(value.into()),
+            headers,
+        };
+        self.producer.send(output).await.unwrap()
+    }
+
+    pub async fn send_record<S: Shape>(&self, topic: &str, partition: i32, record: &S) -> (i32, i64) {
+        let encoder = self.encoder::<S>(topic).await;
+        self.send(topic, partition, encoder.encode(record).unwrap(), Headers::new())
+            .await
+    }
+
+    /// Requests with results, audit and attempts, spread over the partitions, as an orchestrator would leave them.
+    pub async fn send_runs(&self, ids: std::ops::Range<usize>) {
+        let (requests, results) = (self.encoder("requests").await, self.encoder("results").await);
+        let (audit, attempts) = (self.encoder("audit").await, self.encoder("attempts").await);
+        let sends = ids.flat_map(|id| {
+            let partition = i32::try_from(id % 2).unwrap();
+            let result = result(id);
+            let (request_id, attempt_id) = (result.request_id.clone(), format!("attempt-{id}"));
+            let request = Request {
+                request_id: Some(request_id.clone()),
+                tenant: TENANT.to_owned(),
+                ..request()
+            };
+            let attempt = Attempt {
+                attempt_id: attempt_id.clone(),
+                phase: "started".to_owned(),
+                request_id: request_id.clone(),
+                tenant: TENANT.to_owned(),
+                src: result.src.clone(),
+                accepted_at: result.accepted_at,
+                at: Timestamp::now(),
+                ..Attempt::default()
+            };
+            let row = Audit {
+                kind: "attempt".to_owned(),
+                attempt_id: Some(attempt_id),
+                request_id,
+                tenant: TENANT.to_owned(),
+                src: result.src.clone(),
+                accepted_at: result.accepted_at,
+                started_at: Timestamp::now(),
+                ..Audit::default()
+            };
+            [
+                ("requests", partition, requests.encode(&request).unwrap()),
+                ("attempts", partition, attempts.encode(&attempt).unwrap()),
+                ("results", partition, results.encode(&result).unwrap()),
+                ("audit", partition, audit.encode(&row).unwrap()),
+            ]
+        });
+        futures::future::join_all(
+            sends.map(|(topic, partition, value)| self.send(topic, partition, value, Headers::new())),
+        )
+        .await;
+    }
+
+    pub async fn count(&self, what: &str) -> i64 {
+        let count = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {what}"));
+        sqlx::query_scalar(count).fetch_one(&self.pool).await.unwrap_or(-1)
+    }
+
+    pub async fn text(&self, query: &str) -> Option<String> {
+        let query = sqlx::AssertSqlSafe(query.to_owned());
+        sqlx::query_scalar(query).fetch_one(&self.pool).await.unwrap()
+    }
+
+    pub async fn until_count(&self, what: &str, count: i64) {
+        let seen = until(SOON, async || (self.count(what).await == count).then_some(())).await;
+        if seen.is_err() {
+            panic!("{what}: {} instead of {count}", self.count(what).await);
+        }
+    }
+
+    pub async fn execute(&self, statement: &'static str) {
+        sqlx::raw_sql(statement).execute(&self.pool).await.unwrap();
+    }
+}
+
+impl Running {
+    pub async fn until_ready(&mut self) {
+        tokio::time::timeout(SOON, self.ready.wait_for(Result::is_ok))
+            .await
+            .unwrap()
+            .unwrap();
+    }
+
+    pub async fn until_waiting_for(&mut self, what: &str) {
+        let waits = |ready: &Result<(), String>| ready.as_ref().is_err_and(|why| why.contains(what));
+        tokio::time::timeout(SOON, self.ready.wait_for(waits))
+            .await
+            .unwrap()
+            .unwrap();
+    }
+
+    pub async fn stop(self) {
+        self.shutdown.cancel();
+        tokio::time::timeout(SOON, self.task).await.unwrap().unwrap().unwrap();
+    }
+}
+
+pub const TENANT: &str = "acme";
+
+pub fn request() -> Request {
+    Request {
+        tenant: TENANT.to_owned(),
+        chain: "answer".to_owned(),
+        input: r#"{"question":"why?"}"#.to_owned(),
+        ..Request::default()
+    }
+}
+
+pub fn result(id: usize) -> RunResult {
+    RunResult {
+        request_id: format!("run-{id}"),
+        tenant: TENANT.to_owned(),
+        src: format!("requests/{}/{id}", id % 2),
+        accepted_at: Timestamp::now(),
+        chain: Some("answer@1#00".to_owned()),
+        status: status::COMPLETED.to_owned(),
+        output: Some(format!(r#"{{"answer":{id}}}"#)),
+        completed_at: Timestamp::now(),
+        ..RunResult::default()
+    }
+}
