@@ -66,7 +66,12 @@ impl Java {
 
 impl Heap {
     pub fn flags(self, archive: &Archive) -> Vec<String> {
-        let mut flags = vec![format!("-Xmx{}m", self.megabytes), "-XX:+UseSerialGC".to_owned()];
+        let mut flags = vec![
+            format!("-Xmx{}m", self.megabytes),
+            "-XX:+UseSerialGC".to_owned(),
+            // it would leave files in the system's temporary folder
+            "-XX:-UsePerfData".to_owned(),
+        ];
         if !self.optimise {
             flags.push("-XX:TieredStopAtLevel=1".to_owned());
         }

@@ -39,6 +39,8 @@ pub(super) fn hello(pid: u32) -> String {
     format!("millrace parts {pid}")
 }
 
+const TOLD_WITHIN: Duration = Duration::from_secs(5);
+
 /// The word that ends a set.
 pub(super) const DOWN: &str = "down";
 
@@ -79,12 +81,16 @@ pub async fn supervise(slot: Slot, stay: Stay, config: PartsConfig) -> Result<()
         () = leases.down.cancelled() => Ok(()),
         asked = asked_to_end() => asked,
     };
-    // first nobody can come in any more; then the state file goes; the parts went with `serve`
-    door.abort();
     if served.is_err() {
-        let all_told = leases.count.subscribe().wait_for(|count| *count == 0).await.map(|_| ());
-        tracing::debug!(?all_told, "those who waited know");
+        // whoever started this process is about to ask how it went
+        let mut count = leases.count.subscribe();
+        let told = async {
+            let _ = count.wait_for(|count| *count > 0).await;
+            let _ = count.wait_for(|count| *count == 0).await;
+        };
+        let _ = tokio::time::timeout(TOLD_WITHIN, told).await;
     }
+    door.abort();
     served
 }
 

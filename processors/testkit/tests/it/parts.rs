@@ -9,6 +9,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 use testkit::{OwnParts, Parts, PartsConfig, Space, until};
+use tokio::process::Command;
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -129,4 +130,22 @@ async fn metadata(consumer: BaseConsumer, within: Duration) -> Result<(), rdkafk
 pub fn port(address: &str) -> u16 {
     let (_, rest) = address.split_once("127.0.0.1:").unwrap();
     rest.split('/').next().unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn what_is_missing_is_said_to_whoever_asked() {
+    let home = tempfile::tempdir().unwrap();
+    let asked = Command::new(env!("CARGO_BIN_EXE_parts"))
+        .args(["with", "true"])
+        .env("MILLRACE_PARTS_DIR", home.path())
+        .env("JAVA_HOME", "/nonexistent")
+        .output()
+        .await
+        .unwrap();
+    assert!(!asked.status.success());
+    let said = String::from_utf8(asked.stderr).unwrap();
+    assert!(
+        said.contains("Java 17 or newer is needed") && said.contains("install"),
+        "{said}"
+    );
 }

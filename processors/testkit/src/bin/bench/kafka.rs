@@ -49,7 +49,11 @@ impl Bench {
     /// A topic with so many records.
     pub fn load(&self, topic: &str, records: usize) -> anyhow::Result<()> {
         self.create(topic)?;
-        let producer: BaseProducer = self.producing().set("linger.ms", "20").create()?;
+        let producer: BaseProducer = self
+            .producing()
+            .set("linger.ms", "20")
+            .set("queue.buffering.max.messages", "10000")
+            .create()?;
         for n in 0..records {
             let (key, value) = (format!("k-{n}"), value(n));
             let mut record = BaseRecord::to(topic).key(&key).payload(&value);
@@ -74,6 +78,8 @@ impl Bench {
             .set("enable.auto.commit", "false")
             .set("isolation.level", "read_committed")
             .set("fetch.wait.max.ms", "100")
+            // enough for any rate measured here; the default of 64 MB would be most of the memory that is measured
+            .set("queued.max.messages.kbytes", "8192")
             .create()?;
         assign(&consumer, topic, from)?;
         Ok(consumer)
