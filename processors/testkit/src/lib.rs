@@ -2,9 +2,10 @@
 //!
 //! [`parts`] has the broker, the registry and PostgreSQL; [`Space`] is one test's corner of them; [`Process`] runs a
 //! program that must not outlive its test; [`until`] waits for a state instead of sleeping; [`ScriptedModel`] is the
-//! model provider that answers, fails and hangs as it is told.
+//! model provider that answers, fails and hangs as it is told; [`history`] reads what a run claims to have done.
 
 mod binary;
+pub mod history;
 pub mod kafka;
 pub mod parts;
 pub mod process;

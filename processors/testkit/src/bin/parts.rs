@@ -26,7 +26,7 @@ enum Command {
     Down,
     /// Say which sets are up and where they answer
     Status,
-    /// Print the addresses of what `up` started as shell exports
+    /// Print the addresses of what `up` started as the environment of `millrace`, for `eval`
     Env,
     /// Hold the shared set of the tests up while a command runs
     With {
@@ -152,9 +152,9 @@ fn print(parts: &Parts) {
 
 fn exports(parts: &Parts) -> [(&'static str, &str); 3] {
     [
-        ("MILLRACE_KAFKA", parts.bootstrap.as_str()),
-        ("MILLRACE_REGISTRY", parts.registry_url.as_str()),
-        ("MILLRACE_POSTGRES", parts.postgres_url.as_str()),
+        ("MILLRACE_KAFKA__BOOTSTRAP_SERVERS", parts.bootstrap.as_str()),
+        ("MILLRACE_REGISTRY__URL", parts.registry_url.as_str()),
+        ("MILLRACE_POSTGRES__URL", parts.postgres_url.as_str()),
     ]
 }
 
