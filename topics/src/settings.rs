@@ -1,11 +1,11 @@
 //! How to reach the brokers: one struct for every client of this crate.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use serde::Deserialize;
 
 /// The `kafka:` part of `millrace.yaml`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KafkaSettings {
     /// `host:port,host:port`
@@ -32,6 +32,37 @@ impl KafkaSettings {
     }
 }
 
+/// Without the values under `client`: passwords and private keys are among them.
+impl fmt::Debug for KafkaSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaSettings")
+            .field("bootstrap_servers", &self.bootstrap_servers)
+            .field("prefix", &self.prefix)
+            .field("client", &self.client.keys())
+            .finish()
+    }
+}
+
 fn default_prefix() -> String {
     "millrace.".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_not_printed() {
+        let client = BTreeMap::from([("sasl.password".to_owned(), "hunter2".to_owned())]);
+        let settings = KafkaSettings {
+            bootstrap_servers: "broker:9092".to_owned(),
+            prefix: default_prefix(),
+            client,
+        };
+        let printed = format!("{settings:?}");
+        assert!(
+            printed.contains("sasl.password") && !printed.contains("hunter2"),
+            "{printed}"
+        );
+    }
 }

@@ -118,7 +118,8 @@ impl Comparison<'_> {
         let committed = self.committed(group);
         let worked_on = logs.keys().any(|partition| committed.contains_key(partition));
         logs.into_iter()
-            .filter(|(partition, log)| !committed.contains_key(partition) && !(worked_on && log.start == 0))
+            .filter(|(partition, _)| !committed.contains_key(partition))
+            .filter(|(_, log)| !worked_on || log.start > 0)
             .map(|(partition, log)| {
                 let offset = match self.options.from {
                     _ if log.start == log.end => log.end,
