@@ -63,7 +63,7 @@ pub(crate) fn reader(kafka: &KafkaSettings, client_id: &str, group: &str) -> Cli
         .set("fetch.wait.max.ms", "100")
         .set("fetch.queue.backoff.ms", "10")
         .set("queued.min.messages", "1000")
-        .set("queued.max.messages.kbytes", "4096")
+        .set("queued.max.messages.kbytes", "2048")
         .set("reconnect.backoff.max.ms", "1000");
     config
 }
