@@ -72,6 +72,30 @@ async fn an_index_holds_what_the_latest_record_of_a_document_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_long_document_is_paid_in_batches_and_a_change_of_it_only_for_what_changed() {
+    let mut world = World::new("long").await;
+    let mut indexer = world.start_indexer();
+    indexer.ready().await;
+    let content: String = (0..200)
+        .map(|number| format!("# Part {number}\nThe text of part {number}.\n"))
+        .collect();
+    let src = world.send(&guide(&content)).await;
+    let committed = world.committed(&src).await;
+    assert_eq!(committed.attempts.len(), 3, "96 texts a call");
+    assert_eq!(world.index().await.stats().await.unwrap().total_vector_count, 200);
+
+    let src = world
+        .send(&guide(&content.replace("text of part 77", "story of part 77")))
+        .await;
+    let changed = world.committed(&src).await;
+    assert_eq!(changed.attempts.len(), 1);
+    let prompt = changed.attempts[0].prompt.as_deref().unwrap();
+    assert!(prompt.contains("part 77") && !prompt.contains("part 78"));
+    assert_eq!(world.index().await.stats().await.unwrap().total_vector_count, 200);
+    indexer.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_indexed_is_found_by_what_it_says() {
     let mut world = World::new("found").await;
     let mut indexer = world.start_indexer();
