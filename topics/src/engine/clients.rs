@@ -59,6 +59,7 @@ pub(super) fn reader(
 /// The transactional producer of `transactional_id`: this process's own, or one whose writer is to be fenced.
 ///
 /// `retry.backoff.ms`: with its default a transaction that follows another closely takes 100 ms.
+/// `message.max.bytes`: the topic's own limit decides, not the client's.
 /// `delivery.report.only.error`: what arrives makes no event; what fails makes the commit fail.
 pub(super) fn producer(
     settings: &EngineSettings,
@@ -77,6 +78,7 @@ pub(super) fn producer(
         .set("topic.metadata.propagation.max.ms", (message / 4).to_string())
         .set("linger.ms", "0.5")
         .set("retry.backoff.ms", "5")
+        .set("message.max.bytes", "1000000000")
         .set("delivery.report.only.error", "true")
         .set("queue.buffering.max.messages", "500000")
         .set("queue.buffering.max.kbytes", "524288")

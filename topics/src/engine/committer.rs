@@ -3,6 +3,7 @@
 
 use std::{
     sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -58,7 +59,7 @@ impl<N: Node> Committer<N> {
             if is_committed {
                 pause = FIRST_PAUSE;
                 self.runs.shared.trouble().committing = None;
-                self.runs.shared.pause(gap.after_commit(retries));
+                thread::park_timeout(gap.after_commit(retries));
             } else if ended.outcome != Outcome::Aborted(Fault::Membership) {
                 self.runs.shared.trouble().committing = ended.reason;
                 self.runs.shared.pause(pause);

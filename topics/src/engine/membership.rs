@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
+    time::{Duration, Instant},
 };
 
 use rdkafka::{
@@ -14,14 +15,12 @@ use rdkafka::{
     types::RDKafkaRespErr,
 };
 
-use super::{
-    core::{Assignment, Verdict},
-    shared::Shared,
-    takeovers::Takeovers,
-};
+use super::{core::Verdict, shared::Shared, takeovers::Takeovers};
 use crate::{History, TopicPartition, client, history::Event, native};
 
 const CLIENT: &str = "member";
+/// How often a blocked revocation looks whether the partitions are lost anyway.
+const LOOK: Duration = Duration::from_millis(100);
 
 pub(super) type Queues = BTreeMap<TopicPartition, PartitionQueue<Group>>;
 
@@ -148,7 +147,7 @@ impl Group {
             self.give_back(consumer, &partitions);
         }
         let left = self.shared.member().forget(&partitions);
-        self.over(left);
+        self.shared.cancel(left);
         let mut queues = self.queues();
         for partition in &partitions {
             queues.remove(partition);
@@ -170,16 +169,19 @@ impl Group {
         self.shared.cancel(cancelled);
         self.shared.announce();
         let deadline = self.takeovers.settings.tuning.revoke_deadline();
-        if !self.shared.drain(partitions, deadline) {
-            tracing::warn!(
-                ?deadline,
-                "not all results were committed before the partitions had to go: they run again elsewhere"
-            );
+        let until = Instant::now() + deadline;
+        while !self
+            .shared
+            .drain(partitions, LOOK.min(until.saturating_duration_since(Instant::now())))
+        {
+            if consumer.assignment_lost() || Instant::now() >= until {
+                tracing::warn!(
+                    ?deadline,
+                    "not all results were committed before the partitions had to go: they run again elsewhere"
+                );
+                break;
+            }
         }
-    }
-
-    fn over(&self, assignments: Vec<Assignment>) {
-        self.shared.cancel(assignments);
     }
 
     fn open(&self, partition: &TopicPartition) {

@@ -1,84 +1,210 @@
 //! What an operator sees: gauges per partition, and whether this member is ready.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram, gauge};
 use rdkafka::consumer::BaseConsumer;
 use tokio::sync::watch;
 
-use super::{core::PartitionStatus, membership::Group, shared::Shared};
-use crate::native;
+use super::{
+    core::{PartitionStatus, Status},
+    membership::Group,
+    shared::{Shared, Trouble},
+};
+use crate::{TopicPartition, native};
 
 const EVERY: Duration = Duration::from_millis(500);
 
-/// Until it is dropped.
-pub(super) async fn observe(
-    shared: Arc<Shared>,
-    consumer: Arc<BaseConsumer<Group>>,
-    ready: watch::Sender<Result<(), String>>,
-) {
-    let mut beat = tokio::time::interval(EVERY);
-    loop {
-        beat.tick().await;
-        let status = shared.member().status();
-        metrics::gauge!("millrace_in_flight").set(status.in_flight.saturating_sub(status.waiting) as f64);
-        metrics::gauge!("millrace_waiting_for_limits").set(status.waiting as f64);
-        metrics::gauge!("millrace_bytes_in_flight").set(status.bytes as f64);
-        for partition in &status.partitions {
-            gauges(partition, native::known_end(&consumer, &partition.partition));
+pub(super) struct Observer {
+    pub(super) group: String,
+    pub(super) shared: Arc<Shared>,
+    pub(super) consumer: Weak<BaseConsumer<Group>>,
+    pub(super) ready: watch::Sender<Result<(), String>>,
+}
+
+impl Observer {
+    /// Until it is dropped.
+    pub(super) async fn run(self) {
+        describe();
+        let mut held = BTreeSet::new();
+        let mut full = BTreeSet::new();
+        let mut beat = tokio::time::interval(EVERY);
+        loop {
+            beat.tick().await;
+            let status = self.shared.member().status();
+            self.gauges(&status, &mut held);
+            tell_full(&status, &mut full);
+            let state = readiness(&status, self.trouble());
+            self.ready.send_if_modified(|last| {
+                let is_news = *last != state;
+                *last = state;
+                is_news
+            });
         }
-        let mut trouble = shared.trouble();
-        if !status.partitions.iter().any(|partition| partition.stalled) {
-            trouble.stalled = None;
-        }
-        let trouble = trouble.clone();
-        let full = status
+    }
+
+    fn trouble(&self) -> Trouble {
+        self.shared.trouble().clone()
+    }
+
+    fn gauges(&self, status: &Status, held: &mut BTreeSet<TopicPartition>) {
+        let set = |name: &'static str, value: usize| gauge!(name, "group" => self.group.clone()).set(value as f64);
+        set("millrace_in_flight", status.in_flight.saturating_sub(status.waiting));
+        set("millrace_waiting_for_limits", status.waiting);
+        set("millrace_bytes_in_flight", status.bytes);
+        let now: BTreeSet<TopicPartition> = status
             .partitions
             .iter()
-            .find(|partition| partition.full)
-            .map(|partition| {
-                let oldest = partition.oldest.map_or(partition.watermark, |(offset, _)| offset);
-                format!("the window of {} is full: {oldest} keeps it", partition.partition)
-            });
-        let problems = status
-            .stopped
-            .into_iter()
-            .chain(trouble.joining)
-            .chain(trouble.committing)
-            .chain(trouble.stalled)
-            .chain(full);
-        let state = match problems.reduce(|all, next| format!("{all}; {next}")) {
-            None => Ok(()),
-            Some(problems) => Err(problems),
-        };
-        ready.send_if_modified(|last| {
-            let is_news = *last != state;
-            *last = state;
-            is_news
-        });
+            .map(|status| status.partition.clone())
+            .collect();
+        for left in held.difference(&now) {
+            // Another member shows it now; added up, it must not count twice.
+            self.partition(left, None, None);
+        }
+        for status in &status.partitions {
+            let consumer = self.consumer.upgrade();
+            let log_end = consumer.and_then(|consumer| native::known_end(&consumer, &status.partition));
+            self.partition(&status.partition, Some(status), log_end);
+        }
+        *held = now;
+    }
+
+    fn partition(&self, partition: &TopicPartition, status: Option<&PartitionStatus>, log_end: Option<i64>) {
+        let labels = [
+            ("group", self.group.clone()),
+            ("topic", partition.topic.to_string()),
+            ("partition", partition.partition.to_string()),
+        ];
+        let set = |name: &'static str, value: Option<i64>| gauge!(name, &labels).set(value.unwrap_or_default() as f64);
+        let oldest = status.and_then(|status| status.oldest);
+        set("millrace_watermark", status.map(|status| status.watermark));
+        set("millrace_highest_done", status.map(|status| status.end));
+        set("millrace_map_offsets", status.map(|status| status.map as i64));
+        set("millrace_window_offsets", status.map(|status| status.window));
+        set(
+            "millrace_ledger_results",
+            status.map(|status| status.ready_results as i64),
+        );
+        set(
+            "millrace_partition_in_flight",
+            status.map(|status| status.running as i64),
+        );
+        set("millrace_oldest_open_offset", oldest.map(|(offset, _)| offset));
+        set(
+            "millrace_oldest_open_timestamp_ms",
+            oldest.map(|(_, timestamp)| timestamp),
+        );
+        let lag = log_end.zip(status).map(|(end, status)| (end - status.watermark).max(0));
+        if lag.is_some() || status.is_none() {
+            set("millrace_lag", lag);
+        }
     }
 }
 
-fn gauges(status: &PartitionStatus, log_end: Option<i64>) {
-    let labels = [
-        ("topic", status.partition.topic.to_string()),
-        ("partition", status.partition.partition.to_string()),
-    ];
-    let set = |name: &'static str, value: i64| metrics::gauge!(name, &labels).set(value as f64);
-    set("millrace_watermark", status.watermark);
-    set("millrace_highest_done", status.end);
-    set("millrace_map_offsets", status.map as i64);
-    set("millrace_window_offsets", status.window);
-    set("millrace_ledger_results", status.ready_results as i64);
-    set("millrace_partition_in_flight", status.running as i64);
-    set(
-        "millrace_oldest_open_offset",
-        status.oldest.map_or(-1, |(offset, _)| offset),
-    );
-    set(
-        "millrace_oldest_open_timestamp_ms",
-        status.oldest.map_or(0, |(_, timestamp)| timestamp),
-    );
-    if let Some(log_end) = log_end {
-        set("millrace_lag", (log_end - status.watermark).max(0));
+fn readiness(status: &Status, trouble: Trouble) -> Result<(), String> {
+    let stalled = status.partitions.iter().any(|partition| partition.stalled);
+    let full = status
+        .partitions
+        .iter()
+        .filter(|partition| partition.full)
+        .map(full_window);
+    let problems = status
+        .stopped
+        .iter()
+        .cloned()
+        .chain(trouble.joining)
+        .chain(trouble.committing)
+        .chain(trouble.stalled.filter(|_| stalled))
+        .chain(full);
+    match problems.reduce(|all, next| format!("{all}; {next}")) {
+        None => Ok(()),
+        Some(problems) => Err(problems),
     }
+}
+
+fn tell_full(status: &Status, told: &mut BTreeSet<TopicPartition>) {
+    told.retain(|partition| {
+        status
+            .partitions
+            .iter()
+            .any(|status| status.full && status.partition == *partition)
+    });
+    for status in status.partitions.iter().filter(|status| status.full) {
+        if told.insert(status.partition.clone()) {
+            tracing::warn!("{}", full_window(status));
+        }
+    }
+}
+
+fn full_window(status: &PartitionStatus) -> String {
+    let oldest = status.oldest.map_or(status.watermark, |(offset, _)| offset);
+    format!(
+        "the window of {} is full: the record at {oldest} holds it up",
+        status.partition
+    )
+}
+
+fn describe() {
+    describe_counter!("millrace_consumed_total", Unit::Count, "Request records read");
+    describe_counter!(
+        "millrace_transactions_failed_total",
+        Unit::Count,
+        "Transactions that were not committed at first"
+    );
+    describe_histogram!(
+        "millrace_commit_seconds",
+        Unit::Seconds,
+        "From begin to commit of a transaction"
+    );
+    describe_histogram!(
+        "millrace_commit_results",
+        Unit::Count,
+        "Results that a transaction carried"
+    );
+    describe_gauge!("millrace_in_flight", Unit::Count, "Runs that hold a slot");
+    describe_gauge!(
+        "millrace_waiting_for_limits",
+        Unit::Count,
+        "Runs that only wait for a provider's limit"
+    );
+    describe_gauge!(
+        "millrace_bytes_in_flight",
+        Unit::Bytes,
+        "Requests and results in memory"
+    );
+    describe_gauge!("millrace_watermark", "The committed offset: all below it is done");
+    describe_gauge!("millrace_highest_done", "One past the highest offset that is done");
+    describe_gauge!(
+        "millrace_map_offsets",
+        Unit::Count,
+        "Offsets above the watermark that are done"
+    );
+    describe_gauge!(
+        "millrace_window_offsets",
+        Unit::Count,
+        "Offsets between the watermark and the last record read"
+    );
+    describe_gauge!(
+        "millrace_ledger_results",
+        Unit::Count,
+        "Results that are not committed yet"
+    );
+    describe_gauge!("millrace_partition_in_flight", Unit::Count, "Runs of this partition");
+    describe_gauge!(
+        "millrace_oldest_open_offset",
+        "The record that holds the watermark: the head of the oldest lane"
+    );
+    describe_gauge!(
+        "millrace_oldest_open_timestamp_ms",
+        "Its timestamp, in milliseconds since the epoch"
+    );
+    describe_gauge!(
+        "millrace_lag",
+        Unit::Count,
+        "Offsets between the watermark and the end of the log"
+    );
 }

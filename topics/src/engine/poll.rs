@@ -31,6 +31,13 @@ pub(super) struct Poll<N> {
 impl<N: Node> Poll<N> {
     /// Until shutdown, then until everything is committed, released and the group is left.
     pub(super) fn run(self) -> Result<(), EngineError> {
+        let ended = self.work();
+        // A queue holds its consumer, and the consumer the queues.
+        self.consumer.context().queues().clear();
+        ended
+    }
+
+    fn work(&self) -> Result<(), EngineError> {
         self.subscribe()?;
         let (mut rejoin_at, mut pause) = (None, FIRST_REJOIN);
         while !self.shutdown.is_cancelled() {
@@ -139,7 +146,7 @@ impl<N: Node> Poll<N> {
 
     /// Nothing is read any more; what runs may finish within the grace period. What does not is cancelled and left to
     /// others; what did is committed together with the release, and only then the group is left.
-    fn finish(self) -> Result<(), EngineError> {
+    fn finish(&self) -> Result<(), EngineError> {
         let shared = &self.runs.shared;
         shared.member().stop();
         let until = Instant::now() + self.settings.tuning.grace();

@@ -75,8 +75,10 @@ impl TransactionalProducer {
     }
 
     fn attempt(&self, batch: &Batch) -> Result<(), Failure> {
-        let offsets = offsets(batch).map_err(Failure::wrapper)?;
-        self.producer.begin_transaction().map_err(Failure::wrapper)?;
+        let offsets = offsets(batch).map_err(|error| Failure::wrapper(&error))?;
+        self.producer
+            .begin_transaction()
+            .map_err(|error| Failure::wrapper(&error))?;
         for output in batch.outputs() {
             self.send(output)?;
         }
@@ -87,7 +89,7 @@ impl TransactionalProducer {
             Some(&batch.membership),
             self.timeout,
         )
-        .map_err(Failure::native)?;
+        .map_err(|error| Failure::native(&error))?;
         self.commit()
     }
 
@@ -122,7 +124,7 @@ impl TransactionalProducer {
                 Err((error, _)) => {
                     return Err(Failure {
                         refused: Some(output.topic.clone()),
-                        ..Failure::wrapper(error)
+                        ..Failure::wrapper(&error)
                     });
                 }
             }
@@ -135,7 +137,7 @@ impl TransactionalProducer {
             match native::commit_transaction(&self.producer) {
                 Ok(()) => return Ok(()),
                 Err(error) if error.retriable && Instant::now() < until => {}
-                Err(error) => return Err(Failure::native(error)),
+                Err(error) => return Err(Failure::native(&error)),
             }
         }
     }
@@ -196,7 +198,7 @@ enum Kind {
 }
 
 impl Failure {
-    fn native(error: native::TransactionError) -> Self {
+    fn native(error: &native::TransactionError) -> Self {
         Self {
             code: error.code,
             fatal: error.fatal,
@@ -205,8 +207,8 @@ impl Failure {
         }
     }
 
-    fn wrapper(error: KafkaError) -> Self {
-        let fatal = matches!(&error, KafkaError::Transaction(error) if error.is_fatal());
+    fn wrapper(error: &KafkaError) -> Self {
+        let fatal = matches!(error, KafkaError::Transaction(error) if error.is_fatal());
         let code = error.rdkafka_error_code().unwrap_or(Code::Unknown);
         Self {
             code,

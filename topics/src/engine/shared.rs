@@ -68,7 +68,7 @@ impl Shared {
     pub(super) fn wants(&self, partition: &TopicPartition) -> bool {
         let member = self.member();
         let wants = member.wants(partition);
-        if !wants {
+        if !wants && member.holds(partition) {
             self.starved.store(true, Ordering::Release);
         }
         wants
@@ -117,7 +117,7 @@ impl Shared {
         self.ended.load(Ordering::Acquire)
     }
 
-    /// Pauses a thread, unless the engine ends meanwhile.
+    /// Pauses a thread for long, unless the engine ends meanwhile.
     pub(super) fn pause(&self, time: Duration) {
         let until = Instant::now() + time;
         let mut member = self.member();

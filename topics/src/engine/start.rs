@@ -15,7 +15,7 @@ use super::{
     committer::Committer,
     core::{Limits, Member, Turns},
     membership::Group,
-    observe::observe,
+    observe::Observer,
     poll::Poll,
     producer::TransactionalProducer,
     runs::Runs,
@@ -75,7 +75,15 @@ pub(super) async fn run<N: Node>(
         shutdown: shutdown.clone(),
     };
 
-    let observer = tokio::spawn(observe(Arc::clone(&shared), consumer, ready.clone()));
+    let observer = Observer {
+        group: poll.settings.group.clone(),
+        shared: Arc::clone(&shared),
+        // Weak: the consumer's end takes its time, and takes it on the thread that polls.
+        consumer: Arc::downgrade(&consumer),
+        ready: ready.clone(),
+    };
+    drop(consumer);
+    let observer = tokio::spawn(observer.run());
     let stop = {
         let shared = Arc::clone(&shared);
         tokio::spawn(async move {
@@ -158,11 +166,7 @@ async fn first_producer(
             Err(error) if is_passing(&error) => error,
             Err(error) => return Err(error),
         };
-        let why = format!(
-            "waiting for Kafka at {}: {}",
-            settings.kafka.bootstrap_servers,
-            chain(&error)
-        );
+        let why = why_waiting(settings, &error);
         if why != told {
             tracing::warn!("{why}");
             told.clone_from(&why);
@@ -173,6 +177,25 @@ async fn first_producer(
             () = shutdown.cancelled() => return Ok(None),
         }
         retry = (retry * 2).min(LAST_RETRY);
+    }
+}
+
+fn why_waiting(settings: &EngineSettings, error: &EngineError) -> String {
+    let (EngineError::Producer { source, .. } | EngineError::Canary { source, .. }) = error else {
+        return chain(error);
+    };
+    match (source.rdkafka_error_code(), settings.inputs.first()) {
+        (Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic), Some(input)) => {
+            format!(
+                "the request topic {} does not exist; millrace topics apply creates Millrace's own",
+                input.topic
+            )
+        }
+        _ => format!(
+            "waiting for Kafka at {}: {}",
+            settings.kafka.bootstrap_servers,
+            chain(error)
+        ),
     }
 }
 

@@ -16,7 +16,7 @@ use std::{
 use bytes::Bytes;
 use topics::{
     Headers, Record, TopicPartition,
-    engine::core::{Found, Membership},
+    engine::core::{Entry, Found, Membership},
 };
 
 use super::group::Group;
@@ -43,6 +43,7 @@ pub struct Written {
     pub partition: TopicPartition,
     pub offset: i64,
     pub key: Option<Bytes>,
+    pub value: Option<Bytes>,
     transaction: u64,
     pub visible: bool,
 }
@@ -178,8 +179,9 @@ impl Broker {
         }
     }
 
-    pub fn produce(&mut self, id: &str, epoch: u32, record: &Record) -> Result<(), Refusal> {
+    pub fn produce(&mut self, id: &str, epoch: u32, entry: &Entry) -> Result<(), Refusal> {
         let open = self.open(id, epoch)?;
+        let record = &entry.record;
         let partition = TopicPartition::new(record.topic.clone(), record.partition);
         open.results.insert(partition.clone());
         let transaction = open.transaction;
@@ -187,6 +189,7 @@ impl Broker {
             partition,
             offset: record.offset,
             key: record.key.clone(),
+            value: entry.outputs.iter().find_map(|output| output.value.clone()),
             transaction,
             visible: false,
         });

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use topics::{TopicPartition, engine::core::Committed};
 
-use super::broker::Broker;
+use super::{broker::Broker, process::CANCELLED};
 
 /// # Errors
 /// Says what does not hold.
@@ -15,6 +15,12 @@ pub fn invariants(broker: &Broker) -> Result<(), String> {
     let mut last: BTreeMap<(&TopicPartition, &Bytes), i64> = BTreeMap::new();
     for result in broker.results.iter().filter(|result| result.visible) {
         visible.entry(&result.partition).or_default().push(result.offset);
+        if result.value == Some(CANCELLED) {
+            return Err(format!(
+                "{}/{} has the result of a cancelled run",
+                result.partition, result.offset
+            ));
+        }
         let Some(key) = &result.key else { continue };
         if let Some(before) = last.insert((&result.partition, key), result.offset)
             && before > result.offset

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use rand::{Rng, rngs::SmallRng};
 use topics::{
     TopicPartition,
-    engine::core::{Batch, Committed, Culprit, Entry, Fault, Member, Membership, Outcome, Progress},
+    engine::core::{Assignment, Batch, Committed, Culprit, Entry, Fault, Member, Membership, Outcome, Progress},
 };
 
 use super::{
@@ -21,6 +21,8 @@ pub struct Committer {
     state: State,
     /// Nothing goes wrong on the network any more.
     pub calm: bool,
+    /// Assignments that turned out to be over when a commit was resolved.
+    pub lost: Vec<Assignment>,
     mutation: Option<Mutation>,
     forgotten: BTreeSet<(TopicPartition, i64)>,
 }
@@ -43,6 +45,7 @@ impl Committer {
             epoch: None,
             state: State::Idle,
             calm: false,
+            lost: Vec::new(),
             mutation,
             forgotten: BTreeSet::new(),
         }
@@ -91,9 +94,7 @@ impl Committer {
                 Err(_) => self.unknown(core, broker),
             },
             State::Resolving => match broker.read_stable(&core.unresolved()) {
-                Some(found) => {
-                    core.resolve(&found);
-                }
+                Some(found) => self.lost.extend(core.resolve(&found)),
                 None => self.state = State::Resolving,
             },
         }
@@ -129,7 +130,7 @@ impl Committer {
             };
             return;
         }
-        match broker.produce(&self.id, epoch, record) {
+        match broker.produce(&self.id, epoch, entry) {
             Ok(()) => {
                 self.state = State::Open {
                     batch,

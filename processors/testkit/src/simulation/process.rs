@@ -18,6 +18,8 @@ use topics::{
 use super::{Mutation, broker::Broker, committer::Committer, group::Group};
 
 pub const GROUP: &str = "group";
+/// What a cancelled run puts out.
+pub const CANCELLED: Bytes = Bytes::from_static(b"cancelled");
 
 pub struct Process {
     /// Its transactional id.
@@ -34,6 +36,8 @@ pub struct Process {
     assigned: BTreeSet<TopicPartition>,
     positions: BTreeMap<TopicPartition, i64>,
     running: Vec<Task>,
+    /// What their runs still put out must never be seen.
+    cancelled: BTreeSet<Assignment>,
     /// Stopped by the system: none of its threads moves.
     pub paused: bool,
     pub shutdown: Shutdown,
@@ -97,6 +101,7 @@ impl Process {
             assigned: BTreeSet::new(),
             positions: BTreeMap::new(),
             running: Vec::new(),
+            cancelled: BTreeSet::new(),
             paused: false,
             shutdown: Shutdown::No,
             mutation,
@@ -157,9 +162,15 @@ impl Process {
     /// One of the runs ends.
     pub fn finish_run(&mut self, which: usize) {
         let Task { assignment, record } = self.running.swap_remove(which);
+        self.cancelled.extend(self.committer.lost.drain(..));
+        let value = if self.cancelled.contains(&assignment) {
+            Some(CANCELLED)
+        } else {
+            record.value.clone()
+        };
         let output = Output {
             topic: "results".to_owned(),
-            value: record.value.clone(),
+            value,
             ..Output::default()
         };
         self.core
@@ -212,12 +223,12 @@ impl Process {
             }
             Event::Revoke(partitions) => {
                 self.core.refresh(Some(self.membership()));
-                self.core.revoke(&partitions);
+                self.cancelled.extend(self.core.revoke(&partitions));
                 self.poll = Poll::Draining(partitions);
             }
             Event::Lost(partitions) => {
                 self.core.refresh(None);
-                self.core.forget(&partitions);
+                self.cancelled.extend(self.core.forget(&partitions));
                 for partition in &partitions {
                     self.assigned.remove(partition);
                     self.positions.remove(partition);
@@ -242,7 +253,7 @@ impl Process {
             self.poll = Poll::Draining(partitions);
             return;
         }
-        self.core.forget(&partitions);
+        self.cancelled.extend(self.core.forget(&partitions));
         self.give_back(group, &partitions);
     }
 

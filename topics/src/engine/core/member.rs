@@ -157,6 +157,11 @@ impl Member {
     }
 
     #[must_use]
+    pub fn holds(&self, partition: &TopicPartition) -> bool {
+        self.partitions.contains_key(partition)
+    }
+
+    #[must_use]
     pub fn held(&self) -> Vec<TopicPartition> {
         self.partitions.keys().cloned().collect()
     }
