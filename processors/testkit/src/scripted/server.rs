@@ -25,7 +25,7 @@ use super::{Answer, Call, Script, Summary, control, directive, openai};
 /// A running server. Dropping it closes it and every connection.
 #[derive(Debug)]
 pub struct ScriptedModel {
-    /// What a client calls its base URL: `http://127.0.0.1:PORT/v1`.
+    /// What a client calls its base URL: `http://127.0.0.1:PORT/v1`; other base paths are served too, as providers differ.
     pub url: String,
     state: State,
     serving: JoinHandle<()>,
@@ -168,10 +168,12 @@ async fn answer(request: Request<Incoming>, state: &State) -> Response<Body> {
     if let Some(path) = path.strip_prefix("/control/") {
         return control::answer(&head.method, path, head.uri.query(), &body, state);
     }
-    let path = path.strip_prefix("/v1").unwrap_or(path);
-    match (&head.method, path) {
-        (&Method::GET, "/models") => whole(200, json(&openai::models())),
-        (&Method::POST, "/chat/completions" | "/embeddings") => call(path, &head.headers, body, state).await,
+    let served = ["/chat/completions", "/embeddings", "/models"];
+    match (&head.method, served.into_iter().find(|served| path.ends_with(served))) {
+        (&Method::GET, Some("/models")) => whole(200, json(&openai::models())),
+        (&Method::POST, Some(path @ ("/chat/completions" | "/embeddings"))) => {
+            call(path, &head.headers, body, state).await
+        }
         _ => problem(404, "unknown path or method"),
     }
 }
