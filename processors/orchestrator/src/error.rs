@@ -36,8 +36,6 @@ pub enum Error {
         #[source]
         source: Box<ProduceError>,
     },
-    #[error("the models' HTTP client cannot be created")]
-    Caller(#[source] models::ClientError),
     #[error("the engine ended")]
     Engine(#[source] Box<EngineError>),
 }

@@ -2,8 +2,6 @@
 
 use std::{collections::HashMap, future::Future, sync::Arc, time::Duration};
 
-use models::{Books, Caller};
-use retrieval::Pinecone;
 use schemas::{Registry, RegistryError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -14,7 +12,7 @@ use topics::{
 };
 
 use crate::{
-    chain::{Resources, Services},
+    chain::Services,
     chains::Chains,
     error::Error,
     metrics,
@@ -28,10 +26,8 @@ use crate::{
 /// What the orchestrator works with; nothing here has opened a connection yet.
 pub struct Dependencies {
     pub registry: Registry,
-    pub resources: Resources,
-    /// Where paid calls are written down before they leave.
-    pub books: Arc<dyn Books>,
-    pub pinecone: Pinecone,
+    /// What chains call; its models and indexes are what they are checked against.
+    pub services: Services,
 }
 
 /// Longest value of a request, where the catalog has no say.
@@ -58,10 +54,13 @@ pub async fn run(
         started = start(&settings, group, dependencies, &ready) => started,
     };
     let (node, publication) = started?;
-    tokio::select! {
+    let caller = Arc::clone(&node.services.caller);
+    let ended = tokio::select! {
         ended = engine::run(engine, Arc::new(node), ready, shutdown) => ended.map_err(|error| Error::Engine(Box::new(error))),
         error = publication.follow() => Err(error),
-    }
+    };
+    caller.drain().await;
+    ended
 }
 
 async fn start(
@@ -70,12 +69,8 @@ async fn start(
     dependencies: Dependencies,
     ready: &watch::Sender<Result<(), String>>,
 ) -> Result<(Orchestrator, Publication), Error> {
-    let Dependencies {
-        registry,
-        resources,
-        books,
-        pinecone,
-    } = dependencies;
+    let Dependencies { registry, services } = dependencies;
+    let resources = services.resources();
     let Settings { kafka, catalog, .. } = settings;
     let bindings = bindings(settings, group)?;
     let chains = Arc::new(Chains::load(&settings.chains, &resources).map_err(Error::Chains)?);
@@ -92,18 +87,12 @@ async fn start(
 
     not_ready(ready, "reading which chains are published");
     let decoder = registry.decoder().map_err(Error::Registry)?;
-    let publication = Publication::read(kafka, decoder, Arc::clone(&chains), resources.clone()).await?;
+    let publication = Publication::read(kafka, decoder, Arc::clone(&chains), resources).await?;
     let producer = Producer::new(kafka, ProducerSettings::new("millrace-chains"))
         .map_err(|error| Error::Producer(Box::new(error)))?;
     publication.publish(&own, kafka, &encoder, &producer).await?;
     producer.close().await;
 
-    let caller = Arc::new(Caller::new(Arc::clone(&resources.models), books).map_err(Error::Caller)?);
-    let services = Services {
-        caller,
-        pinecone,
-        indexes: resources.indexes,
-    };
     Ok((
         Orchestrator {
             bindings,

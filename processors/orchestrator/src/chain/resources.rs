@@ -29,6 +29,13 @@ pub struct Services {
 }
 
 impl Services {
+    pub(crate) fn resources(&self) -> Resources {
+        Resources {
+            models: Arc::clone(self.caller.models()),
+            indexes: self.indexes.clone(),
+        }
+    }
+
     pub(crate) fn index(&self, name: &str) -> Result<&IndexSpec, StepError> {
         let spec = self.indexes.iter().find(|spec| spec.name == name);
         spec.ok_or_else(|| StepError::UnknownIndex { index: name.to_owned() })

@@ -1,3 +1,11 @@
+//! Chain files and their authors, chains that run, and requests that go through Kafka.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
 mod any_bytes;
 mod kafka;
 mod lint;

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use models::Kind;
+use models::{Kind, MAX_EMBED_INPUTS};
 use serde_json::{Value, json};
 
 use super::{Check, alias::Alias};
@@ -48,7 +48,7 @@ impl Embed {
                 check.problems.add_plain(self.texts.position, message);
             }
         }
-        Type::object([("vectors", Type::list(Type::list(Type::Number))), ("model", Type::TEXT)])
+        Type::object([("vectors", Type::list(Type::list(Type::Number)))])
     }
 
     pub(super) async fn run(
@@ -63,16 +63,16 @@ impl Embed {
             Value::Array(items) => items.into_iter().map(text).collect::<Result<_, _>>()?,
             _ => return Err(not_texts()),
         };
-        if texts.is_empty() {
-            return Ok(json!({"vectors": [], "model": self.model.name}));
+        let mut vectors = Vec::with_capacity(texts.len());
+        for texts in texts.chunks(MAX_EMBED_INPUTS) {
+            let called = around
+                .services
+                .caller
+                .embed(&self.model.name, texts, &around.call(step))
+                .await;
+            vectors.extend(bill.take(called)?.vectors);
         }
-        let called = around
-            .services
-            .caller
-            .embed(&self.model.name, &texts, &around.call(step))
-            .await;
-        let embedded = bill.take(called)?;
-        Ok(json!({"vectors": embedded.vectors, "model": embedded.model}))
+        Ok(json!({"vectors": vectors}))
     }
 }
 

@@ -1,4 +1,4 @@
-use schemas::{Request, status};
+use schemas::{Registry, RegistrySettings, Request, status};
 use topics::Headers;
 
 use super::world::{World, folder_with};
@@ -39,4 +39,21 @@ async fn a_chain_of_another_process_runs_here_and_a_version_has_one_content() {
     );
 
     first.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_is_down_is_waited_for() {
+    let world = World::new("orchestrator-waits").await;
+    let chains = folder_with("mine", 1, "one");
+    // Nothing listens there.
+    let settings = RegistrySettings {
+        url: "http://127.0.0.1:1".to_owned(),
+        username: None,
+        password: None,
+    };
+    let mut running = world.start_at(chains.path().to_owned(), Registry::new(&settings).unwrap());
+
+    running.waiting_for("schema registry").await;
+
+    running.stop().await;
 }

@@ -8,8 +8,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use models::Unrecorded;
-use orchestrator::{Dependencies, Error, Settings};
+use models::{Caller, Unrecorded};
+use orchestrator::{Dependencies, Error, Services, Settings};
 use retrieval::{Pinecone, PineconeSettings};
 use schemas::{
     Audit, DeadLetter, Decoder, Definition, Encoder, Registry, RegistrySettings, Request, RunResult, audit_kind,
@@ -142,6 +142,10 @@ impl World {
     }
 
     pub fn start_with(&self, chains: PathBuf) -> Running {
+        self.start_at(chains, self.registry.clone())
+    }
+
+    pub fn start_at(&self, chains: PathBuf, registry: Registry) -> Running {
         let settings = Settings {
             kafka: self.kafka.clone(),
             catalog: self.catalog.clone(),
@@ -149,11 +153,14 @@ impl World {
             history: History::default(),
             chains: vec![chains],
         };
+        let resources = resources();
         let dependencies = Dependencies {
-            registry: self.registry.clone(),
-            resources: resources(),
-            books: Arc::new(Unrecorded),
-            pinecone: Pinecone::new(&PineconeSettings::default()).unwrap(),
+            registry,
+            services: Services {
+                caller: Arc::new(Caller::new(resources.models, Arc::new(Unrecorded)).unwrap()),
+                pinecone: Pinecone::new(&PineconeSettings::default()).unwrap(),
+                indexes: resources.indexes,
+            },
         };
         let (sender, ready) = watch::channel(Err("starting".to_owned()));
         let shutdown = CancellationToken::new();
@@ -235,6 +242,16 @@ impl Running {
             .unwrap()
             .as_ref()
             .unwrap();
+    }
+
+    /// Waits until it says that it cannot work for this reason.
+    pub async fn waiting_for(&mut self, reason: &str) {
+        let waits = |ready: &Result<(), String>| ready.as_ref().is_err_and(|why| why.contains(reason));
+        let seen = timeout(PATIENCE, self.ready.wait_for(waits)).await;
+        seen.expect("the orchestrator did not say so in time")
+            .unwrap()
+            .as_ref()
+            .unwrap_err();
     }
 
     pub async fn stop(self) {
