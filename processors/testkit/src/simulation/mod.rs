@@ -271,7 +271,7 @@ impl World {
             0 | 1 => process.poll(&mut self.rng, &mut self.broker, &mut self.group),
             2 | 3 if process.running() > 0 => {
                 let run = self.rng.random_range(0..process.running());
-                process.finish_run(run);
+                process.finish_run(&mut self.rng, run);
             }
             _ => {
                 let now = process.membership();
