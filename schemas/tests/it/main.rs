@@ -1,5 +1,7 @@
 //! The shapes through a real registry.
 
+#![cfg(test)]
+
 mod owner;
 mod plain;
 mod registry;

@@ -1,4 +1,6 @@
 //! The recorder against a real broker, registry and Postgres.
 
+#![cfg(test)]
+
 mod stories;
 mod world;
