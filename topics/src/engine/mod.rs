@@ -8,6 +8,7 @@ mod committed;
 mod committer;
 mod error;
 mod events;
+mod failure;
 mod gap;
 mod membership;
 mod observe;

@@ -13,6 +13,7 @@ use super::{
     EngineError, EngineSettings, clients,
     core::{Batch, Fault, Outcome},
     events::ProducerEvents,
+    failure::{Failure, Kind},
 };
 use crate::{Output, native};
 
@@ -175,85 +176,6 @@ impl TransactionalProducer {
 
     fn events(&self) -> &ProducerEvents {
         self.producer.client().context()
-    }
-}
-
-struct Failure {
-    code: Code,
-    fatal: bool,
-    message: String,
-    /// The topic that did not take an output.
-    refused: Option<String>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// One of the outputs cannot be written, whoever tries.
-    Output(&'static str),
-    /// The coordinator does not take this generation or member.
-    Membership,
-    /// What came of the transaction is not known, or the producer is fenced or broken.
-    Lost,
-    Passing,
-}
-
-impl Failure {
-    fn native(error: &native::TransactionError) -> Self {
-        Self {
-            code: error.code,
-            fatal: error.fatal,
-            message: error.to_string(),
-            refused: None,
-        }
-    }
-
-    fn wrapper(error: &KafkaError) -> Self {
-        let fatal = matches!(error, KafkaError::Transaction(error) if error.is_fatal());
-        let code = error.rdkafka_error_code().unwrap_or(Code::Unknown);
-        Self {
-            code,
-            fatal,
-            message: error.to_string(),
-            refused: None,
-        }
-    }
-
-    fn words(&self) -> String {
-        match &self.refused {
-            Some(topic) => format!("{topic} does not take the output: {:?}", self.code),
-            None => self.message.clone(),
-        }
-    }
-
-    fn kind(&self) -> Kind {
-        match self.code {
-            Code::MessageSizeTooLarge | Code::InvalidMessageSize => Kind::Output("output_too_large"),
-            Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition | Code::InvalidTopic
-                if self.refused.is_some() =>
-            {
-                Kind::Output("output_topic_unknown")
-            }
-            Code::TopicAuthorizationFailed => Kind::Output("output_not_authorized"),
-            Code::InvalidRecord | Code::PolicyViolation if self.refused.is_some() => Kind::Output("output_refused"),
-            Code::IllegalGeneration | Code::UnknownMemberId | Code::FencedInstanceId | Code::RebalanceInProgress => {
-                Kind::Membership
-            }
-            Code::OperationTimedOut
-            | Code::TimedOutQueue
-            | Code::MessageTimedOut
-            | Code::RequestTimedOut
-            | Code::BrokerTransportFailure
-            | Code::AllBrokersDown
-            | Code::NetworkException
-            | Code::Fatal
-            | Code::Fenced
-            | Code::ProducerFenced
-            | Code::InvalidProducerEpoch
-            | Code::InvalidProducerIdMapping
-            | Code::OutOfOrderSequenceNumber
-            | Code::State => Kind::Lost,
-            _ => Kind::Passing,
-        }
     }
 }
 

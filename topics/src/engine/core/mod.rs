@@ -14,15 +14,17 @@ mod member;
 mod metadata;
 mod partition;
 mod progress;
+mod status;
 mod takeover;
 mod turns;
 
 pub use batch::{Batch, BatchPart, Culprit, Fault, Outcome};
 pub use lanes::Lanes;
-pub use member::{Limits, Member, PartitionStatus, Status};
+pub use member::{Limits, Member};
 pub use metadata::{Committed, MAX_METADATA, MetadataError};
 pub use partition::{Entry, Partition};
 pub use progress::{Progress, WINDOW};
+pub use status::{PartitionStatus, Status};
 pub use takeover::{Answer, Claim, Found, Step, Takeover, Verdict};
 pub use turns::Turns;
 

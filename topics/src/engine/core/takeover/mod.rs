@@ -9,6 +9,8 @@
 //! Never 4 before 2 and 3: the plain commit would win over the offsets of a transaction that is still open, and its
 //! results would appear all the same. An unstable read only ever names whom to fence: it can be milliseconds stale.
 
+mod logs;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Committed;
@@ -227,43 +229,6 @@ impl Takeover {
             partitions: self.open.clone(),
             absent,
         }
-    }
-
-    /// A committed offset that is not there, or that the log no longer reaches, is never guessed.
-    fn judge_logs(&mut self, log_starts: &BTreeMap<TopicPartition, i64>, committed_topics: &BTreeSet<String>) {
-        for partition in self.open.clone() {
-            let start = log_starts.get(&partition).copied();
-            let state = self.states.get(&partition).map(|state| state.progress.watermark());
-            let verdict = match (state, start) {
-                (_, None) => Verdict::Later(format!("where the log of {partition} starts is unknown")),
-                (Some(watermark), Some(start)) if start <= watermark => continue,
-                (Some(watermark), Some(start)) => Verdict::Refused(format!(
-                    "the log of {partition} starts at {start}, after the watermark {watermark} of group {}: records were \
-                     deleted before they ran. To go on without them: {}",
-                    self.group,
-                    self.reset(&partition, start)
-                )),
-                (None, Some(0)) if committed_topics.contains(&*partition.topic) => {
-                    self.states.insert(partition, Committed::first(0));
-                    continue;
-                }
-                (None, Some(start)) => Verdict::Refused(format!(
-                    "group {} has no committed offset for {partition}, and it is not guessed. If the group is new: \
-                     millrace topics apply. To run everything in the log (and pay for it): {}",
-                    self.group,
-                    self.reset(&partition, start)
-                )),
-            };
-            self.decide(&partition, verdict);
-        }
-    }
-
-    fn reset(&self, partition: &TopicPartition, to: i64) -> String {
-        format!(
-            "stop the group, then kafka-consumer-groups.sh --bootstrap-server BROKERS --group {} --topic {}:{} \
-             --reset-offsets --to-offset {to} --execute",
-            self.group, partition.topic, partition.partition
-        )
     }
 
     fn claim(&mut self) -> Step {

@@ -1,0 +1,243 @@
+//! What a transaction carries, and what becomes of it.
+
+use std::{collections::btree_map::Entry as Slot, sync::Arc};
+
+use super::{Committing, Member, Part, after};
+use crate::{
+    Output, TopicPartition,
+    engine::{
+        Rejection,
+        core::{
+            Assignment, Batch, BatchPart, Committed, Culprit, Fault, Found, Membership, Outcome, Partition,
+            partition::Phase,
+        },
+    },
+};
+
+/// Of what one transaction carries.
+const BATCH_BYTES: usize = 32 << 20;
+
+impl Member {
+    /// The next transaction. There is one at a time: settle it before asking again.
+    pub fn batch(&mut self) -> Option<Batch> {
+        if self.committing.is_some() {
+            return None;
+        }
+        let membership = self.membership.clone().filter(Membership::is_checked)?;
+        let parts = match self.single() {
+            Some(part) => vec![part],
+            None => self.group(),
+        };
+        let last = parts.last()?;
+        self.last_batched = Some(last.assignment.partition.clone());
+        let committing = parts
+            .iter()
+            .map(|part| Part {
+                assignment: part.assignment.clone(),
+                results: part.results.len(),
+                seq: part.seq,
+                release: part.release,
+            })
+            .collect();
+        self.committing = Some(Committing {
+            membership: membership.clone(),
+            parts: committing,
+        });
+        Some(Batch { membership, parts })
+    }
+
+    /// One result of a partition of which one broke a transaction.
+    fn single(&mut self) -> Option<BatchPart> {
+        let (key, held) = self
+            .partitions
+            .iter_mut()
+            .find(|(_, held)| held.singly > 0 && !held.ledger.is_empty())?;
+        Some(part(&self.me, key, held, 1))
+    }
+
+    fn group(&mut self) -> Vec<BatchPart> {
+        let (mut results, mut bytes) = (self.limits.batch.max(1), BATCH_BYTES);
+        let order: Vec<TopicPartition> = after(&self.partitions, self.last_batched.as_ref())
+            .map(|(key, _)| key.clone())
+            .collect();
+        let mut parts = Vec::new();
+        for key in order {
+            let Some(held) = self.partitions.get_mut(&key) else {
+                continue;
+            };
+            let wanted = match held.phase {
+                Phase::Active => !held.ledger.is_empty(),
+                Phase::Draining => true,
+                Phase::Stopped(_) => false,
+            };
+            if !wanted || results == 0 {
+                continue;
+            }
+            let mut count = 0;
+            for entry in held.ledger.iter().take(results) {
+                if count > 0 && entry.size() > bytes {
+                    break;
+                }
+                bytes = bytes.saturating_sub(entry.size());
+                count += 1;
+            }
+            results -= count;
+            parts.push(part(&self.me, &key, held, count));
+        }
+        parts
+    }
+
+    /// What came of the transaction. A result that broke one which carried nothing else is returned: its node says what
+    /// to commit in its place ([`Member::replace`]), or the partition stops if that was refused already.
+    pub fn settle(&mut self, outcome: &Outcome) -> Option<Culprit> {
+        match outcome {
+            Outcome::Unknown => None,
+            Outcome::Committed => {
+                let committing = self.committing.take()?;
+                for part in committing.parts {
+                    self.acknowledge(&part);
+                }
+                None
+            }
+            Outcome::Aborted(fault) => {
+                let committing = self.committing.take()?;
+                for part in &committing.parts {
+                    if let Some(held) = self.same(&part.assignment) {
+                        held.keep();
+                    }
+                }
+                match fault {
+                    Fault::Passing => None,
+                    Fault::Membership => {
+                        if self.membership.as_ref() == Some(&committing.membership) {
+                            self.membership = None;
+                        }
+                        None
+                    }
+                    Fault::Output { class, message } => self.blame(&committing.parts, class, message),
+                }
+            }
+        }
+    }
+
+    fn blame(&mut self, parts: &[Part], class: &str, message: &str) -> Option<Culprit> {
+        let results: usize = parts.iter().map(|part| part.results).sum();
+        let single = results == 1;
+        for part in parts.iter().filter(|part| part.results > 0) {
+            let Some(held) = self.same(&part.assignment) else {
+                continue;
+            };
+            if !single {
+                held.singly = held.singly.max(part.results);
+                continue;
+            }
+            let Some(first) = held.ledger.front() else { continue };
+            let record = first.record.clone();
+            if first.rejected {
+                held.stop(format!(
+                    "the result of {} cannot be written, nor what should stand in its place: {message}",
+                    record.src()
+                ));
+                continue;
+            }
+            let rejection = Rejection {
+                class: class.to_owned(),
+                message: message.to_owned(),
+            };
+            return Some(Culprit {
+                assignment: part.assignment.clone(),
+                record,
+                rejection,
+            });
+        }
+        None
+    }
+
+    pub fn replace(&mut self, culprit: &Culprit, outputs: Arc<[Output]>) {
+        let offset = culprit.record.offset;
+        if let Some(held) = self.same(&culprit.assignment) {
+            held.replace_first(offset, outputs);
+        }
+    }
+
+    /// The partitions whose committed state says what came of a commit without an answer.
+    #[must_use]
+    pub fn unresolved(&self) -> Vec<TopicPartition> {
+        let parts = self.committing.iter().flat_map(|committing| &committing.parts);
+        parts.map(|part| part.assignment.partition.clone()).collect()
+    }
+
+    /// Writer and seq of the committed state (a stable read, after the producer was replaced) decide. A partition that
+    /// somebody else has written since is not ours any more: its results are dropped, never emitted again.
+    pub fn resolve(&mut self, found: &Found) -> Vec<Assignment> {
+        let Some(committing) = self.committing.take() else {
+            return Vec::new();
+        };
+        let mut lost = Vec::new();
+        for part in committing.parts {
+            let partition = &part.assignment.partition;
+            let state = found
+                .get(partition)
+                .and_then(Option::as_ref)
+                .and_then(|(offset, metadata)| Committed::decode(*offset, metadata).ok());
+            let mine = |writer: &Option<String>, release: bool| {
+                if release {
+                    writer.is_none()
+                } else {
+                    writer.as_deref() == Some(self.me.as_str())
+                }
+            };
+            match state {
+                Some(state) if state.seq == part.seq && mine(&state.writer, part.release) => self.acknowledge(&part),
+                Some(state) if state.seq + 1 == part.seq && mine(&state.writer, false) => {
+                    if let Some(held) = self.same(&part.assignment) {
+                        held.keep();
+                    }
+                }
+                _ => {
+                    if self.same(&part.assignment).is_some() {
+                        lost.extend(self.forget(std::slice::from_ref(partition)));
+                    }
+                }
+            }
+        }
+        lost
+    }
+
+    fn acknowledge(&mut self, part: &Part) {
+        let writer = Some(self.me.clone()).filter(|_| !part.release);
+        if let Slot::Occupied(mut slot) = self.partitions.entry(part.assignment.partition.clone()) {
+            if slot.get().epoch != part.assignment.epoch {
+                return;
+            }
+            slot.get_mut().acknowledge(writer);
+            if part.release {
+                slot.remove();
+            }
+        }
+    }
+}
+
+/// The state with these results done, one commit later. The last one of a partition that leaves names no writer.
+fn part(me: &str, partition: &TopicPartition, held: &mut Partition, count: usize) -> BatchPart {
+    let release = held.phase == Phase::Draining && count == held.ledger.len();
+    let results: Vec<_> = held.ledger.iter().take(count).cloned().collect();
+    let mut state = held.committed.clone();
+    for entry in &results {
+        state.progress.complete(entry.record.offset);
+    }
+    state.seq += 1;
+    state.writer = Some(me.to_owned()).filter(|_| !release);
+    held.sent = count;
+    BatchPart {
+        assignment: Assignment {
+            partition: partition.clone(),
+            epoch: held.epoch,
+        },
+        offset: state.progress.watermark(),
+        metadata: state.encode(),
+        seq: state.seq,
+        release,
+        results,
+    }
+}

@@ -1,0 +1,85 @@
+//! What an error in a transaction means: whose it is, and what is certain after it.
+
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+
+use crate::native;
+
+/// A call that failed.
+pub(super) struct Failure {
+    pub(super) code: Code,
+    pub(super) fatal: bool,
+    pub(super) message: String,
+    /// The topic that did not take an output.
+    pub(super) refused: Option<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// One of the outputs cannot be written, whoever tries.
+    Output(&'static str),
+    /// The coordinator does not take this generation or member.
+    Membership,
+    /// What came of the transaction is not known, or the producer is fenced or broken.
+    Lost,
+    Passing,
+}
+
+impl Failure {
+    pub(super) fn native(error: &native::TransactionError) -> Self {
+        Self {
+            code: error.code,
+            fatal: error.fatal,
+            message: error.to_string(),
+            refused: None,
+        }
+    }
+
+    pub(super) fn wrapper(error: &KafkaError) -> Self {
+        let fatal = matches!(error, KafkaError::Transaction(error) if error.is_fatal());
+        let code = error.rdkafka_error_code().unwrap_or(Code::Unknown);
+        Self {
+            code,
+            fatal,
+            message: error.to_string(),
+            refused: None,
+        }
+    }
+
+    pub(super) fn words(&self) -> String {
+        match &self.refused {
+            Some(topic) => format!("{topic} does not take the output: {:?}", self.code),
+            None => self.message.clone(),
+        }
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        match self.code {
+            Code::MessageSizeTooLarge | Code::InvalidMessageSize => Kind::Output("output_too_large"),
+            Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition | Code::InvalidTopic
+                if self.refused.is_some() =>
+            {
+                Kind::Output("output_topic_unknown")
+            }
+            Code::TopicAuthorizationFailed => Kind::Output("output_not_authorized"),
+            Code::InvalidRecord | Code::PolicyViolation if self.refused.is_some() => Kind::Output("output_refused"),
+            Code::IllegalGeneration | Code::UnknownMemberId | Code::FencedInstanceId | Code::RebalanceInProgress => {
+                Kind::Membership
+            }
+            Code::OperationTimedOut
+            | Code::TimedOutQueue
+            | Code::MessageTimedOut
+            | Code::RequestTimedOut
+            | Code::BrokerTransportFailure
+            | Code::AllBrokersDown
+            | Code::NetworkException
+            | Code::Fatal
+            | Code::Fenced
+            | Code::ProducerFenced
+            | Code::InvalidProducerEpoch
+            | Code::InvalidProducerIdMapping
+            | Code::OutOfOrderSequenceNumber
+            | Code::State => Kind::Lost,
+            _ => Kind::Passing,
+        }
+    }
+}
