@@ -1,6 +1,8 @@
 //! The books of paid calls: an acknowledged record on `attempts` before each one leaves. They lie here because `models`
 //! knows no Kafka and `topics` no Avro.
 
+use std::time::Duration;
+
 use futures::future::BoxFuture;
 use models::{Books, BooksError};
 use schemas::{Attempt, Encoder, Registry, headers, phase};
@@ -8,7 +10,7 @@ use topics::{
     Headers, History, KafkaSettings, Output, Producer, ProducerSettings,
     history::Event,
 };
-use std::time::Duration;
+use uuid::Uuid;
 
 /// Calls of many runs leave at once: their records share a batch at the price of this delay.
 const LINGER: Duration = Duration::from_millis(1);
@@ -34,8 +36,8 @@ impl KafkaBooks {
             .with(headers::REQUEST_ID, attempt.request_id.clone())
             .with(headers::TENANT, attempt.tenant.clone())
             .with(headers::SRC, attempt.src.clone());
-        if let Some(traceparent) = &attempt.trace_id {
-            record_headers = record_headers.with(headers::TRACEPARENT, traceparent.clone());
+        if let Some(traceparent) = traceparent(attempt) {
+            record_headers = record_headers.with(headers::TRACEPARENT, traceparent);
         }
         let output = Output {
             topic: self.topic.clone(),
@@ -55,6 +57,14 @@ impl KafkaBooks {
         }
         Ok(())
     }
+}
+
+/// W3C Trace Context: an attempt is a span of its run's trace, named after the random half of its UUIDv7.
+fn traceparent(attempt: &Attempt) -> Option<String> {
+    let trace_id = attempt.trace_id.as_ref()?;
+    let attempt_id = Uuid::parse_str(&attempt.attempt_id).ok()?;
+    let (_, span_id) = attempt_id.as_u64_pair();
+    Some(format!("00-{trace_id}-{span_id:016x}-01"))
 }
 
 impl Books for KafkaBooks {

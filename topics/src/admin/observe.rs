@@ -1,12 +1,16 @@
 //! Asks the cluster what there is.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
 
 use rdkafka::{
     Offset, TopicPartitionList,
     admin::{AdminClient, ConfigSource, ResourceSpecifier},
     consumer::{BaseConsumer, Consumer},
     error::KafkaError,
+    types::RDKafkaErrorCode,
 };
 
 use super::{ASK, Admin, AdminError, CLIENT_ID, ClusterState, ConfigValue, GroupState, Log, TopicState, options};
@@ -14,6 +18,8 @@ use crate::{
     Catalog, KafkaSettings, TopicPartition,
     client::{self, Named},
 };
+
+const AGAIN: Duration = Duration::from_millis(100);
 
 impl Admin {
     /// What there is of the catalog's topics and groups.
@@ -157,7 +163,7 @@ fn group(
         group: name.to_owned(),
         source,
     };
-    let groups = client.inner().fetch_group_list(Some(name), ASK).map_err(failed)?;
+    let groups = patiently(|| client.inner().fetch_group_list(Some(name), ASK)).map_err(failed)?;
     let members = groups
         .groups()
         .iter()
@@ -178,6 +184,30 @@ fn group(
         }
     }
     Ok(GroupState { members, committed })
+}
+
+/// A coordinator that has just started, or moved, loads its groups first: seconds, during which it asks to be asked again.
+fn patiently<T>(ask: impl Fn() -> Result<T, KafkaError>) -> Result<T, KafkaError> {
+    let began = Instant::now();
+    loop {
+        match ask() {
+            Err(error) if is_moving(&error) && began.elapsed() < ASK => {
+                std::thread::park_timeout(AGAIN);
+            }
+            answer => return answer,
+        }
+    }
+}
+
+fn is_moving(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::CoordinatorLoadInProgress
+                | RDKafkaErrorCode::CoordinatorNotAvailable
+                | RDKafkaErrorCode::NotCoordinator
+        )
+    )
 }
 
 /// A handle on a group that never joins it. It reads what is committed now, without waiting for open transactions.

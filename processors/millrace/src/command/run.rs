@@ -3,8 +3,8 @@ use std::{future::Future, process::ExitCode, sync::Arc, time::Duration};
 use anyhow::{Context, bail};
 use api::health::{Health, Readiness};
 use clap::{Args, ValueEnum};
-use models::{Books, Caller, Models, Unrecorded};
-use orchestrator::Resources;
+use models::{Books, Caller, Unrecorded};
+use orchestrator::Services;
 use retrieval::{IndexSpec, Pinecone};
 use schemas::{Registry, RegistryError};
 use tokio::{sync::watch, task::JoinSet};
@@ -77,10 +77,10 @@ fn names(roles: &[Role]) -> String {
 struct Process {
     config: Config,
     catalog: Catalog,
-    models: Arc<Models>,
     registry: Registry,
     pinecone: Pinecone,
-    books: Arc<dyn Books>,
+    /// One for the process: it holds the connections and the limits of each provider's key.
+    caller: Arc<Caller>,
     history: History,
     roles: Vec<(Role, watch::Sender<Result<(), String>>)>,
     health: Health,
@@ -112,10 +112,9 @@ impl Process {
         };
         Ok(Self {
             catalog,
-            models,
             registry,
             pinecone,
-            books,
+            caller: Arc::new(Caller::new(models, books)?),
             history,
             roles: senders,
             health: Health { roles: receivers, metrics },
@@ -151,6 +150,8 @@ impl Process {
             }
             shutdown.cancel();
         }
+        // calls that were cut off are settled in the books before their producer goes
+        self.caller.drain().await;
         failed.map_or(Ok(()), Err)
     }
 
@@ -168,9 +169,11 @@ impl Process {
         };
         let dependencies = orchestrator::Dependencies {
             registry: self.registry.clone(),
-            resources: Resources { models: Arc::clone(&self.models), indexes: self.config.indexes.clone() },
-            books: Arc::clone(&self.books),
-            pinecone: self.pinecone.clone(),
+            services: Services {
+                caller: Arc::clone(&self.caller),
+                pinecone: self.pinecone.clone(),
+                indexes: self.config.indexes.clone(),
+            },
         };
         async move { Ok(orchestrator::run(settings, dependencies, ready, shutdown).await?) }
     }
@@ -195,7 +198,7 @@ impl Process {
         };
         let dependencies = indexer::Dependencies {
             registry: self.registry.clone(),
-            caller: Arc::new(Caller::new(Arc::clone(&self.models), Arc::clone(&self.books))?),
+            caller: Arc::clone(&self.caller),
             pinecone: self.pinecone.clone(),
             index: index.clone(),
         };

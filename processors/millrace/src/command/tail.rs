@@ -74,7 +74,10 @@ async fn show<S: Shape>(
             event = tail.recv() => event.context("the topic cannot be read any further")?,
             () = shutdown.cancelled() => break,
         };
-        let TailEvent::Record(record) = event else { continue };
+        let TailEvent::Record(record) = event else {
+            eprintln!("{topic}: at the end of every partition, waiting for records (Ctrl-C ends)");
+            continue;
+        };
         print_json(&line(&record, &decoder).await)?;
         shown += 1;
     }

@@ -5,5 +5,6 @@ mod world;
 mod command_line;
 mod kill;
 mod limits_of_brokers;
+mod pinecone;
 mod stranger;
 mod write_ahead;

@@ -4,7 +4,11 @@ mod models;
 mod results;
 mod system;
 
-use std::{path::{Path, PathBuf}, process::ExitCode, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Instant,
+};
 
 use clap::Parser;
 
@@ -71,7 +75,7 @@ async fn start(folder: &Path, began: Instant) -> anyhow::Result<System> {
     );
     let system = System::start(folder).await?;
     println!("documents: {}", system.index().await?);
-    results::show(&system)?;
+    results::show(&system).await?;
     println!(
         "\nasking (ready after {:.1} s); results as they commit:\n",
         began.elapsed().as_secs_f32()

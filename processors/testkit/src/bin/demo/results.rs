@@ -11,16 +11,19 @@ use crate::system::System;
 /// Characters of an answer that fit a terminal.
 const SHOWN: usize = 100;
 
-/// Prints results as they commit, in the background.
-pub fn show(system: &System) -> anyhow::Result<()> {
+/// Prints results as they commit, in the background; returns when none that is committed from now on can be missed.
+pub async fn show(system: &System) -> anyhow::Result<()> {
     let mut tail = system
         .command(&["tail", "results"])
         .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .spawn()
         .context("cannot start millrace tail")?;
+    let mut said = BufReader::new(tail.stderr.take().context("millrace tail has no output")?).lines();
+    said.next_line().await?.context("millrace tail ended")?;
     let mut lines = BufReader::new(tail.stdout.take().context("millrace tail has no output")?).lines();
     tokio::spawn(async move {
-        let _tail = tail;
+        let _tail = (tail, said);
         while let Ok(Some(line)) = lines.next_line().await {
             if let Ok(record) = serde_json::from_str::<Value>(&line) {
                 println!("  {}", render(&record));

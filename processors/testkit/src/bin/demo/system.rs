@@ -9,9 +9,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
-use testkit::{
-    Launch, OwnParts, PartsConfig, Ports, Process, until,
-};
+use testkit::{Launch, OwnParts, PartsConfig, Ports, Process, until};
 use tokio::process::Command;
 
 use crate::models;
