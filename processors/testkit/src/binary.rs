@@ -19,30 +19,34 @@ pub enum BinaryError {
 
 /// `parts` or `scripted-model`. Takes as long as a build the first time.
 pub fn binary(name: &str) -> Result<PathBuf, BinaryError> {
-    let this = std::env::current_exe().map_err(|source| BinaryError::This { source })?;
+    let this = this()?;
     if this.file_name().is_some_and(|own| own == name) {
         return Ok(this);
     }
-    // target/PROFILE/deps/it-1234 or target/PROFILE/millrace
-    let mut profile = this.parent().unwrap_or(&this);
-    if profile.ends_with("deps") || profile.ends_with("examples") {
-        profile = profile.parent().unwrap_or(profile);
-    }
-    let program = profile.join(name);
-    let sources = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let newest = ["src", "parts", "Cargo.toml"]
-        .iter()
-        .filter_map(|name| newest(&sources.join(name)))
-        .max();
+    let program = profile(&this).join(name);
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let program_source = format!("src/bin/{name}.rs");
+    let sources = [
+        "Cargo.toml",
+        "parts",
+        "src/parts",
+        "src/process.rs",
+        "src/scripted",
+        &program_source,
+    ];
+    let newest = sources.iter().filter_map(|source| newest(&package.join(source))).max();
     if modified(&program) < newest || !program.is_file() {
-        build(profile, name)?;
+        return build("testkit", name);
     }
     Ok(program)
 }
 
-fn build(profile: &Path, name: &str) -> Result<(), BinaryError> {
+/// A program of any package of this workspace, as new as its sources: asks Cargo, which takes its time.
+pub fn build(package: &str, name: &str) -> Result<PathBuf, BinaryError> {
+    let this = this()?;
+    let profile = profile(&this);
     let mut command = Command::new(option_env!("CARGO").unwrap_or("cargo"));
-    command.args(["build", "--quiet", "--package", "testkit", "--bin", name]);
+    command.args(["build", "--quiet", "--package", package, "--bin", name]);
     command
         .arg("--manifest-path")
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
@@ -53,9 +57,23 @@ fn build(profile: &Path, name: &str) -> Result<(), BinaryError> {
     };
     let said = format!("{command:?}");
     match command.status() {
-        Ok(status) if status.success() => Ok(()),
+        Ok(status) if status.success() => Ok(profile.join(name)),
         Ok(status) => Err(BinaryError::Build { command: said, status }),
         Err(source) => Err(BinaryError::Cargo { command: said, source }),
+    }
+}
+
+fn this() -> Result<PathBuf, BinaryError> {
+    std::env::current_exe().map_err(|source| BinaryError::This { source })
+}
+
+/// The folder of target/PROFILE/deps/it-1234 or target/PROFILE/bench that is named for the profile.
+fn profile(program: &Path) -> &Path {
+    let folder = program.parent().unwrap_or(program);
+    if folder.ends_with("deps") || folder.ends_with("examples") {
+        folder.parent().unwrap_or(folder)
+    } else {
+        folder
     }
 }
 

@@ -7,8 +7,9 @@
 mod binary;
 pub mod history;
 pub mod kafka;
+mod launch;
 pub mod parts;
-pub mod process;
+mod process;
 pub mod python;
 pub mod scripted;
 pub mod simulation;
@@ -16,9 +17,10 @@ mod space;
 mod until;
 mod usage;
 
-pub use binary::{BinaryError, binary};
+pub use binary::{BinaryError, binary, build};
+pub use launch::{Launch, User};
 pub use parts::{Broker, OwnParts, Parts, PartsConfig, Ports, parts};
-pub use process::{Launch, Process, ProcessError, User};
+pub use process::{Process, ProcessError};
 pub use rustix::process::Signal;
 pub use scripted::{Answer, Latency, Rule, Script, ScriptedModel, When};
 pub use space::Space;

@@ -13,7 +13,7 @@ use super::java::{Archive, Heap};
 use super::own::Broker;
 use super::part::{Part, Probe};
 use super::{PartsError, failed, folder, port};
-use crate::process::Launch;
+use crate::Launch;
 
 pub type Client = BaseConsumer;
 

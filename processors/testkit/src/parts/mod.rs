@@ -22,12 +22,13 @@ use std::process::ExitStatus;
 
 use serde::{Deserialize, Serialize};
 
+use crate::ProcessError;
 use crate::binary::BinaryError;
-use crate::process::ProcessError;
 
 pub use lease::{Lease, Slot, down, lease, parts, status};
 pub use own::{Broker, OwnParts, PartsConfig, Ports};
 pub use part::Part;
+pub use port::any as free_port;
 pub(crate) use postgres::execute as postgres_execute;
 pub use supervisor::{Stay, supervise};
 

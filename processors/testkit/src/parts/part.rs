@@ -4,7 +4,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use super::{PartsError, kafka, postgres, registry};
-use crate::process::{Launch, Process, ProcessError};
+use crate::{Launch, Process, ProcessError};
 
 /// A starved machine takes many times the usual two seconds.
 const READY_WITHIN: Duration = Duration::from_secs(90);

@@ -14,6 +14,7 @@ pub fn choose(part: &'static str, wanted: Option<u16>, variable: &'static str) -
     }
 }
 
+/// A port of loopback that nothing listens on.
 pub fn any() -> Result<u16, PartsError> {
     (0..100)
         .map(|_| rand::random_range(RANGE))

@@ -11,7 +11,7 @@ use sqlx::{ConnectOptions, Connection, Executor};
 use super::fetch::Fetched;
 use super::part::{Part, Probe};
 use super::{PartsError, failed, folder};
-use crate::process::{Launch, User};
+use crate::{Launch, User};
 
 /// Tests that run in parallel, with a pool each.
 const CONNECTIONS: u32 = 300;

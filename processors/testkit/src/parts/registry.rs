@@ -7,7 +7,7 @@ use super::fetch::Fetched;
 use super::java::{Archive, Heap};
 use super::part::{Part, Probe};
 use super::{PartsError, folder};
-use crate::process::Launch;
+use crate::Launch;
 
 const JAR: &str = "apicurio-registry-app-3.0.9-runner.jar";
 const HEAP: Heap = Heap {

@@ -11,21 +11,22 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use testkit::Parts;
 use uuid::Uuid;
 
 pub const PARTITIONS: i32 = 4;
 
 #[derive(Debug, Clone)]
 pub struct Bench {
-    bootstrap: String,
+    pub parts: Parts,
     pub measurement: Duration,
     pub rounds: usize,
 }
 
 impl Bench {
-    pub fn new(bootstrap: &str, seconds: u64, rounds: usize) -> Self {
+    pub fn new(parts: Parts, seconds: u64, rounds: usize) -> Self {
         Self {
-            bootstrap: bootstrap.to_owned(),
+            parts,
             measurement: Duration::from_secs(seconds),
             rounds,
         }
@@ -96,7 +97,7 @@ impl Bench {
 
     fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", &self.bootstrap);
+        config.set("bootstrap.servers", &self.parts.bootstrap);
         config
     }
 }

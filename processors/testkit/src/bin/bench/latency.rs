@@ -4,7 +4,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use rdkafka::Offset;
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::message::Message;
@@ -12,6 +12,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ThreadedProducer};
 
 use crate::figure::{Figure, Wanted, milliseconds, percentile};
 use crate::kafka::Bench;
+use crate::system::System;
 use crate::transaction::Transactions;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -82,6 +83,39 @@ pub fn run(bench: &Bench) -> anyhow::Result<()> {
             }
         }
     }
+    Ok(())
+}
+
+/// The same through Millrace with a chain that calls nothing: what it adds to the transactional loop.
+pub async fn run_system(bench: &Bench) -> anyhow::Result<()> {
+    const WARM_UP: usize = 50;
+    let system = System::prepare(bench, 0, 1_024).await?;
+    let process = system.run("orchestrator").await?;
+    let mut results = system.results().await?;
+    let (mut times, mut start) = (Vec::new(), Instant::now());
+    while times.len() < WARM_UP || start.elapsed() < bench.measurement {
+        if times.len() == WARM_UP {
+            start = Instant::now();
+        }
+        let id = format!("one-{}", times.len());
+        let began = Instant::now();
+        system.send("echo", id.clone()).await?;
+        let next = tokio::time::timeout(PATIENCE, results.recv()).await;
+        let (seen, at) = next
+            .context("no result came")?
+            .context("the results cannot be read any more")?;
+        ensure!(seen == id, "{seen} came instead of {id}");
+        times.push(milliseconds(at - began));
+    }
+    times.drain(..WARM_UP);
+    for (share, name) in [(0.5, "median"), (0.99, "99th percentile")] {
+        let metric = format!("system, request to result, {name}");
+        let figure = Figure::new("latency", metric, percentile(&mut times, share), "ms");
+        figure
+            .under(&format!("{} records, chain without a call", times.len()))
+            .print()?;
+    }
+    process.stop(PATIENCE).await?;
     Ok(())
 }
 

@@ -8,6 +8,10 @@ mod figure;
 mod floor;
 mod kafka;
 mod latency;
+mod model;
+mod skeleton;
+mod steady;
+mod system;
 mod transaction;
 
 use clap::{Parser, ValueEnum};
@@ -20,7 +24,12 @@ use crate::kafka::Bench;
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "floor,latency,calls")]
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "floor,latency,calls,steady"
+    )]
     scenario: Vec<Scenario>,
     /// Length of one measurement
     #[arg(long, env = "SECONDS", default_value_t = 3)]
@@ -38,6 +47,8 @@ enum Scenario {
     Latency,
     /// Model calls over HTTP
     Calls,
+    /// A thousand requests a second for twenty measurements' time
+    Steady,
 }
 
 #[tokio::main]
@@ -54,13 +65,18 @@ async fn main() -> anyhow::Result<()> {
         ..PartsConfig::default()
     };
     let set = OwnParts::start(config).await?;
-    let bench = Bench::new(&set.parts.bootstrap, arguments.seconds, arguments.rounds);
+    let bench = Bench::new(set.parts.clone(), arguments.seconds, arguments.rounds);
     for scenario in &arguments.scenario {
         let bench = bench.clone();
         match scenario {
             Scenario::Floor => tokio::task::spawn_blocking(move || floor::run(&bench)).await??,
-            Scenario::Latency => tokio::task::spawn_blocking(move || latency::run(&bench)).await??,
+            Scenario::Latency => {
+                let floor = bench.clone();
+                tokio::task::spawn_blocking(move || latency::run(&floor)).await??;
+                latency::run_system(&bench).await?;
+            }
             Scenario::Calls => calls::run(&bench).await?,
+            Scenario::Steady => steady::run(&bench).await?,
         }
     }
     set.end()?;

@@ -1,0 +1,206 @@
+//! Millrace itself: one process of the binary on the parts of the run, its topics under a prefix of its own.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use schemas::{Encoder, Registry, RegistrySettings, Request, Timestamp, headers, request_kind};
+use tempfile::TempDir;
+use testkit::{Launch, Process, build, parts, until};
+use tokio::sync::mpsc;
+use topics::{Headers, KafkaSettings, Output, Producer, ProducerSettings, Start, Tail, TailEvent, TailSettings};
+
+use crate::kafka::Bench;
+use crate::model::Model;
+
+const READY_WITHIN: Duration = Duration::from_secs(60);
+
+/// One call of the scripted model.
+const ASK: &str = r#"
+apiVersion: chain/v1
+kind: Chain
+metadata: {name: ask, version: 1}
+input: {schema: {}}
+budget: {deadline: 60s}
+steps:
+  - id: answer
+    chat: {model: scripted, messages: [{role: user, content: "{{ input }}"}]}
+output: {value: "{{ steps.answer.text }}"}
+"#;
+
+/// No call: everything around the models.
+const ECHO: &str = r#"
+apiVersion: chain/v1
+kind: Chain
+metadata: {name: echo, version: 1}
+input: {schema: {}}
+budget: {deadline: 60s}
+steps:
+  - id: echo
+    transform: "{{ input }}"
+output: {value: "{{ steps.echo }}"}
+"#;
+
+pub struct System {
+    kafka: KafkaSettings,
+    encoder: Encoder<Request>,
+    producer: Producer,
+    environment: Vec<(String, String)>,
+    program: std::path::PathBuf,
+    folder: TempDir,
+    _model: Model,
+}
+
+impl System {
+    /// Topics and schemas are there; nothing runs yet.
+    pub async fn prepare(bench: &Bench, call_ms: u64, in_flight: u32) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let model = Model::start(folder.path(), call_ms).await?;
+        let chains = folder.path().join("chains");
+        std::fs::create_dir(&chains)?;
+        std::fs::write(chains.join("ask.yaml"), ASK)?;
+        std::fs::write(chains.join("echo.yaml"), ECHO)?;
+        let models = folder.path().join("models.yaml");
+        std::fs::write(&models, models_file(&model.url))?;
+
+        let kafka = KafkaSettings {
+            bootstrap_servers: bench.parts.bootstrap.clone(),
+            prefix: format!("bench-{}.", uuid::Uuid::new_v4()),
+            client: BTreeMap::new(),
+        };
+        let environment = [
+            ("CONFIG", "/dev/null".to_owned()),
+            ("KAFKA__BOOTSTRAP_SERVERS", kafka.bootstrap_servers.clone()),
+            ("KAFKA__PREFIX", kafka.prefix.clone()),
+            ("REGISTRY__URL", bench.parts.registry_url.clone()),
+            ("POSTGRES__URL", bench.parts.postgres_url.clone()),
+            ("CHAINS", chains.display().to_string()),
+            ("MODELS", models.display().to_string()),
+            ("ORCHESTRATOR__IN_FLIGHT", in_flight.to_string()),
+            ("LOG", "warn".to_owned()),
+        ];
+        let environment = environment
+            .map(|(name, value)| (format!("MILLRACE_{name}"), value))
+            .to_vec();
+        let program = tokio::task::spawn_blocking(|| build("millrace", "millrace")).await??;
+        for arguments in [["topics", "apply"], ["schemas", "register"]] {
+            let launch = launch(&program, &environment, folder.path(), arguments[0]).args(arguments);
+            launch.start()?.succeeded(READY_WITHIN).await?;
+        }
+
+        let registry = RegistrySettings {
+            url: bench.parts.registry_url.clone(),
+            username: None,
+            password: None,
+        };
+        let encoder = Registry::new(&registry)?
+            .encoder::<Request>(&kafka.topic("requests"))
+            .await?;
+        let producer = Producer::new(&kafka, ProducerSettings::new("bench"))?;
+        Ok(Self {
+            kafka,
+            encoder,
+            producer,
+            environment,
+            program,
+            folder,
+            _model: model,
+        })
+    }
+
+    /// A process with these roles, ready.
+    pub async fn run(&self, roles: &str) -> anyhow::Result<Process> {
+        let address = parts::free_port()?;
+        let address = format!("127.0.0.1:{address}");
+        let setting = if roles.contains("api") {
+            "MILLRACE_API__LISTEN"
+        } else {
+            "MILLRACE_ADMIN"
+        };
+        let launch = launch(&self.program, &self.environment, self.folder.path(), "millrace");
+        let mut process = launch.args(["run", "--roles", roles]).env(setting, &address).start()?;
+        let http = reqwest::Client::builder().no_proxy().build()?;
+        let ready = until(READY_WITHIN, async || {
+            if let Err(ended) = process.running() {
+                return Some(Err(ended));
+            }
+            let answer = http.get(format!("http://{address}/readyz")).send().await;
+            answer
+                .is_ok_and(|answer| answer.status().is_success())
+                .then_some(Ok(()))
+        });
+        match ready.await {
+            Ok(ready) => ready?,
+            Err(_) => return Err(process.late("readiness", READY_WITHIN).into()),
+        }
+        Ok(process)
+    }
+
+    /// Returns when the broker has it.
+    pub async fn send(&self, chain: &str, id: String) -> anyhow::Result<()> {
+        let request = Request {
+            request_id: Some(id.clone()),
+            kind: request_kind::RUN.to_owned(),
+            chain: chain.to_owned(),
+            input: "\"one request\"".to_owned(),
+            created_at: Timestamp::now(),
+            ..Request::default()
+        };
+        let output = Output {
+            topic: self.kafka.topic("requests"),
+            partition: None,
+            key: None,
+            value: Some(self.encoder.encode(&request)?),
+            headers: Headers::new().with(headers::REQUEST_ID, id),
+        };
+        self.producer.send(output).await?;
+        Ok(())
+    }
+
+    /// Ids of committed results from now on, with the time at which they were seen.
+    pub async fn results(&self) -> anyhow::Result<mpsc::UnboundedReceiver<(String, Instant)>> {
+        let settings = TailSettings {
+            client_id: "bench".to_owned(),
+            topics: vec![self.kafka.topic("results")],
+            start: Start::End,
+            buffer_bytes: 16 << 20,
+        };
+        let mut tail = Tail::open(&self.kafka, settings)?;
+        let at_end = tokio::time::timeout(READY_WITHIN, tail.recv())
+            .await
+            .context("the results cannot be read")??;
+        ensure!(
+            matches!(at_end, TailEvent::CaughtUp),
+            "a result before the first request"
+        );
+        let (seen, results) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            while let Ok(event) = tail.recv().await {
+                let TailEvent::Record(record) = event else { continue };
+                let id = record.headers.text(headers::REQUEST_ID).unwrap_or_default().to_owned();
+                if seen.send((id, Instant::now())).is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(results)
+    }
+}
+
+fn launch(program: &Path, environment: &[(String, String)], folder: &Path, name: &str) -> Launch {
+    let launch = Launch::new(name, program, folder.join(format!("{name}.log"))).folder(folder);
+    environment
+        .iter()
+        .fold(launch, |launch, (name, value)| launch.env(name, value))
+}
+
+fn models_file(url: &str) -> String {
+    format!(
+        "providers:
+  scripted: {{dialect: openai, base_url: {url}}}
+models:
+  scripted: {{provider: scripted, model: scripted, max_tokens: 100, context: 8000, price: {{input: 1, output: 2}}, timeout: 30s}}
+"
+    )
+}
