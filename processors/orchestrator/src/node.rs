@@ -2,12 +2,13 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use schemas::{RunResult, Timestamp, Timings, headers, identity::Identity};
+use schemas::{RunError, RunResult, Timestamp, Timings, headers, identity::Identity};
 use tokio::time::Instant;
 use topics::{
     Output, Record,
     engine::{Node, Prepared, Rejection, Run},
 };
+use tracing::Instrument;
 
 use crate::{
     chain::{Accepted, Bill, Chain, Context, Ending, Failure, Outcome, Services},
@@ -56,23 +57,27 @@ impl Node for Orchestrator {
 
     async fn run(&self, work: Work, run: Run) -> Vec<Output> {
         let _in_flight = metrics::InFlight::enter();
+        let trace_id = trace_id(&run.record);
+        let span = tracing::info_span!(
+            "run",
+            request_id = work.identity.request_id,
+            trace_id,
+            chain = work.chain.key()
+        );
         let started_at = Timestamp::now();
-        let outcome = self.outcome(&work, &run, started_at).await;
+        let outcome = self.outcome(&work, &run, started_at).instrument(span.clone()).await;
         if run.cancelled.is_cancelled() {
             self.services.caller.settle(&outcome.bill.attempts).await;
             return Vec::new();
         }
+        let _entered = span.entered();
         let (result, audit) = report(&work, &run.record, outcome, started_at);
         metrics::ended(&work.chain.name, &result);
+        log(&result);
         self.outputs.of_run(&run.record, result, audit).unwrap_or_else(|error| {
             let class = "unwritable".to_owned();
-            self.rejected(
-                &run.record,
-                &Rejection {
-                    class,
-                    message: error.to_string(),
-                },
-            )
+            let message = error.to_string();
+            self.rejected(&run.record, &Rejection { class, message })
         })
     }
 
@@ -196,6 +201,16 @@ impl Orchestrator {
             cancelled: run.cancelled.clone(),
         };
         work.chain.run(&work.accepted, &context, &self.services).await
+    }
+}
+
+/// An error's message may quote a prompt or a provider, so it is in the result alone.
+fn log(result: &RunResult) {
+    match &result.error {
+        None => tracing::debug!(ran_us = result.timings.ran_us, "run completed"),
+        Some(RunError { class, step, .. }) => {
+            tracing::info!(status = result.status, class, step, "run did not complete")
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 )]
 
 mod any_bytes;
+mod chains;
 mod kafka;
 mod lint;
 mod resources;

@@ -57,6 +57,7 @@ const TICKET: Definition = Definition {
 pub struct World {
     pub kafka: KafkaSettings,
     pub registry: Registry,
+    pub registry_url: String,
     pub requests: Encoder<Request>,
     catalog: Catalog,
     producer: Producer,
@@ -132,6 +133,7 @@ impl World {
             dead_letters: registry.decoder().unwrap(),
             catalog,
             registry,
+            registry_url: space.parts.registry_url.clone(),
             kafka,
         }
     }
