@@ -14,6 +14,7 @@ use crate::{
     problem::{Kind, Problem},
     query::Query,
     ring::RunKey,
+    routes::segment,
     waiters::Waiter,
 };
 
@@ -84,10 +85,30 @@ impl Api {
             .map_err(|full| Problem::new(Kind::Overloaded, full.to_string()).retry_after(COME_BACK))
     }
 
+    /// The run that a path and its query ask about.
+    ///
+    /// # Errors
+    /// 422 when the query has mistakes, 404 when no run can have such an id.
+    pub fn asked_for(&self, id: &str, mut query: Query) -> Result<RunKey, Problem> {
+        let run = RunKey {
+            tenant: self.tenant(&mut query),
+            request_id: segment(id),
+        };
+        query.finish()?;
+        if run.is_possible() { Ok(run) } else { Err(unknown(&run)) }
+    }
+
     /// The tenant that is asked about: on loopback, everybody may ask about every one.
     pub fn tenant(&self, query: &mut Query) -> String {
         query.text("tenant").unwrap_or_else(|| self.settings.tenant.clone())
     }
+}
+
+pub(crate) fn unknown(run: &RunKey) -> Problem {
+    Problem::new(
+        Kind::UnknownRun,
+        format!("tenant {} has no run {}", run.tenant, run.request_id),
+    )
 }
 
 fn ok(state: &watch::Receiver<Result<(), String>>) -> Result<(), Problem> {

@@ -171,24 +171,32 @@ impl SubmitError {
                 tracing::error!(request_id = run.request_id, error, "a request could not be encoded");
                 Problem::new(Kind::Internal, self.to_string())
             }
-            Self::Produce(ProduceError::TooLarge { topic, .. }) => Problem::new(
-                Kind::BodyTooLarge,
-                format!(
-                    "the request is larger than {topic} takes; pass a reference instead, or raise its max.message.bytes"
-                ),
-            ),
-            Self::Produce(cause) if cause.is_of_the_record() => {
-                tracing::error!(
-                    request_id = run.request_id,
-                    error,
-                    "a request was refused by the brokers"
-                );
-                Problem::new(Kind::Internal, cause.to_string())
-            }
-            Self::Produce(_) => {
-                tracing::warn!(request_id = run.request_id, error, "a request was not acknowledged");
-                Problem::unconfirmed(&run.request_id)
-            }
+            Self::Produce(cause) => match cause {
+                ProduceError::TooLarge { topic, .. } => {
+                    let mend = "pass a reference instead, or raise its max.message.bytes";
+                    Problem::new(
+                        Kind::BodyTooLarge,
+                        format!("the request is larger than {topic} takes; {mend}"),
+                    )
+                }
+                ProduceError::UnknownTopic { .. }
+                | ProduceError::NotAuthorized { .. }
+                | ProduceError::Refused { .. } => {
+                    tracing::error!(
+                        request_id = run.request_id,
+                        error,
+                        "a request was refused by the brokers"
+                    );
+                    Problem::new(Kind::Internal, cause.to_string())
+                }
+                ProduceError::TimedOut { .. }
+                | ProduceError::Unavailable { .. }
+                | ProduceError::Create(_)
+                | ProduceError::Closed => {
+                    tracing::warn!(request_id = run.request_id, error, "a request was not acknowledged");
+                    Problem::unconfirmed(&run.request_id)
+                }
+            },
         }
     }
 }

@@ -27,6 +27,9 @@ impl Query {
         if found.len() > 1 {
             self.mistake(name, "given more than once", "value_error");
         }
+        if found.iter().any(|value| value.contains('\0')) {
+            self.mistake(name, "contains a NUL, which no text here does", "value_error");
+        }
         found.pop()
     }
 

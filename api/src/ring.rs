@@ -33,6 +33,13 @@ impl RunKey {
 const YOUNG: Duration = Duration::from_secs(60);
 
 impl RunKey {
+    /// Whether there can be such a run.
+    pub fn is_possible(&self) -> bool {
+        [&self.tenant, &self.request_id]
+            .into_iter()
+            .all(|name| is_name(name.as_bytes()))
+    }
+
     /// Whether the id was made within the last minute: a UUIDv7 (RFC 9562 §5.7) says when.
     pub fn is_young(&self) -> bool {
         let id = Uuid::try_parse(&self.request_id).ok();
@@ -49,6 +56,14 @@ impl RunKey {
             Err(ahead) => ahead.duration() < YOUNG,
         }
     }
+}
+
+/// 1–128 of `[A-Za-z0-9._:-]`: what can stand in a header, a key, a URL and a log line as it is.
+pub(crate) fn is_name(text: &[u8]) -> bool {
+    (1..=128).contains(&text.len())
+        && text
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"._:-".contains(byte))
 }
 
 /// Whether a result belongs to the request record at `src`; `None` stands for any.

@@ -121,7 +121,7 @@ pub async fn run(
         () = bridge.listen(results) => {}
         () = api.chains.keep_up(published, &decoder) => {}
         () = learn_to_encode(&registry, &bridge.requests, &bridge.encoder, &encodes) => {}
-        () = tell(conditions, &ready) => {}
+        () = tell(conditions, &ready, &shutdown) => {}
         () = close(&bridge.closing, &shutdown, grace) => {}
     }
     bridge.producer.close().await;
@@ -154,9 +154,13 @@ async fn learn_to_encode(
     }
 }
 
-/// Says that this role is ready while all conditions hold, else the first reason why not.
-async fn tell(mut conditions: [watch::Receiver<Result<(), String>>; 3], ready: &watch::Sender<Result<(), String>>) {
-    loop {
+/// Says that this role is ready while all conditions hold, else the first reason why not; and at the end that it stops.
+async fn tell(
+    mut conditions: [watch::Receiver<Result<(), String>>; 3],
+    ready: &watch::Sender<Result<(), String>>,
+    shutdown: &CancellationToken,
+) {
+    while !shutdown.is_cancelled() {
         say(
             ready,
             conditions
@@ -164,15 +168,15 @@ async fn tell(mut conditions: [watch::Receiver<Result<(), String>>; 3], ready: &
                 .try_for_each(|condition| condition.borrow_and_update().clone()),
         );
         let [encodes, results, chains] = &mut conditions;
-        let changed = tokio::select! {
-            changed = encodes.changed() => changed,
-            changed = results.changed() => changed,
-            changed = chains.changed() => changed,
-        };
-        if changed.is_err() {
-            return;
+        tokio::select! {
+            Ok(()) = encodes.changed() => {}
+            Ok(()) = results.changed() => {}
+            Ok(()) = chains.changed() => {}
+            () = shutdown.cancelled() => {}
         }
     }
+    say(ready, Err("stopping".to_owned()));
+    std::future::pending::<()>().await;
 }
 
 /// Ends the waiting of all callers when the grace period is over.
@@ -214,5 +218,24 @@ pub(crate) async fn serve(
         () = server => {}
         () = metrics::upkeep(&counted) => {}
         () = overdue => tracing::warn!("stopped with connections still open"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn listens_on_loopback_only_and_says_what_is_in_the_way() {
+        let everywhere = bind(([0, 0, 0, 0], 0).into()).await.unwrap_err();
+        assert!(
+            everywhere
+                .to_string()
+                .contains("0.0.0.0:0: it is not a loopback address")
+        );
+        let taken = bind(([127, 0, 0, 1], 0).into()).await.unwrap().local_addr().unwrap();
+        let holder = bind(taken).await.unwrap();
+        let refused = bind(holder.local_addr().unwrap()).await.unwrap_err();
+        assert!(refused.to_string().contains("Is another process using the port?"));
     }
 }

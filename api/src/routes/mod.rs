@@ -26,6 +26,7 @@ use crate::{
     health::Health,
     metrics,
     problem::{Kind, Problem},
+    ring::is_name,
 };
 
 /// What a handler gives.
@@ -90,18 +91,18 @@ pub(crate) fn admin(health: &Health) -> BoxedFilter<(Response,)> {
 
 /// Everything around the routes: the request id, the problem for what no route took, and the metrics.
 fn answer(paths: Paths, routes: BoxedFilter<(Answer,)>) -> BoxedFilter<(Response,)> {
-    let unrouted = warp::path::full().map(move |path: FullPath| Err(unrouted(paths, path.as_str())));
+    let unrouted = path().map(move |path: String| Err(unrouted(paths, &path)));
     warp::any()
         .map(Instant::now)
         .and(warp::method())
-        .and(warp::path::full())
+        .and(path())
         .and(warp::header::headers_cloned())
         .and(routes.or(unrouted).unify())
         .map(
-            move |started: Instant, method: Method, path: FullPath, headers: HeaderMap, answer: Answer| {
-                let mut response = answer.unwrap_or_else(|problem| problem.into_response(path.as_str()));
+            move |started: Instant, method: Method, path: String, headers: HeaderMap, answer: Answer| {
+                let mut response = answer.unwrap_or_else(|problem| problem.into_response(&path));
                 response.headers_mut().insert("x-request-id", request_id(&headers));
-                let route = Path::find(paths, path.as_str()).map_or("none", |path| path.template);
+                let route = Path::find(paths, &path).map_or("none", |path| path.template);
                 metrics::answered(route, &method, response.status(), started.elapsed());
             tracing::debug!(route, %method, status = response.status().as_u16(), took = ?started.elapsed(), "answered");
                 response
@@ -119,13 +120,7 @@ fn unrouted(paths: Paths, path: &str) -> Problem {
 
 /// The caller's id of this HTTP exchange when it is one that can be repeated safely, else a new one.
 fn request_id(headers: &HeaderMap) -> HeaderValue {
-    let given = headers.get("x-request-id").filter(|it| {
-        (1..=128).contains(&it.len())
-            && it
-                .as_bytes()
-                .iter()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"._:-".contains(byte))
-    });
+    let given = headers.get("x-request-id").filter(|id| is_name(id.as_bytes()));
     match given {
         Some(id) => id.clone(),
         None => HeaderValue::try_from(Uuid::now_v7().to_string()).unwrap_or(HeaderValue::from_static("none")),
@@ -137,13 +132,28 @@ fn reading() -> impl Filter<Extract = (), Error = Rejection> + Copy {
     warp::get().or(warp::head()).unify()
 }
 
+/// The path; empty for CONNECT, which has none: warp's own filter panics on it.
+fn path() -> impl Filter<Extract = (String,), Error = Infallible> + Clone {
+    let is_there = async |method: Method| match method {
+        Method::CONNECT => Err(warp::reject()),
+        _ => Ok(()),
+    };
+    let full = warp::path::full().map(|path: FullPath| path.as_str().to_owned());
+    warp::method()
+        .and_then(is_there)
+        .untuple_one()
+        .and(full)
+        .or(warp::any().map(String::new))
+        .unify()
+}
+
 /// The query, undecoded; empty when there is none.
 fn query() -> impl Filter<Extract = (String,), Error = Infallible> + Copy {
     warp::query::raw().or(warp::any().map(String::new)).unify()
 }
 
 /// A segment of the path as it was meant: `answer%402` is `answer@2`.
-fn segment(encoded: &str) -> String {
+pub(crate) fn segment(encoded: &str) -> String {
     percent_encoding::percent_decode_str(encoded)
         .decode_utf8_lossy()
         .into_owned()

@@ -14,13 +14,13 @@ use warp::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
 };
 
-use super::{Answer, Path, json, query, reading, segment, with};
+use super::{Answer, Path, json, query, reading, with};
 use crate::{
-    api::Api,
+    api::{Api, unknown},
     body,
     call::Call,
     history::{Cursor, Wanted},
-    problem::{Kind, Problem},
+    problem::Problem,
     query::Query,
     ring::RunKey,
     run::{Run, STATUSES},
@@ -79,11 +79,7 @@ async fn begin<B: Buf>(api: &Api, headers: HeaderMap, body: impl Stream<Item = R
 async fn show(api: &Api, id: &str, query: &str) -> Answer {
     let mut query = Query::of(query);
     let wait = query.duration("wait", api.settings.max_wait());
-    let run = RunKey {
-        tenant: api.tenant(&mut query),
-        request_id: segment(id),
-    };
-    query.finish()?;
+    let run = api.asked_for(id, query)?;
     let Some(wait) = wait else {
         return json(&look(api, &run, Instant::now()).await?);
     };
@@ -116,10 +112,7 @@ pub(super) async fn look(api: &Api, run: &RunKey, until: Instant) -> Result<Run,
         (Some(result), known) => Ok(known_with(known.ok().flatten(), result)),
         (None, Ok(Some(known))) => Ok(known),
         (None, Ok(None)) if run.is_young() => Ok(Run::queued(run)),
-        (None, Ok(None)) => Err(Problem::new(
-            Kind::UnknownRun,
-            format!("tenant {} has no run {}", run.tenant, run.request_id),
-        )),
+        (None, Ok(None)) => Err(unknown(run)),
         (None, Err(problem)) => Err(problem),
     }
 }

@@ -6,8 +6,8 @@ use serde::Serialize;
 use tokio::time::Instant;
 use warp::{Filter, filters::BoxedFilter};
 
-use super::{Answer, Path, json, query, reading, runs, segment, with};
-use crate::{api::Api, history::Step, query::Query, ring::RunKey};
+use super::{Answer, Path, json, query, reading, runs, with};
+use crate::{api::Api, history::Step, query::Query};
 
 pub(super) const PATHS: &[Path] = &[Path::new("/runs/{id}/steps", "GET, HEAD")];
 
@@ -28,12 +28,7 @@ struct Steps {
 }
 
 async fn steps(api: &Api, id: &str, query: &str) -> Answer {
-    let mut query = Query::of(query);
-    let run = RunKey {
-        tenant: api.tenant(&mut query),
-        request_id: segment(id),
-    };
-    query.finish()?;
+    let run = api.asked_for(id, Query::of(query))?;
     let steps = api.history.steps(&run).await?;
     if steps.is_empty() {
         // Without calls there is nothing to tell a run that made none from one that never was.

@@ -18,8 +18,13 @@ pub struct Call {
 
 impl Call {
     pub fn get(path: &str) -> Self {
+        Self::of("GET", path)
+    }
+
+    /// With any target, such as `*` or `host:80`.
+    pub fn of(method: &'static str, path: &str) -> Self {
         Self {
-            method: "GET",
+            method,
             path: path.to_owned(),
             headers: Vec::new(),
             body: String::new(),
@@ -29,9 +34,8 @@ impl Call {
 
     pub fn post(path: &str, body: &Value) -> Self {
         Self {
-            method: "POST",
             body: body.to_string(),
-            ..Self::get(path)
+            ..Self::of("POST", path)
         }
         .header("content-type", "application/json")
     }

@@ -81,5 +81,27 @@ async fn a_call_becomes_a_record_and_its_result_the_answer() {
         .send(Call::post("/chains/echo/invoke", &json!({"input": huge})).chunked())
         .await;
     assert_eq!(refused.status, 413, "what comes in chunks is counted too");
+    for target in [
+        "CONNECT host:80",
+        "OPTIONS *",
+        "GET /%zz%ff?%%=&&",
+        "GET /runs/%00",
+        "GET /runs/%ff?wait=1s",
+    ] {
+        let (method, target): (&'static str, &str) = target.split_once(' ').unwrap();
+        let answer = api.send(Call::of(method, target)).await;
+        assert_eq!(
+            (answer.status, &answer.body["status"]),
+            (404, &json!(404)),
+            "{method} {target}"
+        );
+    }
+    assert_eq!(
+        api.get("/runs?chain=%00&tenant=%00").await.body["errors"]
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
     api.stop().await;
 }
