@@ -10,7 +10,7 @@ use schemas::Timestamp;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Row};
 
 const TABLES: [&str; 5] = ["runs", "duplicate_results", "attempts", "audit", "dead_letters"];
-/// One at a time makes or drops partitions, for all recorders of a database.
+/// One at a time makes partitions, of all recorders of a database.
 const LOCK: i64 = 0x6d69_6c6c_7261_6365;
 /// How far back days are made when nothing limits it.
 const PAST_DAYS: u32 = 400;

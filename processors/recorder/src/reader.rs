@@ -164,3 +164,27 @@ fn trace_id(traceparent: &str) -> Option<&str> {
     let id = traceparent.split('-').nth(1)?;
     (id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(id)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_of_topics_names_the_record_types_that_are_registered() {
+        let catalog = Catalog::embedded().unwrap();
+        let listed = catalog
+            .topics
+            .iter()
+            .filter_map(|topic| Some((topic.name.as_str(), topic.schema.as_deref()?)));
+        let registered = schemas::topics().map(|(topic, definition)| (topic, definition.name));
+        assert_eq!(listed.collect::<HashMap<_, _>>(), HashMap::from(registered));
+    }
+
+    #[test]
+    fn the_trace_id_is_the_second_part_of_a_traceparent() {
+        let id = "4bf92f3577b34da6a3ce929d0e0e4736";
+        assert_eq!(trace_id(&format!("00-{id}-00f067aa0ba902b7-01")), Some(id));
+        assert_eq!(trace_id("00-short-00f067aa0ba902b7-01"), None);
+        assert_eq!(trace_id(""), None);
+    }
+}

@@ -54,9 +54,8 @@ impl Store {
     /// know.
     pub async fn write(&mut self, moves: &[positions::Move], entries: &[Entry]) -> Result<(), Failure> {
         let began = Instant::now();
-        self.days
-            .make(&self.pool, entries.iter().filter_map(Entry::accepted_at))
-            .await?;
+        let days = entries.iter().filter_map(Entry::accepted_at);
+        self.days.make(&self.pool, days).await.map_err(Failure::Wait)?;
         let written = timeout(PATIENCE, transaction(&self.pool, moves, entries));
         let duplicates = written
             .await
