@@ -13,11 +13,12 @@ use super::{
     EngineError, EngineSettings, Node, committed,
     core::{Batch, Fault, Outcome},
     gap::Gap,
+    membership::Group,
     producer::TransactionalProducer,
     runs::Runs,
     takeovers::{chain, drop_aside},
 };
-use crate::{client::Named, history::Event};
+use crate::history::Event;
 
 const ANSWER: Duration = Duration::from_secs(10);
 /// After a transaction that failed for a passing reason.
@@ -29,7 +30,7 @@ pub(super) struct Committer<N> {
     pub(super) runs: Arc<Runs<N>>,
     pub(super) producer: Option<TransactionalProducer>,
     /// Isolation read_committed: what it reads is decided.
-    pub(super) stable: BaseConsumer<Named>,
+    pub(super) consumer: Arc<BaseConsumer<Group>>,
 }
 
 impl<N: Node> Committer<N> {
@@ -102,7 +103,7 @@ impl<N: Node> Committer<N> {
                 return;
             }
             match committed::read(
-                &self.stable,
+                &self.consumer,
                 &partitions,
                 self.settings.tuning.transaction_timeout() + ANSWER,
             ) {

@@ -58,6 +58,11 @@ impl Group {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Its events have no other reader.
+    pub(super) fn tend(&self) {
+        let _ = self.takeovers.unstable.poll(Duration::ZERO);
+    }
+
     pub(super) fn has_unclaimed(&self) -> bool {
         !self.unclaimed().is_empty()
     }
@@ -93,7 +98,9 @@ impl Group {
         if let Err(error) = consumer.incremental_assign(&offsets) {
             tracing::error!(%error, "the assignment is not accepted");
         }
-        self.shared.trouble().joining = None;
+        if !self.has_unclaimed() {
+            self.shared.trouble().joining = None;
+        }
         self.shared.announce();
     }
 
@@ -104,6 +111,9 @@ impl Group {
                 let assignment = self.shared.member().claimed(partition.clone(), state.clone());
                 let (watermark, map) = (state.progress.watermark(), state.progress.len());
                 tracing::info!(%partition, watermark, map, seq = state.seq, "claimed");
+                if state.seq == 1 && watermark > 0 {
+                    tracing::warn!(%partition, watermark, "nothing but an offset was committed here: taken as set by an operator");
+                }
                 let encoded = &mut String::new();
                 self.history.note(move || {
                     *encoded = state.encode();

@@ -72,6 +72,7 @@ impl<N: Node> Poll<N> {
 
     /// The main queue: rebalance events run inside.
     fn serve(&self) -> Result<(), EngineError> {
+        self.consumer.context().tend();
         match self.consumer.poll(Duration::ZERO) {
             None => Ok(()),
             Some(Ok(message)) => {

@@ -3,10 +3,7 @@
 use std::{sync::Arc, thread, time::Duration};
 
 use rdkafka::{config::FromClientConfigAndContext, consumer::BaseConsumer, error::RDKafkaErrorCode};
-use tokio::{
-    sync::{oneshot, watch},
-    task::JoinError,
-};
+use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -35,7 +32,7 @@ pub(super) async fn run<N: Node>(
     shutdown: CancellationToken,
 ) -> Result<(), EngineError> {
     check(&settings)?;
-    ready.send_modify(|state| *state = Err("starting".to_owned()));
+    ready.send_modify(|state| *state = Err(format!("connecting to Kafka at {}", settings.kafka.bootstrap_servers)));
     // Fresh for each process start: nobody has to number the copies.
     let writer = format!("{}.{}", settings.group, Uuid::new_v4());
     let Some(producer) = first_producer(&settings, &writer, &ready, &shutdown).await? else {
@@ -61,12 +58,11 @@ pub(super) async fn run<N: Node>(
     rdkafka::consumer::Consumer::context(&*consumer).attach(&consumer);
 
     let runs = Arc::new(Runs::new(Arc::clone(&shared), node, settings.history.clone(), writer));
-    let stable = clients::reader(&settings, &settings.group, "read_committed")?;
     let committer = Committer {
         settings: settings.clone(),
         runs: Arc::clone(&runs),
         producer: Some(producer),
-        stable,
+        consumer: Arc::clone(&consumer),
     };
     let poll = Poll {
         settings,
@@ -149,19 +145,18 @@ async fn first_producer(
     let mut retry = FIRST_RETRY;
     let mut told = String::new();
     loop {
-        let attempt = {
-            let (settings, writer) = (settings.clone(), writer.to_owned());
-            tokio::task::spawn_blocking(move || {
-                let producer = TransactionalProducer::open(&settings, &writer)?;
-                canary::sing(&settings, &producer)?;
-                Ok::<_, EngineError>(producer)
-            })
-        };
+        let (owned, id) = (settings.clone(), writer.to_owned());
+        // Not on tokio's pool: its end would wait for a call that may take its time.
+        let attempt = on_thread("engine-start", move || {
+            let producer = TransactionalProducer::open(&owned, &id)?;
+            canary::sing(&owned, &producer)?;
+            Ok(producer)
+        });
         let attempted = tokio::select! {
             attempted = attempt => attempted,
             () = shutdown.cancelled() => return Ok(None),
         };
-        let error = match attempted.map_err(|_: JoinError| EngineError::Thread { thread: "start" })? {
+        let error = match attempted.unwrap_or(Err(EngineError::Thread { thread: "start" })) {
             Ok(producer) => return Ok(Some(producer)),
             Err(error) if is_passing(&error) => error,
             Err(error) => return Err(error),
@@ -220,10 +215,10 @@ fn is_passing(error: &EngineError) -> bool {
 }
 
 /// librdkafka's calls block, some for seconds: they have threads of their own.
-fn on_thread(
+fn on_thread<T: Send + 'static>(
     name: &str,
-    work: impl FnOnce() -> Result<(), EngineError> + Send + 'static,
-) -> oneshot::Receiver<Result<(), EngineError>> {
+    work: impl FnOnce() -> Result<T, EngineError> + Send + 'static,
+) -> oneshot::Receiver<Result<T, EngineError>> {
     let (done, ended) = oneshot::channel();
     let spawned = thread::Builder::new().name(name.to_owned()).spawn(move || {
         // The receiver is gone only if the engine is.

@@ -211,9 +211,6 @@ impl Takeover {
             }
             match committed {
                 Some((offset, metadata)) => {
-                    if metadata.is_empty() {
-                        tracing::warn!(%partition, offset, "the committed offset has no map: taken as reset to this offset");
-                    }
                     // judged readable by `writers`
                     let state = Committed::decode(offset, &metadata).unwrap_or_else(|_| Committed::first(offset));
                     self.states.insert(partition, state);
