@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use tokio::{sync::watch, time::sleep};
-use topics::{KafkaSettings, Record, Start, Tail, TailError, TailEvent, TailSettings};
+use topics::{KafkaSettings, Record, Start, Tail, TailError, TailEvent, TailSettings, TailStatus};
 
 use crate::health::say;
 
@@ -18,9 +18,15 @@ pub(crate) struct Following {
     /// Where to begin when nothing has been read, or what was read last is gone.
     anew: Start,
     start: Start,
-    tail: Option<Tail>,
+    open: Option<Open>,
     /// Ok: everything has been received that was committed when the tail was opened. Else: why not.
     standing: watch::Sender<Result<(), String>>,
+}
+
+/// An open tail, and what it says of itself.
+struct Open {
+    tail: Tail,
+    status: watch::Receiver<TailStatus>,
 }
 
 impl Following {
@@ -32,7 +38,7 @@ impl Following {
             topic,
             start: anew.clone(),
             anew,
-            tail: None,
+            open: None,
             standing,
         }
     }
@@ -44,8 +50,8 @@ impl Following {
     /// The next record, whatever it takes. Not safe to cancel.
     pub async fn next(&mut self) -> Record {
         loop {
-            match &mut self.tail {
-                Some(tail) => match record(self.topic, tail, &self.standing).await {
+            match &mut self.open {
+                Some(open) => match open.record(self.topic, &self.standing).await {
                     Ok(record) => return record,
                     Err(error) => self.begin_again(&error).await,
                 },
@@ -62,7 +68,10 @@ impl Following {
             buffer_bytes: BUFFER_BYTES,
         };
         match Tail::open(&self.kafka, settings) {
-            Ok(tail) => self.tail = Some(tail),
+            Ok(tail) => {
+                let status = tail.status();
+                self.open = Some(Open { tail, status });
+            }
             Err(error) => self.begin_again(&error).await,
         }
     }
@@ -75,10 +84,10 @@ impl Following {
             "a tail is opened again"
         );
         say(&self.standing, Err(reason));
-        self.start = match (self.tail.take(), error) {
+        self.start = match (self.open.take(), error) {
             (Some(_), TailError::OutOfRange { .. }) => self.anew.clone(),
-            (Some(tail), TailError::Ended | TailError::Create(_) | TailError::Thread(_)) => {
-                Start::Offsets(tail.positions().clone())
+            (Some(open), TailError::Ended | TailError::Create(_) | TailError::Thread(_)) => {
+                Start::Offsets(open.tail.positions().clone())
             }
             (None, _) => self.start.clone(),
         };
@@ -86,25 +95,23 @@ impl Following {
     }
 }
 
-async fn record(
-    topic: &str,
-    tail: &mut Tail,
-    standing: &watch::Sender<Result<(), String>>,
-) -> Result<Record, TailError> {
-    let mut status = tail.status();
-    loop {
-        tokio::select! {
-            event = tail.recv() => if let TailEvent::Record(record) = event? {
-                return Ok(record);
-            },
-            Ok(()) = status.changed() => {}
+impl Open {
+    /// The next record; meanwhile, tells how the tail stands.
+    async fn record(&mut self, topic: &str, standing: &watch::Sender<Result<(), String>>) -> Result<Record, TailError> {
+        loop {
+            tokio::select! {
+                event = self.tail.recv() => if let TailEvent::Record(record) = event? {
+                    return Ok(record);
+                },
+                Ok(()) = self.status.changed() => {}
+            }
+            let status = self.status.borrow_and_update().clone();
+            let state = match status.trouble {
+                Some(trouble) => Err(format!("the tail of {topic}: {trouble}")),
+                None if status.caught_up => Ok(()),
+                None => Err(format!("the tail of {topic} has not reached its end yet")),
+            };
+            say(standing, state);
         }
-        let now = status.borrow_and_update().clone();
-        let state = match now.trouble {
-            Some(trouble) => Err(format!("the tail of {topic}: {trouble}")),
-            None if now.caught_up => Ok(()),
-            None => Err(format!("the tail of {topic} has not reached its end yet")),
-        };
-        say(standing, state);
     }
 }

@@ -104,7 +104,8 @@ fn answer(paths: Paths, routes: BoxedFilter<(Answer,)>) -> BoxedFilter<(Response
                 response.headers_mut().insert("x-request-id", request_id(&headers));
                 let route = Path::find(paths, &path).map_or("none", |path| path.template);
                 metrics::answered(route, &method, response.status(), started.elapsed());
-            tracing::debug!(route, %method, status = response.status().as_u16(), took = ?started.elapsed(), "answered");
+                let (status, took) = (response.status().as_u16(), started.elapsed());
+                tracing::debug!(route, %method, status, ?took, "answered");
                 response
             },
         )

@@ -230,6 +230,9 @@ async fn without_brokers_registry_and_postgres_it_says_what_is_missing() {
     );
     assert_eq!(api.get("/chains").await.0, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(api.get("/healthz").await.0, StatusCode::OK);
+    let (status, _, headers) = api.get("/metrics").await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(headers["content-type"], "text/plain; version=0.0.4; charset=utf-8");
 }
 
 #[tokio::test]

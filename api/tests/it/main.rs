@@ -6,6 +6,7 @@
 mod http;
 mod stage;
 
+mod away;
 mod history;
 mod invoke;
 mod late;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use testkit::{Space, until};
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     sync::{Mutex, watch},
     task::JoinHandle,
     time::timeout,
@@ -181,35 +181,23 @@ impl Stage {
 
     /// An api that is ready.
     pub async fn start(&self, start: Start) -> Api {
-        let listen = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let listen = free_address().await;
         let settings = ApiSettings {
             listen,
             max_waiters: start.max_waiters,
             grace_seconds: start.grace_seconds,
             ..ApiSettings::default()
         };
-        let (ready, is_ready) = watch::channel(Err("starting".to_owned()));
-        let metrics = PrometheusBuilder::new().build_recorder().handle();
-        let dependencies = Dependencies {
-            kafka: self.kafka.clone(),
-            registry: self.registry.clone(),
-            postgres_url: start.postgres_url.unwrap_or_else(|| self.postgres_url.clone()),
-            health: Health {
-                roles: vec![("api", is_ready)],
-                metrics,
-            },
-        };
-        let shutdown = CancellationToken::new();
-        let running = tokio::spawn(api::run(settings, dependencies, ready, shutdown.clone()));
-        let api = Api {
-            address: listen,
-            shutdown,
-            running,
-        };
+        let postgres_url = start.postgres_url.unwrap_or_else(|| self.postgres_url.clone());
+        let api = Api::start(settings, self.kafka.clone(), self.registry.clone(), postgres_url);
         let ready = async || (!api.running.is_finished() && api.is_ready().await).then_some(());
         until(SOON, ready).await.expect("the api did not become ready");
         api
     }
+}
+
+pub async fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
 }
 
 /// A running api.
@@ -220,9 +208,36 @@ pub struct Api {
 }
 
 impl Api {
+    /// One that will be ready if its parts are there.
+    pub fn start(settings: ApiSettings, kafka: KafkaSettings, registry: Registry, postgres_url: String) -> Self {
+        let address = settings.listen;
+        let (ready, is_ready) = watch::channel(Err("starting".to_owned()));
+        let metrics = PrometheusBuilder::new().build_recorder().handle();
+        let health = Health {
+            roles: vec![("api", is_ready)],
+            metrics,
+        };
+        let dependencies = Dependencies {
+            kafka,
+            registry,
+            postgres_url,
+            health,
+        };
+        let shutdown = CancellationToken::new();
+        let running = tokio::spawn(api::run(settings, dependencies, ready, shutdown.clone()));
+        Self {
+            address,
+            shutdown,
+            running,
+        }
+    }
+
+    pub async fn listens(&self) -> bool {
+        TcpStream::connect(self.address).await.is_ok()
+    }
+
     async fn is_ready(&self) -> bool {
-        let listens = tokio::net::TcpStream::connect(self.address).await.is_ok();
-        listens && self.get("/readyz").await.status == 200
+        self.listens().await && self.get("/readyz").await.status == 200
     }
 
     pub async fn open(&self, call: Call) -> Open {
