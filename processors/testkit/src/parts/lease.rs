@@ -173,7 +173,7 @@ impl Slot {
     }
 
     /// Held while looking for a supervisor and starting one, so that two who come at the same time share one.
-    async fn lock(self) -> Result<File, PartsError> {
+    pub(super) async fn lock(self) -> Result<File, PartsError> {
         let path = folder::create(&folder::root())?.join(format!("{}.lock", self.name()));
         let file = File::create(&path).map_err(failed("open", &path))?;
         let locked = tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await;

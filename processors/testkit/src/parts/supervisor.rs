@@ -67,7 +67,7 @@ pub async fn supervise(slot: Slot, stay: Stay, config: PartsConfig) -> Result<()
         down: CancellationToken::new(),
     };
     let door = tokio::spawn(accept(listener, leases.clone()));
-    let _announced = Announced::write(
+    let announced = Announced::write(
         slot,
         &Found {
             pid: std::process::id(),
@@ -75,11 +75,24 @@ pub async fn supervise(slot: Slot, stay: Stay, config: PartsConfig) -> Result<()
         },
     )?;
 
-    let served = tokio::select! {
-        served = serve(config, greet) => served,
-        () = over(stay, leases.count.subscribe()) => Ok(()),
-        () = leases.down.cancelled() => Ok(()),
-        asked = asked_to_end() => asked,
+    // boxed, so that the set is ended last: a lease must not be given on one that goes down
+    let mut serving = Box::pin(serve(config, greet));
+    let served = loop {
+        tokio::select! {
+            served = &mut serving => break served,
+            () = over(stay, leases.count.subscribe()) => {}
+            () = leases.down.cancelled() => break Ok(()),
+            asked = asked_to_end() => break asked,
+        }
+        // whoever takes a lease holds the lock until it is counted
+        let lock = slot.lock().await?;
+        if *leases.count.borrow() == 0 {
+            drop(announced);
+            door.abort();
+            drop(lock);
+            drop(serving);
+            return Ok(());
+        }
     };
     if served.is_err() {
         // whoever started this process is about to ask how it went
@@ -90,7 +103,9 @@ pub async fn supervise(slot: Slot, stay: Stay, config: PartsConfig) -> Result<()
         };
         let _ = tokio::time::timeout(TOLD_WITHIN, told).await;
     }
+    drop(announced);
     door.abort();
+    drop(serving);
     served
 }
 
