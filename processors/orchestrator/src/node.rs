@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use schemas::{RunError, RunResult, Timestamp, Timings, headers, identity::Identity};
+use schemas::{RunError, RunResult, Timestamp, headers, identity::Identity};
 use tokio::time::Instant;
 use topics::{
     Output, Record,
@@ -15,7 +15,7 @@ use crate::{
     chains::{Chains, Missing},
     metrics,
     outputs::Outputs,
-    report::report,
+    report::Report,
     request::{Asked, Binding, Form, Reader, Unread},
 };
 
@@ -71,10 +71,10 @@ impl Node for Orchestrator {
             return Vec::new();
         }
         let _entered = span.entered();
-        let (result, audit) = report(&work, &run.record, outcome, started_at);
-        metrics::ended(&work.chain.name, &result);
-        log(&result);
-        self.outputs.of_run(&run.record, result, audit).unwrap_or_else(|error| {
+        let report = Report::of_run(&work, &run.record, outcome, started_at);
+        metrics::ended(&work.chain.name, &report.result);
+        log(&report.result);
+        self.outputs.of_run(&run.record, report).unwrap_or_else(|error| {
             let class = "unwritable".to_owned();
             let message = error.to_string();
             self.rejected(&run.record, &Rejection { class, message })
@@ -90,25 +90,10 @@ impl Node for Orchestrator {
             class = rejection.class,
             "request rejected: dead letter and failed result"
         );
-        let now = Timestamp::now();
-        let accepted_at = Timestamp::from_millis(record.timestamp_ms);
-        let result = RunResult {
-            request_id: sender.request_id.clone(),
-            tenant: sender.tenant.clone(),
-            src: sender.src.clone(),
-            accepted_at,
-            chain: chain
-                .and_then(|reference| self.chains.find(&reference).ok())
-                .map(|chain| chain.id.clone()),
-            timings: Timings {
-                queued_us: now.micros_since(accepted_at),
-                ran_us: 0,
-            },
-            completed_at: now,
-            ..RunResult::default()
-        };
+        let chain = chain.and_then(|reference| self.chains.find(&reference).ok());
+        let report = Report::of_rejected(&sender, chain.map(|chain| chain.id.clone()), record, rejection);
         self.outputs
-            .failed(record, &sender, result, rejection)
+            .of_rejected(record, report, rejection)
             .unwrap_or_else(|error| {
                 // The engine has nothing to commit then and says so; our own records fit our own schemas.
                 let error: &dyn std::error::Error = &error;
@@ -209,7 +194,7 @@ fn log(result: &RunResult) {
     match &result.error {
         None => tracing::debug!(ran_us = result.timings.ran_us, "run completed"),
         Some(RunError { class, step, .. }) => {
-            tracing::info!(status = result.status, class, step, "run did not complete")
+            tracing::info!(status = result.status, class, step, "run did not complete");
         }
     }
 }

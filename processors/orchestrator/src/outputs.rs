@@ -3,11 +3,10 @@
 //! A result that its topic would refuse is replaced here, before the engine tries: its audit, which says what was paid,
 //! must not be lost with it.
 
-use schemas::{
-    Audit, DeadLetter, EncodeError, Encoder, RawHeader, Registry, RegistryError, RunError, RunResult, Shape, headers,
-    identity::Identity, status,
-};
+use schemas::{Audit, DeadLetter, EncodeError, Encoder, RawHeader, Registry, RegistryError, RunResult, Shape, headers};
 use topics::{Catalog, Headers, KafkaSettings, Output, Record, engine::Rejection};
+
+use crate::report::Report;
 
 /// What a record takes in its topic besides its value: key, headers and the batch around them.
 const OVERHEAD: usize = 64 << 10;
@@ -47,36 +46,46 @@ impl Outputs {
         })
     }
 
-    /// The result of a run and its audit. An output that does not fit becomes a failure and a dead letter.
-    pub(crate) fn of_run(
+    /// Everything for one request. A result that does not fit becomes a failure.
+    pub(crate) fn of_run(&self, record: &Record, report: Report) -> Result<Vec<Output>, Unwritable> {
+        let Some(result) = self.results.fitting(record, &report.result, &report.result)? else {
+            let rejection = Rejection {
+                class: "output_too_large".to_owned(),
+                message: format!("the output does not fit into a record of {}", self.results.topic),
+            };
+            return self.of_rejected(record, report.rejected(&rejection), &rejection);
+        };
+        let mut outputs = vec![result];
+        self.audit(record, report, &mut outputs)?;
+        Ok(outputs)
+    }
+
+    /// Everything for one request that was rejected, its dead letter included.
+    pub(crate) fn of_rejected(
         &self,
         record: &Record,
-        result: RunResult,
-        audit: Vec<Audit>,
+        report: Report,
+        rejection: &Rejection,
     ) -> Result<Vec<Output>, Unwritable> {
-        let sender = Identity {
-            request_id: result.request_id.clone(),
-            tenant: result.tenant.clone(),
-            src: result.src.clone(),
-        };
-        let mut outputs = Vec::with_capacity(audit.len() + 1);
-        match self.results.output(record, &sender, &result)? {
-            Some(output) => outputs.push(output),
-            None => {
-                let rejection = Rejection {
-                    class: "output_too_large".to_owned(),
-                    message: format!("the output does not fit into a record of {}", self.results.topic),
-                };
-                outputs.extend(self.failed(record, &sender, result, &rejection)?);
-            }
-        }
-        for row in audit {
-            outputs.extend(match self.audit.output(record, &sender, &row)? {
-                Some(output) => Some(output),
+        let result = &report.result;
+        let mut outputs = vec![
+            self.results.output(record, result, result)?,
+            self.dead_letters
+                .output(record, result, &dead_letter(record, result, rejection))?,
+        ];
+        self.audit(record, report, &mut outputs)?;
+        Ok(outputs)
+    }
+
+    fn audit(&self, record: &Record, report: Report, outputs: &mut Vec<Output>) -> Result<(), Unwritable> {
+        let Report { result, attempts, run } = report;
+        for row in attempts.into_iter().chain([run]) {
+            outputs.push(match self.audit.fitting(record, &result, &row)? {
+                Some(output) => output,
                 // The hashes stay.
                 None => self.audit.output(
                     record,
-                    &sender,
+                    &result,
                     &Audit {
                         prompt: None,
                         response: None,
@@ -85,47 +94,7 @@ impl Outputs {
                 )?,
             });
         }
-        Ok(outputs)
-    }
-
-    /// A failed result in place of `result`, and the dead letter of its request.
-    pub(crate) fn failed(
-        &self,
-        record: &Record,
-        sender: &Identity,
-        result: RunResult,
-        rejection: &Rejection,
-    ) -> Result<Vec<Output>, Unwritable> {
-        let letter = DeadLetter {
-            request_id: sender.request_id.clone(),
-            tenant: sender.tenant.clone(),
-            accepted_at: result.accepted_at,
-            topic: record.topic.to_string(),
-            partition: record.partition,
-            offset: record.offset,
-            key: record.key.as_ref().map(|key| key.to_vec()),
-            value: record.value.as_ref().map(|value| value.to_vec()),
-            headers: record.headers.iter().map(raw).collect(),
-            class: rejection.class.clone(),
-            message: rejection.message.clone(),
-            chain: result.chain.clone(),
-            failed_at: result.completed_at,
-        };
-        let error = RunError {
-            class: rejection.class.clone(),
-            message: rejection.message.clone(),
-            step: None,
-        };
-        let result = RunResult {
-            status: status::FAILED.to_owned(),
-            output: None,
-            error: Some(error),
-            ..result
-        };
-        Ok(vec![
-            self.results.encode(record, sender, &result)?,
-            self.dead_letters.encode(record, sender, &letter)?,
-        ])
+        Ok(())
     }
 }
 
@@ -148,21 +117,22 @@ impl<S: Shape> Encoded<S> {
     }
 
     /// `None` if it is larger than its topic takes.
-    fn output(&self, record: &Record, sender: &Identity, value: &S) -> Result<Option<Output>, Unwritable> {
-        let output = self.encode(record, sender, value)?;
+    fn fitting(&self, record: &Record, result: &RunResult, value: &S) -> Result<Option<Output>, Unwritable> {
+        let output = self.output(record, result, value)?;
         let fits = output.value.as_ref().is_none_or(|value| value.len() <= self.max_bytes);
         Ok(fits.then_some(output))
     }
 
-    fn encode(&self, record: &Record, sender: &Identity, value: &S) -> Result<Output, Unwritable> {
+    /// With the key of the request, and headers that say whose it is without decoding it.
+    fn output(&self, record: &Record, result: &RunResult, value: &S) -> Result<Output, Unwritable> {
         let value = self.encoder.encode(value).map_err(|source| Unwritable {
             topic: self.topic.clone(),
             source,
         })?;
         let mut headers = Headers::new()
-            .with(headers::REQUEST_ID, sender.request_id.clone())
-            .with(headers::TENANT, sender.tenant.clone())
-            .with(headers::SRC, sender.src.clone());
+            .with(headers::REQUEST_ID, result.request_id.clone())
+            .with(headers::TENANT, result.tenant.clone())
+            .with(headers::SRC, result.src.clone());
         if let Some(traceparent) = record.headers.text(headers::TRACEPARENT) {
             headers = headers.with(headers::TRACEPARENT, traceparent.to_owned());
         }
@@ -173,6 +143,24 @@ impl<S: Shape> Encoded<S> {
             value: Some(value),
             headers,
         })
+    }
+}
+
+fn dead_letter(record: &Record, result: &RunResult, rejection: &Rejection) -> DeadLetter {
+    DeadLetter {
+        request_id: result.request_id.clone(),
+        tenant: result.tenant.clone(),
+        accepted_at: result.accepted_at,
+        topic: record.topic.to_string(),
+        partition: record.partition,
+        offset: record.offset,
+        key: record.key.as_ref().map(|key| key.to_vec()),
+        value: record.value.as_ref().map(|value| value.to_vec()),
+        headers: record.headers.iter().map(raw).collect(),
+        class: rejection.class.clone(),
+        message: rejection.message.clone(),
+        chain: result.chain.clone(),
+        failed_at: result.completed_at,
     }
 }
 

@@ -59,9 +59,10 @@ impl Publication {
         }
     }
 
-    /// Publishes what this process loaded and nobody published. Processes that start together may write the same twice.
+    /// Publishes what this process loaded and nobody published, and reads it back: of processes that start together and
+    /// bring one version with two contents, the first one wins and the others end.
     pub(crate) async fn publish(
-        &self,
+        &mut self,
         own: &[Arc<Chain>],
         kafka: &KafkaSettings,
         encoder: &Encoder<ChainRecord>,
@@ -84,6 +85,11 @@ impl Publication {
                 source: Box::new(source),
             })?;
             tracing::info!(chain = chain.id, "chain published");
+        }
+        while !own.iter().all(|chain| self.published.contains(&chain.key())) {
+            if let TailEvent::Record(record) = self.tail.recv().await.map_err(Error::ReadChains)? {
+                self.learn(&record).await?;
+            }
         }
         Ok(())
     }

@@ -87,7 +87,7 @@ async fn start(
 
     not_ready(ready, "reading which chains are published");
     let decoder = registry.decoder().map_err(Error::Registry)?;
-    let publication = Publication::read(kafka, decoder, Arc::clone(&chains), resources).await?;
+    let mut publication = Publication::read(kafka, decoder, Arc::clone(&chains), resources).await?;
     let producer = Producer::new(kafka, ProducerSettings::new("millrace-chains"))
         .map_err(|error| Error::Producer(Box::new(error)))?;
     publication.publish(&own, kafka, &encoder, &producer).await?;

@@ -1,5 +1,20 @@
 //! A chain: a file that is checked as a whole before it runs.
 //!
+//! ```yaml
+//! apiVersion: chain/v1
+//! kind: Chain
+//! metadata: {name: answer, version: 1, description: …}
+//! input: {schema: {…}}                    # JSON Schema; `x-trust: untrusted` marks what strangers write
+//! params: {top_k: {type: integer, default: 4}}
+//! budget: {deadline: 60s}
+//! steps:                                  # each runs as soon as the steps that it reads are done
+//!   - {id: docs, retrieve: {index: …, query: "{{ input.question }}", top_k: "{{ params.top_k }}", min_score: 0.2, filter: {…}}}
+//!   - {id: answer, chat: {model: [smart, fast], messages: [{role: user, content: …}], params: {…}, output: {schema: {…}}}}
+//!   - {id: vectors, embed: {model: embedding, texts: ["{{ steps.answer.text }}"]}}
+//!   - {id: shaped, transform: {text: "{{ steps.answer.text | trim }}"}}
+//! output: {value: "{{ steps.shaped }}", schema: {…}}
+//! ```
+//!
 //! Reading goes in passes over one typed form, and each adds to the same list of problems, so that every mistake of a
 //! file is told at once: the YAML ([`yaml`]), its keys ([`document`], [`steps`]), who waits for whom ([`graph`]), and what
 //! every template reads and renders ([`typing`]).

@@ -57,6 +57,10 @@ async fn a_request_comes_back_with_its_audit() {
         committed.attempts[0].trace_id.as_deref(),
         Some("4bf92f3577b34da6a3ce929d0e0e4736")
     );
+    assert_eq!(
+        (committed.run.outcome.as_str(), committed.run.cost),
+        ("ok", result.cost)
+    );
     assert!(committed.dead_letter.is_none());
 
     // What owners already have is the input of the chain that their topic is bound to.

@@ -54,6 +54,10 @@ async fn every_poison_is_kept_intact_and_answered() {
         );
         assert_eq!(result.error.unwrap().class, class);
         assert_eq!(result.request_id, letter.request_id);
+        assert_eq!(
+            (committed.run.outcome.as_str(), committed.run.request_id),
+            (class, letter.request_id)
+        );
         if let Some(request_id) = request_id {
             assert_eq!(result.request_id, request_id, "{class}");
         }

@@ -80,6 +80,7 @@ pub struct Committed {
     pub result: RunResult,
     pub record: Record,
     pub attempts: Vec<Audit>,
+    pub run: Audit,
     pub dead_letter: Option<DeadLetter>,
 }
 
@@ -196,17 +197,21 @@ impl World {
         format!("{topic}/{partition}/{offset}")
     }
 
-    /// Waits for what is committed for the record at `src`. What is there for others is passed over, so wait for records
+    /// Waits for what is committed for the record at `src`; what fails in these tests is poison and has a dead letter. What is there for others is passed over, so wait for records
     /// in the order of their partition.
     pub async fn committed(&mut self, src: &str) -> Committed {
-        let (mut result, mut attempts, mut run, mut dead_letter) = (None, Vec::new(), None, None);
+        let (mut result, mut attempts, mut run, mut dead_letter) =
+            (None::<(RunResult, Record)>, Vec::new(), None, None);
         loop {
             result = match result {
-                Some((result, record)) if is_whole(&result, run.as_ref(), dead_letter.as_ref()) => {
+                Some((result, record))
+                    if run.is_some() && (result.status != status::FAILED || dead_letter.is_some()) =>
+                {
                     return Committed {
                         result,
                         record,
                         attempts,
+                        run: run.unwrap_or_default(),
                         dead_letter,
                     };
                 }
@@ -266,15 +271,6 @@ impl Running {
             .await
             .expect("the orchestrator did not end in time")
             .unwrap()
-    }
-}
-
-/// In these tests whatever fails is poison.
-fn is_whole(result: &RunResult, run: Option<&Audit>, dead_letter: Option<&DeadLetter>) -> bool {
-    if result.status == status::FAILED {
-        dead_letter.is_some()
-    } else {
-        run.is_some()
     }
 }
 
