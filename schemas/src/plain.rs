@@ -2,6 +2,7 @@
 
 mod decode;
 mod encode;
+mod scalar;
 
 pub use decode::PlainDecoder;
 pub use encode::PlainEncoder;

@@ -5,37 +5,29 @@
 //! the schema the registry keeps under it. The text sent is the `.avsc` file without its layout, because some
 //! registries give another layout another id.
 
-use std::{error::Error as _, fmt, sync::Arc, time::Duration};
+mod answer;
+mod error;
+mod parsed;
+mod settings;
 
-use apache_avro::Schema;
+use std::{sync::Arc, time::Duration};
+
 use reqwest::{Client, Method, Response, StatusCode};
 use schema_registry_converter::{
     async_impl::schema_registry::{self as lookup, SrSettings},
-    error::SRCError,
-    schema_registry_common::{RawError, RegisteredSchema, SchemaType, SrCall, SuppliedSchema},
+    schema_registry_common::{RawError, SchemaType, SrCall, SuppliedSchema},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use self::answer::{LookupError, is_not_found, refusal};
+pub(crate) use self::parsed::Parsed;
+pub use self::{error::RegistryError, settings::RegistrySettings};
 use crate::{Decoder, Definition, Encoder, PlainDecoder, PlainEncoder, Shape, codec::MAX_ALLOCATION};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Every version can read every other, so that producers and consumers of any age meet in one topic.
 const COMPATIBILITY: &str = "FULL_TRANSITIVE";
-/// How far references may lead: deeper is a cycle.
-const REFERENCE_DEPTH: usize = 16;
-
-/// The `registry:` part of `millrace.yaml`.
-#[derive(Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RegistrySettings {
-    /// Base URL of the Confluent API, without a slash at the end; several, separated by commas, are tried in order.
-    pub url: String,
-    #[serde(default)]
-    pub username: Option<String>,
-    #[serde(default)]
-    pub password: Option<String>,
-}
 
 /// A client of the schema registry. Clones share its connections.
 #[derive(Clone)]
@@ -61,46 +53,6 @@ pub enum Check {
     Compatible,
     /// It would be refused, for these reasons.
     Incompatible { reasons: Vec<String> },
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum RegistryError {
-    #[error("the settings of the schema registry make no client")]
-    Settings {
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// Down, overloaded, or refusing our credentials: nothing is wrong with the record or the schema.
-    #[error("the schema registry at {url} does not answer")]
-    Unavailable {
-        url: String,
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    #[error("the schema registry has no schema with id {id}")]
-    UnknownId { id: u32 },
-    #[error("subject {subject} does not have this version of the schema; run: millrace schemas register")]
-    NotRegistered { subject: String },
-    #[error("the schema registry refuses the schema for {subject}: {message}")]
-    Refused { subject: String, message: String },
-    #[error("{what} is not an Avro schema but {found}")]
-    NotAvro { what: String, found: String },
-    #[error("the schema of {what} cannot be parsed")]
-    Parse {
-        what: String,
-        #[source]
-        source: Box<apache_avro::Error>,
-    },
-    #[error("the references of {what} lead deeper than {REFERENCE_DEPTH} schemas")]
-    References { what: String },
-}
-
-/// A schema with those it refers to; kept as long as the process.
-#[derive(Debug, Clone)]
-pub(crate) struct Parsed {
-    pub id: u32,
-    pub schema: &'static Schema,
-    pub referenced: &'static [Schema],
 }
 
 impl Registry {
@@ -160,7 +112,7 @@ impl Registry {
                     subject,
                     message: message.clone(),
                 }),
-                Some(_) | None => Err(self.unavailable(error)),
+                Some(_) | None => Err(self.unavailable(LookupError(error))),
             },
         }
     }
@@ -233,7 +185,7 @@ impl Registry {
             true => RegistryError::NotRegistered {
                 subject: subject.clone(),
             },
-            false => self.unavailable(error),
+            false => self.unavailable(LookupError(error)),
         })?;
         PlainEncoder::new(&self.parsed(&registered, &subject).await?)
     }
@@ -245,7 +197,7 @@ impl Registry {
                 .await
                 .map_err(|error| match is_not_found(&error) {
                     true => RegistryError::UnknownId { id },
-                    false => self.unavailable(error),
+                    false => self.unavailable(LookupError(error)),
                 })?;
         self.parsed(&registered, &format!("schema {id}")).await
     }
@@ -256,57 +208,8 @@ impl Registry {
         match lookup::perform_sr_call(&self.inner.lookups, SrCall::PostForVersion(&subject, &body)).await {
             Ok(found) => found.id.ok_or(RegistryError::NotRegistered { subject }),
             Err(error) if is_not_found(&error) => Err(RegistryError::NotRegistered { subject }),
-            Err(error) => Err(self.unavailable(error)),
+            Err(error) => Err(self.unavailable(LookupError(error))),
         }
-    }
-
-    async fn parsed(&self, registered: &RegisteredSchema, what: &str) -> Result<Parsed, RegistryError> {
-        if registered.schema_type != SchemaType::Avro {
-            let found = format!("{:?}", registered.schema_type);
-            return Err(RegistryError::NotAvro {
-                what: what.to_owned(),
-                found,
-            });
-        }
-        let referenced = self.referenced(registered, what).await?;
-        let failed = |source| RegistryError::Parse {
-            what: what.to_owned(),
-            source: Box::new(source),
-        };
-        let (schema, referenced) = if referenced.is_empty() {
-            (Schema::parse_str(&registered.schema).map_err(failed)?, Vec::new())
-        } else {
-            Schema::parse_str_with_list(&registered.schema, &referenced).map_err(failed)?
-        };
-        // Ids never change their schema, and there are as many as versions: what is learned is kept.
-        Ok(Parsed {
-            id: registered.id,
-            schema: Box::leak(Box::new(schema)),
-            referenced: referenced.leak(),
-        })
-    }
-
-    /// The texts of all schemas that this one refers to, those that are referred to first.
-    async fn referenced(&self, registered: &RegisteredSchema, what: &str) -> Result<Vec<String>, RegistryError> {
-        let mut texts = Vec::new();
-        let mut level = registered.references.clone();
-        for _ in 0..REFERENCE_DEPTH {
-            if level.is_empty() {
-                texts.reverse();
-                return Ok(texts);
-            }
-            let mut next = Vec::new();
-            for reference in &level {
-                let found = lookup::get_referenced_schema(&self.inner.lookups, reference)
-                    .await
-                    .map_err(|error| self.unavailable(error))?;
-                texts.retain(|text| *text != found.schema);
-                texts.push(found.schema);
-                next.extend(found.references);
-            }
-            level = next;
-        }
-        Err(RegistryError::References { what: what.to_owned() })
     }
 
     /// A call that the converter does not know, to the first URL that answers.
@@ -351,34 +254,9 @@ impl Registry {
 
     fn unavailable(&self, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> RegistryError {
         RegistryError::Unavailable {
-            url: self.inner.settings.url.clone(),
+            url: self.inner.settings.shown_url(),
             source: error.into(),
         }
-    }
-}
-
-impl RegistrySettings {
-    fn urls(&self) -> impl Iterator<Item = String> {
-        self.url
-            .split(',')
-            .map(|url| url.trim().trim_end_matches('/').to_owned())
-            .filter(|url| !url.is_empty())
-    }
-}
-
-impl fmt::Debug for RegistrySettings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            url,
-            username,
-            password,
-        } = self;
-        let password = password.as_ref().map(|_| "***");
-        f.debug_struct("RegistrySettings")
-            .field("url", url)
-            .field("username", username)
-            .field("password", &password)
-            .finish()
     }
 }
 
@@ -397,16 +275,6 @@ fn subject(topic: &str) -> String {
 
 fn escaped(subject: &str) -> String {
     subject.replace('%', "%25").replace('/', "%2F")
-}
-
-/// What the registry itself said, as opposed to something in front of it.
-fn refusal(error: &SRCError) -> Option<&RawError> {
-    error.source()?.downcast_ref()
-}
-
-/// Subject (40401), version (40402) or schema (40403) not found.
-fn is_not_found(error: &SRCError) -> bool {
-    refusal(error).is_some_and(|refusal| matches!(refusal.error_code, 404 | 40401..=40403))
 }
 
 fn unless_server_error(answer: Response) -> Result<Response, reqwest::Error> {

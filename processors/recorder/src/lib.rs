@@ -13,6 +13,7 @@ mod entry;
 mod failure;
 mod metrics;
 mod migrations;
+mod patience;
 mod positions;
 mod reader;
 mod recording;

@@ -8,9 +8,16 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use futures::FutureExt;
+use sqlx::PgPool;
+use tokio::time::sleep;
 use topics::{Batch, TopicPartition};
 
-use crate::{entry::Entry, tables::positions::Move};
+use crate::{
+    entry::Entry,
+    patience::{FIRST_PAUSE, LONGEST_PAUSE},
+    tables::positions::{self, Move},
+};
 
 type Loaded = Arc<Mutex<BTreeMap<TopicPartition, Option<i64>>>>;
 
@@ -28,8 +35,10 @@ struct Held {
 }
 
 impl Positions {
-    pub fn loaded(&self) -> Loaded {
-        Arc::clone(&self.loaded)
+    /// What the follower asks when partitions are assigned or reloaded. Postgres is waited for, as long as it takes.
+    pub fn loader(&self, pool: PgPool) -> topics::Positions {
+        let loaded = Arc::clone(&self.loaded);
+        Box::new(move |partitions| load(pool.clone(), Arc::clone(&loaded), partitions).boxed())
     }
 
     /// Whether the batch goes on where the position is. Otherwise the position has to be loaded again.
@@ -83,4 +92,26 @@ impl Positions {
             }
         }
     }
+}
+
+async fn load(pool: PgPool, loaded: Loaded, partitions: Vec<TopicPartition>) -> BTreeMap<TopicPartition, i64> {
+    let mut pause = FIRST_PAUSE;
+    let found = loop {
+        match positions::load(&pool, &partitions).await {
+            Ok(found) => break found,
+            Err(error) => {
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "the positions cannot be read yet"
+                );
+                sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+    };
+    let next = partitions
+        .into_iter()
+        .map(|partition| (partition.clone(), found.get(&partition).copied()));
+    loaded.lock().unwrap_or_else(PoisonError::into_inner).extend(next);
+    found
 }

@@ -1,34 +1,23 @@
 //! The loop: follow, read, write.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt::Display,
-    sync::PoisonError,
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
-use futures::FutureExt;
-use sqlx::{PgPool, migrate::MigrateError};
-use tokio::{
-    sync::watch,
-    time::{Instant, interval, sleep},
-};
+use sqlx::migrate::MigrateError;
+use tokio::{sync::watch, time::interval};
 use tokio_util::sync::CancellationToken;
 use topics::{Batch, Follower, FollowerSettings, TopicPartition};
 
 use crate::{
     Dependencies, RecorderError, RecorderSettings,
     entry::{Entry, Row},
-    failure::{Failure, with_causes},
+    failure::Failure,
     metrics, migrations,
+    patience::{Patience, Stopped},
     positions::Positions,
     reader::Reader,
     store::Store,
-    tables,
 };
 
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const RETENTION_EVERY: Duration = Duration::from_secs(3_600);
 
 pub(crate) struct Recording {
@@ -40,9 +29,6 @@ pub(crate) struct Recording {
     ready: watch::Sender<Result<(), String>>,
     shutdown: CancellationToken,
 }
-
-/// Told to stop while waiting: what was not written is read again by whoever comes next.
-struct Stopped;
 
 impl Recording {
     /// None when `shutdown` came before Postgres did.
@@ -78,7 +64,8 @@ impl Recording {
             topics: reader.topics(),
             buffer_bytes: settings.buffer_bytes,
         };
-        let follower = Follower::join(&kafka, follower, load(&store.pool, &positions)).map_err(RecorderError::Read)?;
+        let follower =
+            Follower::join(&kafka, follower, positions.loader(store.pool.clone())).map_err(RecorderError::Read)?;
         patience.over();
         Ok(Some(Self {
             settings,
@@ -195,89 +182,10 @@ fn narrowed(mut part: Vec<Entry>, reason: &str) -> Vec<Vec<Entry>> {
     vec![second, part]
 }
 
-/// What the follower asks when partitions are assigned: Postgres is waited for, as long as it takes.
-fn load(pool: &PgPool, positions: &Positions) -> topics::Positions {
-    let (pool, loaded) = (pool.clone(), positions.loaded());
-    Box::new(move |partitions| {
-        let (pool, loaded) = (pool.clone(), loaded.clone());
-        async move {
-            let mut pause = FIRST_PAUSE;
-            let found = loop {
-                match tables::positions::load(&pool, &partitions).await {
-                    Ok(found) => break found,
-                    Err(error) => {
-                        tracing::debug!(
-                            error = &error as &dyn std::error::Error,
-                            "the positions cannot be read yet"
-                        );
-                        sleep(pause).await;
-                        pause = (pause * 2).min(LONGEST_PAUSE);
-                    }
-                }
-            };
-            let next: BTreeMap<_, _> = partitions
-                .into_iter()
-                .map(|partition| (partition.clone(), found.get(&partition).copied()))
-                .collect();
-            loaded.lock().unwrap_or_else(PoisonError::into_inner).extend(next);
-            found
-        }
-        .boxed()
-    })
-}
-
 fn list(partitions: &[TopicPartition]) -> String {
     partitions
         .iter()
         .map(ToString::to_string)
         .collect::<Vec<_>>()
         .join(", ")
-}
-
-/// Waiting for something that is away: longer each time, said once, visible as not ready.
-struct Patience<'r> {
-    ready: &'r watch::Sender<Result<(), String>>,
-    shutdown: &'r CancellationToken,
-    pause: Duration,
-    since: Option<Instant>,
-}
-
-impl<'r> Patience<'r> {
-    fn new(ready: &'r watch::Sender<Result<(), String>>, shutdown: &'r CancellationToken) -> Self {
-        Self {
-            ready,
-            shutdown,
-            pause: FIRST_PAUSE,
-            since: None,
-        }
-    }
-
-    async fn wait(
-        &mut self,
-        what: impl Display,
-        error: &(dyn std::error::Error + Send + Sync + 'static),
-    ) -> Result<(), Stopped> {
-        if self.since.is_none() {
-            self.since = Some(Instant::now());
-            tracing::warn!(error, "waiting for {what}");
-        }
-        let why = format!("waiting for {what}: {}", with_causes(error));
-        self.ready.send_modify(|ready| *ready = Err(why));
-        tokio::select! {
-            () = self.shutdown.cancelled() => return Err(Stopped),
-            () = sleep(self.pause) => {}
-        }
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
-        Ok(())
-    }
-
-    fn over(&mut self) {
-        if let Some(since) = self.since.take() {
-            tracing::info!(waited = ?since.elapsed(), "going on");
-        }
-        self.pause = FIRST_PAUSE;
-        if self.ready.borrow().is_err() {
-            self.ready.send_modify(|ready| *ready = Ok(()));
-        }
-    }
 }

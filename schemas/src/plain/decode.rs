@@ -59,9 +59,9 @@ fn json(value: Avro, schema: &Schema, names: &NamesRef<'_>) -> Json {
                 0
             };
             let scale = i64::try_from(scale).unwrap_or(i64::MAX);
-            BigDecimal::new(BigInt::from(value), scale).to_string().into()
+            decimal(&BigDecimal::new(BigInt::from(value), scale))
         }
-        Avro::BigDecimal(value) => value.to_string().into(),
+        Avro::BigDecimal(value) => decimal(&value),
         Avro::Date(days) => {
             let date = DateTime::from_timestamp(i64::from(days) * 86_400, 0);
             date.map_or(days.into(), |date| date.date_naive().to_string().into())
@@ -121,6 +121,14 @@ fn json(value: Avro, schema: &Schema, names: &NamesRef<'_>) -> Json {
             });
             named.collect::<Map<_, _>>().into()
         }
+    }
+}
+
+/// All digits, unless the scale makes them nothing but zeros.
+fn decimal(value: &BigDecimal) -> Json {
+    match value.fractional_digit_count() {
+        -100..=100 => value.to_plain_string().into(),
+        _ => value.to_string().into(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! JSON → a record in its owner's Avro schema: the way back of [`super::PlainDecoder`], and numbers where it has text.
 
-use std::{collections::HashMap, str::FromStr, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 use apache_avro::{
     Decimal, Schema, Uuid,
@@ -9,11 +9,10 @@ use apache_avro::{
     writer::datum::GenericDatumWriter,
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
-use bigdecimal::BigDecimal;
 use bytes::Bytes;
-use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime};
 use serde_json::Value as Json;
 
+use super::scalar::{bytes, date, float, instant, int, local, number_text, of_day, time, unscaled};
 use crate::{EncodeError, RegistryError, registry::Parsed, wire};
 
 /// Encodes values of one topic in the schema that its owner registered last. Clones are cheap.
@@ -121,14 +120,7 @@ fn fit(value: &Json, schema: &Schema, names: &NamesRef<'_>) -> Result<Avro, Mism
         Schema::BigDecimal => number_text(value)
             .and_then(|text| text.parse().ok())
             .map(Avro::BigDecimal),
-        Schema::Date => time(value, int, |text| {
-            let days = NaiveDate::from_str(text)
-                .ok()?
-                .signed_duration_since(NaiveDate::default())
-                .num_days();
-            i32::try_from(days).ok()
-        })
-        .map(Avro::Date),
+        Schema::Date => time(value, int, date).map(Avro::Date),
         Schema::TimeMillis => {
             time(value, int, |text| i32::try_from(of_day(text)? / 1_000_000).ok()).map(Avro::TimeMillis)
         }
@@ -241,78 +233,4 @@ fn expected(schema: &Schema, value: &Json) -> Mismatch {
     };
     let kind = apache_avro::schema::SchemaKind::from(schema);
     Mismatch::new(format!("{found} that does not fit Avro {kind:?}"))
-}
-
-fn int(value: &Json) -> Option<i32> {
-    value.as_i64()?.try_into().ok()
-}
-
-fn float(value: &Json) -> Option<f64> {
-    match value.as_str() {
-        None => value.as_f64(),
-        Some("NaN") => Some(f64::NAN),
-        Some("Infinity") => Some(f64::INFINITY),
-        Some("-Infinity") => Some(f64::NEG_INFINITY),
-        Some(_) => None,
-    }
-}
-
-fn bytes(value: &Json) -> Option<Vec<u8>> {
-    BASE64_STANDARD.decode(value.as_str()?).ok()
-}
-
-fn time<T>(value: &Json, number: impl Fn(&Json) -> Option<T>, text: impl Fn(&str) -> Option<T>) -> Option<T> {
-    value.as_str().map_or_else(|| number(value), text)
-}
-
-fn instant(text: &str) -> Option<DateTime<chrono::FixedOffset>> {
-    DateTime::parse_from_rfc3339(text).ok()
-}
-
-fn local(text: &str) -> Option<DateTime<chrono::Utc>> {
-    NaiveDateTime::from_str(text).ok().map(|local| local.and_utc())
-}
-
-/// Nanoseconds since midnight.
-fn of_day(text: &str) -> Option<i64> {
-    NaiveTime::from_str(text)
-        .ok()?
-        .signed_duration_since(NaiveTime::MIN)
-        .num_nanoseconds()
-}
-
-fn number_text(value: &Json) -> Option<String> {
-    match value {
-        Json::String(text) => Some(text.clone()),
-        Json::Number(number) => Some(number.to_string()),
-        Json::Null | Json::Bool(_) | Json::Array(_) | Json::Object(_) => None,
-    }
-}
-
-/// The big-endian digits of a decimal at this scale; none when it has more digits than the schema allows.
-fn unscaled(value: &Json, precision: usize, scale: usize, size: Option<usize>) -> Option<Vec<u8>> {
-    let value: BigDecimal = number_text(value)?.parse().ok()?;
-    let scale = i64::try_from(scale).ok()?;
-    let digits = u64::try_from(precision).ok()?;
-    // Before anything is computed: `1e999999999` is short, its digits are not.
-    if value
-        .digits()
-        .saturating_add_signed(scale.checked_sub(value.fractional_digit_count())?)
-        > digits
-    {
-        return None;
-    }
-    let scaled = value.with_scale(scale);
-    let (unscaled, _) = (scaled == value).then_some(scaled)?.into_bigint_and_exponent();
-    let mut bytes = unscaled.to_signed_bytes_be();
-    if let Some(size) = size {
-        let fill = if unscaled.sign() == bigdecimal::num_bigint::Sign::Minus {
-            0xff
-        } else {
-            0
-        };
-        let missing = size.checked_sub(bytes.len())?;
-        bytes.splice(0..0, std::iter::repeat_n(fill, missing));
-    }
-    Some(bytes)
 }

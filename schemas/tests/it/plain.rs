@@ -87,6 +87,7 @@ async fn what_does_not_fit_is_named_by_its_place_and_never_by_its_value() {
         ("/state", json!("LOST")),
         ("/price", json!("0.001")),
         ("/price", json!("1e999999999")),
+        ("/price", json!("1e-999999999")),
         ("/hash", json!("AQIDBA==")),
         ("/at", json!("yesterday")),
         ("/score", json!("secret")),
