@@ -3,7 +3,10 @@
 mod story;
 mod worker;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use rdkafka::mocking::MockCluster;
@@ -113,6 +116,37 @@ async fn a_process_that_slept_past_its_session_commits_nothing_when_it_wakes() {
     results.is_over().await;
     in_order_per_key(&seen);
     each_once(&seen, 2_000);
+    engine.stop().await;
+}
+
+/// A writer dies in the middle of a transaction that would stay open for a minute. Before its offsets are sent only the
+/// results' readers stall; after it the committed state cannot be read either.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_dead_writer_left_open_is_ended_by_its_successor() {
+    for offsets_sent in [false, true] {
+        let story = Story::begin("engine-orphan", 1).await;
+        story.produce(10, |_| None).await;
+        story.die_in_transaction(offsets_sent).await;
+        let mut results = story.results();
+        let began = Instant::now();
+        let engine = story.start(Copy::at_once());
+
+        let seen = results.take(10).await;
+
+        assert!(began.elapsed() < Duration::from_millis(8_500), "{:?}", began.elapsed());
+        each_once(&seen, 10);
+        engine.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn brokers_that_are_away_at_the_start_are_waited_for_and_named() {
+    let story = Story::begin("engine-away", 1).await;
+    let mut settings = story.settings();
+    settings.kafka.bootstrap_servers = "127.0.0.1:1".to_owned();
+    let mut engine = story.start_with(Copy::at_once(), settings);
+
+    engine.why_not("waiting for Kafka at 127.0.0.1:1").await;
     engine.stop().await;
 }
 

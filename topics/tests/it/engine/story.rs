@@ -7,7 +7,7 @@ use bytes::Bytes;
 use rdkafka::{
     ClientConfig, Offset, TopicPartitionList,
     consumer::{BaseConsumer, CommitMode, Consumer},
-    producer::{BaseProducer, Producer as _},
+    producer::{BaseProducer, BaseRecord, Producer as _},
 };
 use testkit::Space;
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
@@ -152,6 +152,44 @@ impl Story {
         tokio::task::spawn_blocking(move || producer.init_transactions(SOON).unwrap())
             .await
             .unwrap();
+    }
+
+    /// A writer that owned partition 0 has produced the result of its first record, perhaps sent its offset, and is gone.
+    pub async fn die_in_transaction(&self, offsets_sent: bool) {
+        let writer = format!("{}.dead", self.group);
+        let (reader, requests, results) = (self.reader(), self.requests.clone(), self.results.clone());
+        let state = |offset| Committed {
+            seq: 1,
+            writer: Some(writer.clone()),
+            ..Committed::first(offset)
+        };
+        let offsets = move |offset: i64, state: Committed| {
+            let mut list = TopicPartitionList::new();
+            let mut element = list.add_partition(&requests, 0);
+            element.set_offset(Offset::Offset(offset)).unwrap();
+            element.set_metadata(state.encode());
+            list
+        };
+        let (claimed, done) = (offsets(0, state(0)), offsets(1, state(1)));
+        let producer: BaseProducer = ClientConfig::new()
+            .set("bootstrap.servers", &self.space.parts.bootstrap)
+            .set("transactional.id", &writer)
+            .create()
+            .unwrap();
+        let die = move || {
+            reader.commit(&claimed, CommitMode::Sync).unwrap();
+            producer.init_transactions(SOON).unwrap();
+            producer.begin_transaction().unwrap();
+            let record: BaseRecord<'_, [u8], str> = BaseRecord::to(&results).partition(0).payload("never seen");
+            producer.send(record).map_err(|(error, _)| error).unwrap();
+            producer.flush(SOON).unwrap();
+            if offsets_sent {
+                let nobody = reader.group_metadata().unwrap();
+                producer.send_offsets_to_transaction(&done, &nobody, SOON).unwrap();
+            }
+            std::mem::forget(producer);
+        };
+        tokio::task::spawn_blocking(die).await.unwrap();
     }
 
     /// A member that writes down what it does.
