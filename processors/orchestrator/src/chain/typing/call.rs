@@ -11,10 +11,11 @@ impl Typing<'_> {
             self.problem_at_name(filter.name, "there is no filter");
         }
         let defaults = matches!(filter.name, "default" | "d");
-        let value = match &filter.expr {
-            Some(value) if defaults => self.maybe_absent(value),
-            Some(value) => self.expression(value),
-            None => block.unwrap_or(Type::ANY),
+        let value = match (block, &filter.expr) {
+            (Some(block), _) => block,
+            (None, Some(value)) if defaults => self.maybe_absent(value),
+            (None, Some(value)) => self.expression(value),
+            (None, None) => Type::ANY,
         };
         let arguments = self.arguments(&filter.args);
         let untrusted = value.is_untrusted() || arguments.as_ref().is_some_and(Type::is_untrusted);
