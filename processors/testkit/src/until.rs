@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 /// The deadline passed before the state was seen.
 #[derive(Debug, thiserror::Error)]
@@ -14,7 +14,7 @@ pub async fn until<T>(within: Duration, mut ask: impl AsyncFnMut() -> Option<T>)
     loop {
         match timeout_at(deadline, ask()).await {
             Ok(Some(answer)) => return Ok(answer),
-            Ok(None) if Instant::now() + pause < deadline => sleep(pause).await,
+            Ok(None) if Instant::now() < deadline => sleep_until(deadline.min(Instant::now() + pause)).await,
             Ok(None) | Err(_) => return Err(Late(within)),
         }
         pause = (pause * 2).min(Duration::from_millis(100));

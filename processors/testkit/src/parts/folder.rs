@@ -4,7 +4,8 @@
 //! The data goes when the set ends, the logs stay for a day.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -95,15 +96,22 @@ pub fn is_root() -> bool {
     getuid().is_root()
 }
 
-/// A folder in which any user can reach what it owns: `folder`, or one under the temporary folder when a parent (often
-/// `/root`) lets only its owner in.
+/// A folder in which an ordinary user can reach what it owns: `folder`, or for root, when a parent (often `/root`) lets
+/// only its owner in, one under the temporary folder.
 pub fn enterable(folder: &Path) -> Result<PathBuf, PartsError> {
     const OTHERS_ENTER: u32 = 0o001;
     let folder = create(folder)?;
-    let open = folder.ancestors().all(|parent| {
-        fs::metadata(parent).is_ok_and(|about| about.permissions().mode() & OTHERS_ENTER == OTHERS_ENTER)
-    });
-    if open { Ok(folder) } else { create(&outside(&folder)) }
+    let open = |parent: &Path| fs::metadata(parent).is_ok_and(|about| about.mode() & OTHERS_ENTER == OTHERS_ENTER);
+    if !is_root() || folder.ancestors().all(open) {
+        return Ok(folder);
+    }
+    let outside = create(&outside(&folder))?;
+    let owner = fs::metadata(&outside).map_err(failed("look at", &outside))?.uid();
+    if owner != getuid().as_raw() {
+        // anyone may have made it, and programs are started from it
+        return Err(failed("trust", outside)(io::ErrorKind::PermissionDenied.into()));
+    }
+    Ok(outside)
 }
 
 fn outside(folder: &Path) -> PathBuf {

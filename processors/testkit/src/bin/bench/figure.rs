@@ -53,10 +53,17 @@ impl Figure {
             Wanted::AtLeast(goal) => (goal, ratio >= goal),
             Wanted::AtMost(goal) => (goal, ratio <= goal),
         };
-        self.reference = Some(reference);
+        self.reference = Some(rounded(reference));
         self.ratio = Some(rounded(ratio));
         self.goal = Some(goal);
         self.met = Some(met);
+        self
+    }
+
+    /// Beside another figure, without a goal.
+    pub fn beside(mut self, reference: f64) -> Self {
+        self.reference = Some(rounded(reference));
+        self.ratio = Some(rounded(self.value / reference));
         self
     }
 

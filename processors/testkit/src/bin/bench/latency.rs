@@ -92,10 +92,10 @@ pub async fn run_system(bench: &Bench) -> anyhow::Result<()> {
     let system = System::prepare(bench, 0, 1_024).await?;
     let process = system.run("orchestrator").await?;
     let mut results = system.results().await?;
-    let (mut times, mut start) = (Vec::new(), Instant::now());
-    while times.len() < WARM_UP || start.elapsed() < bench.measurement {
+    let (mut times, mut start) = (Vec::new(), None);
+    while start.is_none_or(|start: Instant| start.elapsed() < bench.measurement) {
         if times.len() == WARM_UP {
-            start = Instant::now();
+            start = Some(Instant::now());
         }
         let id = format!("one-{}", times.len());
         let began = Instant::now();
@@ -154,10 +154,10 @@ fn drive(
     let producer: ThreadedProducer<_> = bench.producing().create()?;
     let reader = bench.consumer(output, Offset::Beginning)?;
     let mut passed = Vec::new();
-    let mut start = Instant::now();
-    while passed.len() < WARM_UP || start.elapsed() < bench.measurement {
+    let mut start = None;
+    while start.is_none_or(|start: Instant| start.elapsed() < bench.measurement) {
         if passed.len() == WARM_UP {
-            start = Instant::now();
+            start = Some(Instant::now());
         }
         let produced = Instant::now();
         producer
