@@ -33,7 +33,6 @@ pub(crate) struct Codecs {
     asking: Mutex<()>,
 }
 
-#[derive(Clone)]
 enum Entry {
     Readable(Arc<Codec>),
     Failed { error: DecodeError, until: Instant },
@@ -78,17 +77,17 @@ impl Codecs {
                 }
             }
         };
-        self.known
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(id, entry);
+        let now = Instant::now();
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|_, entry| entry.holds(now));
+        known.insert(id, entry);
         answer
     }
 
     fn remembered(&self, id: u32) -> Option<Result<Arc<Codec>, DecodeError>> {
         match self.known.read().unwrap_or_else(PoisonError::into_inner).get(&id)? {
             Entry::Readable(codec) => Some(Ok(codec.clone())),
-            Entry::Failed { error, until } => (Instant::now() < *until).then(|| Err(error.clone())),
+            entry @ Entry::Failed { error, .. } => entry.holds(Instant::now()).then(|| Err(error.clone())),
         }
     }
 
@@ -109,5 +108,14 @@ impl Codecs {
             | RegistryError::References { .. } => wrong(Misfit::Schema(error)),
         })?;
         Codec::new(&parsed, self.shape).map(Arc::new).map_err(wrong)
+    }
+}
+
+impl Entry {
+    fn holds(&self, now: Instant) -> bool {
+        match self {
+            Self::Readable(_) => true,
+            Self::Failed { until, .. } => now < *until,
+        }
     }
 }

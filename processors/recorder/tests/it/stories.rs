@@ -28,8 +28,8 @@ const WITNESS: &str = "
     CREATE TRIGGER witness BEFORE INSERT ON audit FOR EACH ROW EXECUTE FUNCTION witness();";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_topics_say_lands_once_through_a_restart_in_the_middle() {
-    let world = world("recorder-restart").await;
+async fn what_the_topics_say_lands_once_through_a_crash_in_the_middle() {
+    let world = world("recorder-crash").await;
     let mut first = world.recorder(small_batches());
     first.until_ready().await;
     world.execute(WITNESS).await;
@@ -37,7 +37,7 @@ async fn what_the_topics_say_lands_once_through_a_restart_in_the_middle() {
     until(SOON, async || (world.count("audit").await > 0).then_some(()))
         .await
         .unwrap();
-    first.stop().await;
+    first.crash().await;
     let before = world.count("witness").await;
     world.send_runs(400..500).await;
 
@@ -50,7 +50,7 @@ async fn what_the_topics_say_lands_once_through_a_restart_in_the_middle() {
         .until_count("attempts WHERE phase = 'started' AND started_at IS NOT NULL", 500)
         .await;
     second.stop().await;
-    assert!(before < 500, "the restart was not in the middle");
+    assert!(before < 500, "the crash was not in the middle");
     assert_eq!(world.count("witness").await, 500);
     assert_eq!(world.count("run_index").await, 500);
     assert_eq!(world.count("duplicate_results").await, 0);

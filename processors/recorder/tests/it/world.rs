@@ -221,6 +221,12 @@ impl Running {
             .unwrap();
     }
 
+    /// Ends in the middle of whatever it does.
+    pub async fn crash(self) {
+        self.task.abort();
+        assert!(self.task.await.is_err_and(|error| error.is_cancelled()));
+    }
+
     pub async fn stop(self) {
         self.shutdown.cancel();
         tokio::time::timeout(SOON, self.task).await.unwrap().unwrap().unwrap();
