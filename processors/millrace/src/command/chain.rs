@@ -4,7 +4,6 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use models::{Caller, Models, Unrecorded};
 use orchestrator::{Chain as ChainFile, Chains, Ending, Failure, Outcome, Resources, Services};
-use retrieval::Pinecone;
 use schemas::{Timestamp, status};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -82,7 +81,7 @@ async fn run(command: Run, config: &Config, resources: Resources) -> anyhow::Res
     };
     let services = Services {
         caller: Arc::new(Caller::new(Arc::clone(&resources.models), Arc::new(Unrecorded))?),
-        pinecone: Pinecone::new(&config.pinecone)?,
+        pinecone: config.pinecone()?,
         indexes: resources.indexes,
     };
     let cancelled = shutdown::on_signal()?;

@@ -74,18 +74,15 @@ pub enum Command {
 
 pub async fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let path = arguments.config.as_deref();
-    if let Command::Config(command) = arguments.command {
-        return config::execute(&command, path);
-    }
-    let config = load(path)?;
+    let config = || load(path);
     match arguments.command {
-        Command::Run(command) => run::execute(command, config).await,
-        Command::Topics(command) => topics::execute(command, &config).await,
-        Command::Schemas(command) => schemas::execute(command, &config).await,
-        Command::Chain(command) => chain::execute(command, &config).await,
-        Command::Request(command) => request::execute(command, &config).await,
-        Command::Tail(command) => tail::execute(command, &config).await,
-        Command::Index(command) => index::execute(command, &config).await,
+        Command::Run(command) => run::execute(command, config()?).await,
+        Command::Topics(command) => topics::execute(command, &config()?).await,
+        Command::Schemas(command) => schemas::execute(command, &config()?).await,
+        Command::Chain(command) => chain::execute(command, &config()?).await,
+        Command::Request(command) => request::execute(command, &config()?).await,
+        Command::Tail(command) => tail::execute(command, &config()?).await,
+        Command::Index(command) => index::execute(command, &config()?).await,
         Command::Pinecone(command) => pinecone::execute(command).await,
         Command::Config(command) => config::execute(&command, path),
     }

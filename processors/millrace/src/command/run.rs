@@ -62,9 +62,14 @@ impl Role {
 pub async fn execute(command: Run, config: Config) -> anyhow::Result<ExitCode> {
     let shutdown = shutdown::on_signal()?;
     let roles = if command.roles.is_empty() { Role::all(&config) } else { command.roles };
-    let process = Process::build(&roles, config, shutdown.clone()).await?;
-    info!(roles = %names(&roles), "started");
-    process.run(shutdown).await?;
+    let built = tokio::select! {
+        built = Process::build(&roles, config) => Some(built?),
+        () = shutdown.cancelled() => None,
+    };
+    if let Some(process) = built {
+        info!(roles = %names(&roles), "started");
+        process.run(shutdown).await?;
+    }
     info!("stopped");
     Ok(ExitCode::SUCCESS)
 }
@@ -87,11 +92,11 @@ struct Process {
 }
 
 impl Process {
-    async fn build(roles: &[Role], config: Config, shutdown: CancellationToken) -> anyhow::Result<Self> {
+    async fn build(roles: &[Role], config: Config) -> anyhow::Result<Self> {
         let catalog = catalog(&config)?;
         let models = models(&config)?;
         let registry = Registry::new(&config.registry)?;
-        let pinecone = Pinecone::new(&config.pinecone)?;
+        let pinecone = config.pinecone()?;
         let metrics = telemetry::metrics()?;
         let (senders, receivers): (Vec<_>, Vec<(&'static str, Readiness)>) = roles
             .iter()
@@ -103,10 +108,7 @@ impl Process {
         let pays = roles.iter().any(|role| matches!(role, Role::Orchestrator | Role::Indexer));
         let history = History::open(config.history.as_deref())?;
         let books: Arc<dyn Books> = if pays && config.write_ahead {
-            tokio::select! {
-                books = open_books(&config, &registry, history.clone()) => Arc::new(books?),
-                () = shutdown.cancelled() => bail!("stopped before the schema registry answered"),
-            }
+            Arc::new(open_books(&config, &registry, history.clone()).await?)
         } else {
             Arc::new(Unrecorded)
         };

@@ -5,7 +5,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use retrieval::{ApiKey, PineconeSettings};
 use serde_json::{Map, Value, json};
 use serde_path_to_error::Segment;
 
@@ -20,22 +19,9 @@ pub fn load(path: Option<&Path>) -> Result<Config, Mistakes> {
         None if Path::new(DEFAULT_PATH).exists() => (Path::new(DEFAULT_PATH), read(Path::new(DEFAULT_PATH))?),
         None => (Path::new(DEFAULT_PATH), String::new()),
     };
-    let mistakes = |lines| Mistakes { path: path.to_owned(), lines };
-    let mut config = parse(&text, env::vars()).map_err(mistakes)?;
-    config.pinecone.api_key = pinecone_key(&config).map_err(|line| mistakes(vec![line]))?;
+    let mut config = parse(&text, env::vars()).map_err(|lines| Mistakes { path: path.to_owned(), lines })?;
     config.resolve_paths(path.parent().unwrap_or(Path::new("")));
     Ok(config)
-}
-
-/// From the variable that every Pinecone client reads. The local twin takes any key.
-fn pinecone_key(config: &Config) -> Result<ApiKey, String> {
-    let PineconeSettings { control_url, .. } = &config.pinecone;
-    let is_twin = ["http://127.0.0.1", "http://localhost", "http://[::1]"].iter().any(|twin| control_url.starts_with(twin));
-    match env::var("PINECONE_API_KEY") {
-        Ok(key) => Ok(ApiKey::new(key)),
-        Err(_) if is_twin || config.indexes.is_empty() => Ok(ApiKey::new("local")),
-        Err(_) => Err(format!("pinecone: there are indexes, but no key for {control_url}: set PINECONE_API_KEY")),
-    }
 }
 
 /// All mistakes of a configuration, one line each: where, what, how to mend it.

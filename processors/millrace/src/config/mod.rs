@@ -8,14 +8,16 @@ mod load;
 mod secret;
 
 use std::{
+    env,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
 
+use anyhow::bail;
 use api::ApiSettings;
 use indexer::Splitting;
 use recorder::RecorderSettings;
-use retrieval::{IndexSpec, PineconeSettings};
+use retrieval::{ApiKey, IndexSpec, Pinecone, PineconeSettings};
 use schemas::RegistrySettings;
 use serde::Deserialize;
 use topics::{KafkaSettings, engine::EngineTuning};
@@ -112,6 +114,18 @@ impl std::fmt::Debug for Postgres {
 }
 
 impl Config {
+    /// A client with the key from the variable that every Pinecone client reads. The local twin takes any key.
+    pub fn pinecone(&self) -> anyhow::Result<Pinecone> {
+        let url = &self.pinecone.control_url;
+        let is_twin = ["http://127.0.0.1", "http://localhost", "http://[::1]"].iter().any(|twin| url.starts_with(twin));
+        let api_key = match env::var("PINECONE_API_KEY") {
+            Ok(key) => ApiKey::new(key),
+            Err(_) if is_twin || self.indexes.is_empty() => ApiKey::new("local"),
+            Err(_) => bail!("`indexes` are configured, but there is no key for {url}: set PINECONE_API_KEY"),
+        };
+        Ok(Pinecone::new(&PineconeSettings { api_key, ..self.pinecone.clone() })?)
+    }
+
     fn resolve_paths(&mut self, folder: &Path) {
         let files = [Some(&mut self.chains), self.models.as_mut(), self.topics.as_mut(), self.history.as_mut()];
         for path in files.into_iter().flatten() {

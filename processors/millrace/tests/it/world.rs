@@ -48,6 +48,9 @@ impl World {
             ("MILLRACE_POSTGRES__URL", &postgres_url),
             ("MILLRACE_CHAINS", concat!(env!("CARGO_MANIFEST_DIR"), "/../chains")),
             ("MILLRACE_CONFIG", "/dev/null"),
+            // what the chains that ship name; no story here asks it
+            ("MILLRACE_INDEXES", "[{name: millrace-docs, index: millrace-docs, embedding: embedding, dimension: 384}]"),
+            ("MILLRACE_PINECONE__CONTROL_URL", "http://127.0.0.1:1"),
         ];
         Self {
             settings: settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
@@ -115,18 +118,6 @@ impl World {
         let process = launch.env(setting, &address).start().unwrap();
         Running { process, url: format!("http://{address}") }
     }
-
-    /// Starts a twin of Pinecone and lets the index `docs` of all further processes be there.
-    pub async fn start_twin(&mut self) -> Process {
-        let address = format!("127.0.0.1:{}", free_port());
-        let data = self.folder.path().join("pinecone").display().to_string();
-        let twin = self.launch("twin", &["pinecone", "--listen", &address, "--data", &data]).start().unwrap();
-        let url = format!("http://{address}");
-        until(SOON, async || reqwest::get(format!("{url}/indexes")).await.ok().map(drop)).await.unwrap();
-        self.set("PINECONE__CONTROL_URL", url);
-        self.set("INDEXES", "[{name: millrace-docs, index: millrace-docs, embedding: embedding, dimension: 384}]");
-        twin
-    }
 }
 
 impl Running {
@@ -147,13 +138,6 @@ impl Running {
 
     pub fn log(&self) -> String {
         fs::read_to_string(self.process.log()).unwrap()
-    }
-
-    /// The value of a metric, summed over its labels.
-    pub async fn metric(&self, name: &str) -> f64 {
-        let text = reqwest::get(format!("{}/metrics", self.url)).await.unwrap().text().await.unwrap();
-        let of_metric = text.lines().filter(|line| line.split(['{', ' ']).next() == Some(name));
-        of_metric.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
     }
 }
 
