@@ -128,8 +128,9 @@ impl<N: Node> Committer<N> {
         let writer = &self.runs.writer;
         match outcome {
             Outcome::Committed => {
-                metrics::histogram!("millrace_commit_seconds").record(took);
-                metrics::histogram!("millrace_commit_results").record(batch.results() as f64);
+                metrics::histogram!("millrace_commit_seconds", "group" => self.settings.group.clone()).record(took);
+                metrics::histogram!("millrace_commit_results", "group" => self.settings.group.clone())
+                    .record(batch.results() as f64);
                 for part in &batch.parts {
                     let partition = &part.assignment.partition;
                     self.runs.history.note(|| Event::Committed {
@@ -153,7 +154,8 @@ impl<N: Node> Committer<N> {
             }
             Outcome::Aborted(_) | Outcome::Unknown => {
                 let reason = reason.unwrap_or_default();
-                metrics::counter!("millrace_transactions_failed_total").increment(1);
+                metrics::counter!("millrace_transactions_failed_total", "group" => self.settings.group.clone())
+                    .increment(1);
                 tracing::warn!(
                     results = batch.results(),
                     ?outcome,

@@ -54,14 +54,25 @@ impl Failure {
 
     pub(super) fn kind(&self) -> Kind {
         match self.code {
-            Code::MessageSizeTooLarge | Code::InvalidMessageSize => Kind::Output("output_too_large"),
+            Code::MessageSizeTooLarge | Code::InvalidMessageSize | Code::MessageBatchTooLarge => {
+                Kind::Output("output_too_large")
+            }
+            Code::TopicAuthorizationFailed => Kind::Output("output_not_authorized"),
             Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition | Code::InvalidTopic
                 if self.refused.is_some() =>
             {
                 Kind::Output("output_topic_unknown")
             }
-            Code::TopicAuthorizationFailed => Kind::Output("output_not_authorized"),
-            Code::InvalidRecord | Code::PolicyViolation if self.refused.is_some() => Kind::Output("output_refused"),
+            Code::InvalidRecord
+            | Code::InvalidMessage
+            | Code::InvalidTimestamp
+            | Code::PolicyViolation
+            | Code::UnsupportedForMessageFormat
+            | Code::UnsupportedCompressionType
+                if self.refused.is_some() =>
+            {
+                Kind::Output("output_refused")
+            }
             Code::IllegalGeneration | Code::UnknownMemberId | Code::FencedInstanceId | Code::RebalanceInProgress => {
                 Kind::Membership
             }

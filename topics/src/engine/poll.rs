@@ -89,10 +89,21 @@ impl<N: Node> Poll<N> {
                 source: error,
             }),
             Some(Err(error)) => {
-                tracing::debug!(%error, "the consumer goes on by itself");
+                self.trouble(&error);
                 Ok(())
             }
         }
+    }
+
+    /// What the consumer mends by itself is in its log lines; this needs somebody.
+    fn trouble(&self, error: &KafkaError) {
+        let why = match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::UnknownTopicOrPartition) => "a request topic does not exist; millrace topics apply",
+            Some(RDKafkaErrorCode::TopicAuthorizationFailed) => "no right to read a request topic",
+            Some(RDKafkaErrorCode::GroupAuthorizationFailed) => "no right to read as this group",
+            _ => return,
+        };
+        self.runs.shared.trouble().joining = Some(format!("group {}: {why}", self.settings.group));
     }
 
     /// Reads what there is room for. True if there was anything.

@@ -1,6 +1,9 @@
 //! The transactional producer: one transaction from begin to commit, and what an error in it means.
 
-use std::time::{Duration, Instant};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use rdkafka::{
     Offset, TopicPartitionList,
@@ -16,6 +19,9 @@ use super::{
     failure::{Failure, Kind},
 };
 use crate::{Output, native};
+
+/// Before a call is repeated that said it may be.
+const BETWEEN_CALLS: Duration = Duration::from_millis(10);
 
 pub(super) struct TransactionalProducer {
     producer: ThreadedProducer<ProducerEvents>,
@@ -41,7 +47,9 @@ impl TransactionalProducer {
             let left = until.saturating_duration_since(Instant::now());
             match producer.init_transactions(left.max(Duration::from_millis(100))) {
                 Ok(()) => break,
-                Err(KafkaError::Transaction(error)) if error.is_retriable() && Instant::now() < until => {}
+                Err(KafkaError::Transaction(error)) if error.is_retriable() && Instant::now() < until => {
+                    thread::park_timeout(BETWEEN_CALLS);
+                }
                 Err(source) => {
                     let transactional_id = transactional_id.to_owned();
                     return Err(EngineError::Producer {
@@ -137,7 +145,7 @@ impl TransactionalProducer {
         loop {
             match native::commit_transaction(&self.producer) {
                 Ok(()) => return Ok(()),
-                Err(error) if error.retriable && Instant::now() < until => {}
+                Err(error) if error.retriable && Instant::now() < until => thread::park_timeout(BETWEEN_CALLS),
                 Err(error) => return Err(Failure::native(&error)),
             }
         }

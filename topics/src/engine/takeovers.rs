@@ -8,13 +8,13 @@ use std::{
 
 use rdkafka::{
     consumer::{BaseConsumer, ConsumerContext},
-    error::KafkaError,
+    error::{KafkaError, RDKafkaErrorCode},
 };
 
 use super::{
     EngineError, EngineSettings,
     committed::{self, is_pending},
-    core::{Answer, Step, Takeover, Verdict},
+    core::{Answer, Step, Takeover, Unfenced, Verdict},
     producer::TransactionalProducer,
 };
 use crate::{TopicPartition, client::Named};
@@ -84,7 +84,7 @@ impl Takeovers {
 
     /// A producer initialised with the writer's transactional id aborts whatever the writer left open. A writer that is
     /// alive finds out at its next commit, replaces its producer and emits again from its ledger.
-    fn fence(&self, writers: &BTreeSet<String>) -> BTreeMap<String, String> {
+    fn fence(&self, writers: &BTreeSet<String>) -> BTreeMap<String, Unfenced> {
         tracing::info!(
             ?writers,
             "the last owners of these partitions did not release them: fencing"
@@ -100,19 +100,35 @@ impl Takeovers {
                 })
                 .collect();
             let failed = |(writer, fence): (&String, thread::ScopedJoinHandle<'_, Result<_, EngineError>>)| {
-                let reason = match fence.join() {
+                let unfenced = match fence.join() {
                     Ok(Ok(producer)) => {
                         drop_aside(producer);
                         return None;
                     }
-                    Ok(Err(error)) => chain(&error),
-                    Err(_) => "the fencing thread panicked".to_owned(),
+                    Ok(Err(error)) => Unfenced {
+                        reason: chain(&error),
+                        is_final: is_final(&error),
+                    },
+                    Err(_) => Unfenced {
+                        reason: "the fencing thread panicked".to_owned(),
+                        is_final: false,
+                    },
                 };
-                Some((writer.clone(), reason))
+                Some((writer.clone(), unfenced))
             };
             fences.into_iter().filter_map(failed).collect()
         })
     }
+}
+
+fn is_final(error: &EngineError) -> bool {
+    let EngineError::Producer { source, .. } = error else {
+        return false;
+    };
+    matches!(
+        source.rdkafka_error_code(),
+        Some(RDKafkaErrorCode::TransactionalIdAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed)
+    )
 }
 
 fn inspect<C: ConsumerContext>(

@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use rdkafka::mocking::MockCluster;
-use testkit::{Signal, until};
+use testkit::{OwnParts, PartsConfig, Signal, until};
 use topics::{
     Record,
     engine::{EngineError, Prepared},
@@ -140,6 +140,36 @@ async fn what_a_dead_writer_left_open_is_ended_by_its_successor() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_dies_and_comes_back_costs_neither_a_result_nor_a_second_one() {
+    let mut own = OwnParts::start(PartsConfig {
+        name: "engine".to_owned(),
+        ..PartsConfig::default()
+    })
+    .await
+    .unwrap();
+    let story = Story::begin_on(&own, 4).await;
+    story
+        .produce(3_000, |number| Some(format!("key-{}", number % 500)))
+        .await;
+    let mut results = story.results();
+    let mut settings = story.settings();
+    settings.tuning.in_flight = 30;
+    let engine = story.start_with(Copy::taking(|_| Duration::from_millis(20)), settings);
+    let mut seen = results.take(500).await;
+
+    own.kafka.kill().unwrap();
+    seen.extend(results.rest().await);
+    assert!(seen.len() < 3_000, "it died in the middle of the work");
+    own.kafka.restart().await.unwrap();
+
+    seen.extend(results.take_within(3_000 - seen.len(), Duration::from_secs(60)).await);
+    results.is_over().await;
+    each_once(&seen, 3_000);
+    in_order_per_key(&seen);
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn brokers_that_are_away_at_the_start_are_waited_for_and_named() {
     let story = Story::begin("engine-away", 1).await;
     let mut settings = story.settings();
@@ -171,12 +201,14 @@ async fn a_writer_fenced_by_mistake_goes_on_from_its_ledger() {
 async fn partitions_move_between_members_without_a_fence() {
     let story = Story::begin("engine-move", 4).await;
     let mut results = story.results();
-    let (mut first, first_log) = story.start_logged("first", Copy::taking(|_| Duration::from_millis(30)));
+    let (mut first, first_log) =
+        story.start_logged("first", Copy::taking(|_| Duration::from_millis(30)), story.settings());
     first.is_ready().await;
     story.produce(500, |number| Some(format!("key-{number}"))).await;
     let mut seen = results.take(100).await;
 
-    let (second, second_log) = story.start_logged("second", Copy::taking(|_| Duration::from_millis(30)));
+    let (second, second_log) =
+        story.start_logged("second", Copy::taking(|_| Duration::from_millis(30)), story.settings());
     let joined = until(SOON, async || second_log.contains("claimed").then_some(())).await;
     joined.expect("the second member has partitions");
     story.produce(500, |number| Some(format!("key-{number}"))).await;

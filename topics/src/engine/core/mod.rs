@@ -25,7 +25,7 @@ pub use metadata::{Committed, MAX_METADATA, MetadataError};
 pub use partition::{Entry, Partition};
 pub use progress::{Progress, WINDOW};
 pub use status::{PartitionStatus, Status};
-pub use takeover::{Answer, Claim, Found, Step, Takeover, Verdict};
+pub use takeover::{Answer, Claim, Found, Step, Takeover, Unfenced, Verdict};
 pub use turns::Turns;
 
 use crate::TopicPartition;

@@ -9,7 +9,7 @@ use rdkafka::{
     consumer::{BaseConsumer, CommitMode, Consumer},
     producer::{BaseProducer, BaseRecord, Producer as _},
 };
-use testkit::Space;
+use testkit::{OwnParts, Space};
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 use topics::{
@@ -34,8 +34,23 @@ impl Story {
         story
     }
 
+    /// On a broker that the story may kill.
+    pub async fn begin_on(own: &OwnParts, partitions: i32) -> Self {
+        let space = Space {
+            parts: Box::leak(Box::new(own.parts.clone())),
+            prefix: "own.".to_owned(),
+            postgres_url: String::new(),
+        };
+        let story = Self::begin_in(space, partitions).await;
+        story.commit_first().await;
+        story
+    }
+
     pub async fn begin_without_offsets(name: &str, partitions: i32) -> Self {
-        let space = Space::new(name).await;
+        Self::begin_in(Space::new(name).await, partitions).await
+    }
+
+    async fn begin_in(space: Space, partitions: i32) -> Self {
         let requests = topic(&space, "requests", partitions, &[]).await;
         let results = topic(&space, "results", partitions, &[("max.message.bytes", "100000")]).await;
         let group = space.group("copy");
@@ -193,9 +208,8 @@ impl Story {
     }
 
     /// A member that writes down what it does.
-    pub fn start_logged(&self, name: &str, copy: Copy) -> (Member, Log) {
+    pub fn start_logged(&self, name: &str, copy: Copy, mut settings: EngineSettings) -> (Member, Log) {
         let log = Log(std::env::temp_dir().join(format!("{}{name}.jsonl", self.space.prefix)));
-        let mut settings = self.settings();
         settings.history = History::open(Some(&log.0)).unwrap();
         (self.start_with(copy, settings), log)
     }
@@ -346,9 +360,14 @@ pub struct Results(Tail);
 
 impl Results {
     pub async fn take(&mut self, count: usize) -> Vec<Seen> {
+        self.take_within(count, SOON).await
+    }
+
+    /// Each within this time of the last one.
+    pub async fn take_within(&mut self, count: usize, time: Duration) -> Vec<Seen> {
         let mut seen = Vec::new();
         while seen.len() < count {
-            let event = timeout(SOON, self.0.recv()).await;
+            let event = timeout(time, self.0.recv()).await;
             let event = event
                 .unwrap_or_else(|_| panic!("{} of {count} results", seen.len()))
                 .unwrap();
@@ -359,18 +378,20 @@ impl Results {
         seen
     }
 
-    /// A while passes in which nothing more appears.
-    pub async fn is_over(&mut self) {
-        let quiet = timeout(Duration::from_secs(2), async {
-            loop {
-                if let TailEvent::Record(record) = self.0.recv().await.unwrap() {
-                    return Seen::from(record);
-                }
+    /// What still appears until there is nothing for a while.
+    pub async fn rest(&mut self) -> Vec<Seen> {
+        let mut seen = Vec::new();
+        while let Ok(event) = timeout(Duration::from_secs(2), self.0.recv()).await {
+            if let TailEvent::Record(record) = event.unwrap() {
+                seen.push(Seen::from(record));
             }
-        });
-        if let Ok(seen) = quiet.await {
-            panic!("one result too many: {seen:?}");
         }
+        seen
+    }
+
+    pub async fn is_over(&mut self) {
+        let more = self.rest().await;
+        assert!(more.is_empty(), "more than one result each: {more:?}");
     }
 }
 

@@ -28,9 +28,7 @@ impl Member {
 
     /// The next run to start, if there is a slot and a record for it.
     pub fn next_run(&mut self) -> Option<(Assignment, Arc<Record>)> {
-        if self.stopping
-            || self.running - self.waiting.min(self.limits.waiting).min(self.running) >= self.limits.in_flight
-        {
+        if self.stopping || !self.has_slot() {
             return None;
         }
         let partitions = &self.partitions;
@@ -51,6 +49,14 @@ impl Member {
         self.last_run = Some(key);
         self.running += 1;
         Some((assignment, record))
+    }
+
+    /// Runs that only wait for a limit hold no slot. While commits do not go through no more is run than would fill the
+    /// slots twice: whatever is in the ledger when the partitions are lost has to run again.
+    fn has_slot(&self) -> bool {
+        let uncommitted: usize = self.partitions.values().map(|held| held.ledger.len()).sum();
+        let holding = self.running - self.waiting.min(self.limits.waiting).min(self.running);
+        holding < self.limits.in_flight && uncommitted < self.limits.in_flight.saturating_mul(2)
     }
 
     /// A run ended. Its outputs count only if the partition is still held under the same assignment.

@@ -59,7 +59,7 @@ pub enum Answer {
     Read(Found),
     Pending,
     Fenced {
-        failed: BTreeMap<String, String>,
+        failed: BTreeMap<String, Unfenced>,
     },
     Inspected {
         log_starts: BTreeMap<TopicPartition, i64>,
@@ -70,6 +70,14 @@ pub enum Answer {
     },
     /// The step could not be done; the brokers are away.
     Failed(String),
+}
+
+/// Why a writer could not be fenced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unfenced {
+    pub reason: String,
+    /// Nothing but an operator changes it.
+    pub is_final: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,6 +95,7 @@ pub struct Takeover {
     me: String,
     group: String,
     fenced: BTreeSet<String>,
+    named: BTreeMap<TopicPartition, String>,
     open: Vec<TopicPartition>,
     states: BTreeMap<TopicPartition, Committed>,
     verdicts: BTreeMap<TopicPartition, Verdict>,
@@ -110,6 +119,7 @@ impl Takeover {
             me: me.into(),
             group: group.into(),
             fenced: BTreeSet::new(),
+            named: BTreeMap::new(),
             open: partitions,
             states: BTreeMap::new(),
             verdicts: BTreeMap::new(),
@@ -174,7 +184,12 @@ impl Takeover {
         for (partition, committed) in found {
             let Some((offset, metadata)) = committed else { continue };
             match Committed::decode(*offset, metadata) {
-                Ok(committed) => writers.extend(committed.writer),
+                Ok(committed) => {
+                    if let Some(writer) = committed.writer {
+                        self.named.insert(partition.clone(), writer.clone());
+                        writers.insert(writer);
+                    }
+                }
                 Err(error) => {
                     let message = format!("{partition} is refused in group {}: {error}", self.group);
                     self.decide(partition, Verdict::Refused(message));
@@ -194,11 +209,22 @@ impl Takeover {
         Step::Fence { writers }
     }
 
-    fn after_fences(&mut self, failed: &BTreeMap<String, String>) -> Step {
-        if let Some((writer, reason)) = failed.iter().next() {
-            return self.give_up(&format!(
-                "the last writer {writer} cannot be fenced ({reason}); this needs Write on the transactional ids of the group"
-            ));
+    /// A writer that may still commit keeps its partitions; the others are not held up by it.
+    fn after_fences(&mut self, failed: &BTreeMap<String, Unfenced>) -> Step {
+        for (partition, writer) in std::mem::take(&mut self.named) {
+            let Some(Unfenced { reason, is_final }) = failed.get(&writer) else {
+                continue;
+            };
+            let message = format!("the last writer of {partition}, {writer}, cannot be fenced: {reason}");
+            let verdict = if *is_final {
+                Verdict::Refused(format!(
+                    "{message}; this needs Write on the transactional ids that begin with {}",
+                    self.group
+                ))
+            } else {
+                Verdict::Later(message)
+            };
+            self.decide(&partition, verdict);
         }
         self.read(Expects::FinalRead)
     }
