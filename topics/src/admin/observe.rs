@@ -175,7 +175,7 @@ fn group(
     for partition in partitions {
         asked.add_partition(&partition.topic, partition.partition);
     }
-    let found = consumer.committed_offsets(asked, ASK).map_err(failed)?;
+    let found = patiently(|| consumer.committed_offsets(asked.clone(), ASK)).map_err(failed)?;
     let mut committed = BTreeMap::new();
     for found in found.elements() {
         found.error().map_err(failed)?;
