@@ -237,7 +237,7 @@ async fn a_result_that_is_too_large_does_not_stop_the_others() {
     story.produce(100, |_| None).await;
     let mut results = story.results();
     let mut copy = Copy::at_once();
-    copy.value = |record| (record.offset == 42).then(|| too_large());
+    copy.value = |record| (record.offset == 42).then(too_large);
     let mut engine = story.start(copy);
 
     let seen = results.take(100).await;
@@ -258,7 +258,7 @@ async fn a_partition_stops_with_a_message_when_nothing_can_stand_in_for_a_result
     let story = Story::begin("engine-stuck", 1).await;
     story.produce(10, |_| None).await;
     let mut copy = Copy::at_once();
-    copy.value = |record| (record.offset == 7).then(|| too_large());
+    copy.value = |record| (record.offset == 7).then(too_large);
     copy.rejection = too_large();
     let mut engine = story.start(copy);
 
@@ -354,7 +354,7 @@ async fn what_does_not_finish_within_the_grace_period_is_left_to_others() {
             .committed()
             .await
             .iter()
-            .all(|state| state.writer.is_none() && state.progress.len() > 0)
+            .all(|state| state.writer.is_none() && !state.progress.is_empty())
     );
     let engine = story.start(Copy::at_once());
 

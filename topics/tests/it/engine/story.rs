@@ -279,6 +279,9 @@ impl Member {
     }
 }
 
+/// Instead of being ready.
+type Prepare = Box<dyn Fn(&Record) -> Option<Prepared<()>> + Send + Sync>;
+
 /// A node that copies a request to the results, after some time.
 pub struct Copy {
     takes: Box<dyn Fn(&Record) -> Duration + Send + Sync>,
@@ -286,7 +289,7 @@ pub struct Copy {
     pub value: fn(&Record) -> Option<Bytes>,
     /// The value of what stands in for a result that is refused; the rejection's class if empty.
     pub rejection: Bytes,
-    pub prepare: Box<dyn Fn(&Record) -> Option<Prepared<()>> + Send + Sync>,
+    pub prepare: Prepare,
     pub results: String,
 }
 
