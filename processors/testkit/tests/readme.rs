@@ -27,21 +27,42 @@ async fn the_demo_runs_and_so_does_every_example() {
         process.running().unwrap();
         env.exists().then_some(())
     });
-    up.await.unwrap_or_else(|late| panic!("{late}: {}", fs::read_to_string(process.log()).unwrap()));
+    up.await
+        .unwrap_or_else(|late| panic!("{late}: {}", fs::read_to_string(process.log()).unwrap()));
 
     let readme = fs::read_to_string(Path::new(REPOSITORY).join("README.md")).unwrap();
     let blocks = blocks(&readme);
-    assert!(blocks.iter().filter(|(language, _)| *language == "bash").count() >= 5, "the README lost its examples");
-    let python = python::environment(
-        &Path::new(REPOSITORY).join("processors/millrace/tests/it/stranger/requirements.txt"),
-    )
-    .unwrap();
+    assert!(
+        blocks.iter().filter(|(language, _)| *language == "bash").count() >= 5,
+        "the README lost its examples"
+    );
+    let python =
+        python::environment(&Path::new(REPOSITORY).join("processors/millrace/tests/it/stranger/requirements.txt"))
+            .unwrap();
     let script = script(&blocks, &env, &python, folder.path());
-    let output = Command::new("bash").arg("-c").arg(&script).current_dir(REPOSITORY).output().unwrap();
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let output = Command::new("bash")
+        .arg("-c")
+        .arg(&script)
+        .current_dir(REPOSITORY)
+        .output()
+        .unwrap();
+    let said = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
     assert!(output.status.success(), "{said}");
-    for part in ["A lane is the queue of records", "\"status\":\"completed\"", "x-request-id", "answer@1", "echo@1"] {
-        assert!(said.contains(part), "`{part}` is not in what the examples print:\n{said}");
+    for part in [
+        "A lane is the queue of records",
+        "\"status\":\"completed\"",
+        "x-request-id",
+        "answer@1",
+        "echo@1",
+    ] {
+        assert!(
+            said.contains(part),
+            "`{part}` is not in what the examples print:\n{said}"
+        );
     }
 
     process.signal(Signal::INT).unwrap();
@@ -60,8 +81,13 @@ fn script(blocks: &[(&str, String)], env: &Path, python: &Path, folder: &Path) -
                 fs::write(&file, text).unwrap();
                 script.push_str(&format!("{} {}\n", python.display(), file.display()));
             }
-            // `console`: what starts this very test; the others are not commands
-            "console" | "yaml" | "rust" | "" => {}
+            "rust" => {
+                let example = include_str!("../examples/produce.rs");
+                assert_eq!(text, example, "the README's producer is not the one that is built");
+                script.push_str(&format!("{}/examples/produce\n", target().display()));
+            }
+            // `console`: what starts this very test; a block without a language is a picture
+            "console" | "" => {}
             other => panic!("a block of the README is in `{other}`, which nobody runs"),
         }
     }
@@ -73,7 +99,11 @@ fn blocks(readme: &str) -> Vec<(&str, String)> {
     let mut lines = readme.lines();
     while let Some(line) = lines.next() {
         if let Some(language) = line.strip_prefix("```") {
-            let text = lines.by_ref().take_while(|line| *line != "```").map(|line| format!("{line}\n")).collect();
+            let text = lines
+                .by_ref()
+                .take_while(|line| *line != "```")
+                .map(|line| format!("{line}\n"))
+                .collect();
             blocks.push((language, text));
         }
     }
