@@ -22,6 +22,8 @@ use super::{
 
 const FIRST_RETRY: Duration = Duration::from_millis(250);
 const LAST_RETRY: Duration = Duration::from_secs(5);
+/// Of the committer, after everything is committed and released.
+const LAST_CALL: Duration = Duration::from_secs(5);
 /// The writer's name travels in each commit's metadata, beside a map of at most 2,740 characters.
 const LONGEST_GROUP: usize = 200;
 
@@ -101,8 +103,8 @@ pub(super) async fn run<N: Node>(
     ready.send_modify(|state| *state = Err("stopped".to_owned()));
     shared.end();
     if ended.is_ok() {
-        // Nothing is left for it to do; it returns from where it waits.
-        let _ = committing.await;
+        // Nothing is left for it to do. A call to brokers that are away is not waited out.
+        let _ = tokio::time::timeout(LAST_CALL, committing).await;
     }
     ended
 }
