@@ -13,7 +13,7 @@ use rdkafka::mocking::MockCluster;
 use testkit::{OwnParts, PartsConfig, Signal, until};
 use topics::{
     Record,
-    engine::{EngineError, Prepared},
+    engine::{EngineError, Input, Prepared},
 };
 
 use self::{
@@ -289,6 +289,34 @@ async fn what_a_record_needs_is_waited_for() {
 
     each_once(&results.take(500).await, 500);
     engine.is_ready().await;
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_gets_slots_by_its_weight_while_others_have_work() {
+    let mut story = Story::begin("engine-weight", 1).await;
+    story.produce(400, |_| None).await;
+    let batch = story.requests.clone();
+    story.add_requests("requests.interactive").await;
+    story.produce(400, |_| None).await;
+    let mut settings = story.settings();
+    settings.inputs = vec![
+        Input::new(batch),
+        Input {
+            weight: 3,
+            ..Input::new(story.requests.clone())
+        },
+    ];
+    settings.tuning.in_flight = 4;
+    let mut results = story.results();
+    let engine = story.start_with(Copy::taking(|_| Duration::from_millis(10)), settings);
+
+    let seen = results.take(800).await;
+
+    // The first 64 records of whichever topic is read first are ahead of the other's.
+    let middle = &seen[150..450];
+    let interactive = middle.iter().filter(|seen| seen.input_topic == story.requests).count();
+    assert!((195..=255).contains(&interactive), "{interactive} of 300");
     engine.stop().await;
 }
 

@@ -79,6 +79,12 @@ impl Story {
         }
     }
 
+    /// From here on requests go to another topic.
+    pub async fn add_requests(&mut self, name: &str) {
+        self.requests = topic(&self.space, name, self.partitions, &[]).await;
+        self.commit_first().await;
+    }
+
     /// The first commit of a new group, as `topics apply` writes it.
     async fn commit_first(&self) {
         let consumer = self.reader();
@@ -355,6 +361,7 @@ pub struct Seen {
     pub key: Option<Bytes>,
     pub value: String,
     pub partition: i32,
+    pub input_topic: String,
     pub input_partition: i32,
     pub input: i64,
 }
@@ -401,14 +408,16 @@ impl Results {
 impl From<Record> for Seen {
     fn from(record: Record) -> Self {
         let src = record.headers.text("src").unwrap().to_owned();
-        let mut parts = src.rsplit('/');
+        let mut parts = src.rsplitn(3, '/');
         let input = parts.next().unwrap().parse().unwrap();
         let input_partition = parts.next().unwrap().parse().unwrap();
+        let input_topic = parts.next().unwrap().to_owned();
         let value = String::from_utf8_lossy(record.value.as_deref().unwrap_or_default()).into_owned();
         Self {
             key: record.key,
             value,
             partition: record.partition,
+            input_topic,
             input_partition,
             input,
         }
