@@ -6,10 +6,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use models::{Books, BooksError};
 use schemas::{Attempt, Encoder, Registry, headers, phase};
-use topics::{
-    Headers, History, KafkaSettings, Output, Producer, ProducerSettings,
-    history::Event,
-};
+use topics::{Headers, History, KafkaSettings, Output, Producer, ProducerSettings, history::Event};
 use uuid::Uuid;
 
 /// Calls of many runs leave at once: their records share a batch at the price of this delay.
@@ -26,8 +23,16 @@ impl KafkaBooks {
     pub async fn open(kafka: &KafkaSettings, registry: &Registry, history: History) -> anyhow::Result<Self> {
         let topic = kafka.topic("attempts");
         let encoder = registry.encoder(&topic).await?;
-        let settings = ProducerSettings { linger: LINGER, ..ProducerSettings::new("millrace-books") };
-        Ok(Self { producer: Producer::new(kafka, settings)?, encoder, topic, history })
+        let settings = ProducerSettings {
+            linger: LINGER,
+            ..ProducerSettings::new("millrace-books")
+        };
+        Ok(Self {
+            producer: Producer::new(kafka, settings)?,
+            encoder,
+            topic,
+            history,
+        })
     }
 
     async fn write(&self, attempt: &Attempt) -> Result<(), BooksError> {
@@ -46,7 +51,10 @@ impl KafkaBooks {
             value: Some(value),
             headers: record_headers,
         };
-        self.producer.send(output).await.map_err(|error| BooksError(error.into()))?;
+        self.producer
+            .send(output)
+            .await
+            .map_err(|error| BooksError(error.into()))?;
         if attempt.phase == phase::STARTED {
             self.history.note(|| Event::Called {
                 request_id: &attempt.request_id,

@@ -18,20 +18,34 @@ pub fn start(arguments: &Arguments) {
     });
     let registry = tracing_subscriber::registry().with(filter);
     match format {
-        LogFormat::Pretty => registry.with(fmt::layer().with_writer(io::stderr).with_target(false)).init(),
+        LogFormat::Pretty => registry
+            .with(fmt::layer().with_writer(io::stderr).with_target(false))
+            .init(),
         LogFormat::Json => {
-            registry.with(fmt::layer().json().flatten_event(true).with_current_span(false).with_writer(io::stderr)).init();
+            registry
+                .with(
+                    fmt::layer()
+                        .json()
+                        .flatten_event(true)
+                        .with_current_span(false)
+                        .with_writer(io::stderr),
+                )
+                .init();
         }
     }
 }
 
 /// Latencies in seconds: from a no-op chain to the longest model call.
-const SECONDS: [f64; 16] =
-    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
+const SECONDS: [f64; 16] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
+];
 
 /// The recorder of all metrics of this process; the api or the admin server renders it.
 pub fn metrics() -> anyhow::Result<PrometheusHandle> {
     Ok(PrometheusBuilder::new()
-        .set_buckets_for_metric(metrics_exporter_prometheus::Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
+        .set_buckets_for_metric(
+            metrics_exporter_prometheus::Matcher::Suffix("_seconds".to_owned()),
+            &SECONDS,
+        )?
         .install_recorder()?)
 }

@@ -29,7 +29,10 @@ pub struct CommittedOffset {
 pub async fn create_topic(bootstrap: &str, name: &str, partitions: i32) -> Result<(), KafkaError> {
     let admin: AdminClient<_> = client(bootstrap).create()?;
     let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
-    for outcome in admin.create_topics([&topic], &AdminOptions::new().operation_timeout(Some(PATIENCE))).await? {
+    for outcome in admin
+        .create_topics([&topic], &AdminOptions::new().operation_timeout(Some(PATIENCE)))
+        .await?
+    {
         outcome.map_err(|(_, code)| KafkaError::AdminOp(code))?;
     }
     Ok(())
@@ -40,8 +43,10 @@ pub async fn create_topic(bootstrap: &str, name: &str, partitions: i32) -> Resul
 /// # Errors
 /// What the broker says.
 pub fn committed(bootstrap: &str, group: &str, topic: &str) -> Result<Vec<CommittedOffset>, KafkaError> {
-    let consumer: BaseConsumer =
-        client(bootstrap).set("group.id", group).set("isolation.level", "read_committed").create()?;
+    let consumer: BaseConsumer = client(bootstrap)
+        .set("group.id", group)
+        .set("isolation.level", "read_committed")
+        .create()?;
     let metadata = consumer.fetch_metadata(Some(topic), PATIENCE)?;
     let mut list = TopicPartitionList::new();
     for partition in metadata.topics().iter().flat_map(|topic| topic.partitions()) {

@@ -38,7 +38,10 @@ pub struct Run {
 }
 
 pub async fn execute(command: Chain, config: &Config) -> anyhow::Result<ExitCode> {
-    let resources = Resources { models: models(config)?, indexes: config.indexes.clone() };
+    let resources = Resources {
+        models: models(config)?,
+        indexes: config.indexes.clone(),
+    };
     match command {
         Chain::Lint { paths } => lint(paths, config, &resources),
         Chain::Run(command) => run(command, config, resources).await,
@@ -46,7 +49,11 @@ pub async fn execute(command: Chain, config: &Config) -> anyhow::Result<ExitCode
 }
 
 fn lint(paths: Vec<PathBuf>, config: &Config, resources: &Resources) -> anyhow::Result<ExitCode> {
-    let paths = if paths.is_empty() { vec![config.chains.clone()] } else { paths };
+    let paths = if paths.is_empty() {
+        vec![config.chains.clone()]
+    } else {
+        paths
+    };
     match Chains::load(&paths, resources) {
         Ok(chains) => {
             for chain in chains.runnable() {
@@ -88,7 +95,11 @@ async fn run(command: Run, config: &Config, resources: Resources) -> anyhow::Res
     let outcome = chain.run(&accepted, &context(&chain, cancelled), &services).await;
     let (completed, shown) = show(&outcome);
     print_json(&shown)?;
-    Ok(if completed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if completed {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn context(chain: &ChainFile, cancelled: CancellationToken) -> orchestrator::Context {
@@ -112,9 +123,7 @@ fn show(outcome: &Outcome) -> (bool, Value) {
         "calls": outcome.bill.attempts.len(),
         "documents": outcome.bill.documents,
     });
-    let failed = |status: &str, failure: &Failure| {
-        json!({"status": status, "error": {"class": failure.class, "message": failure.message, "step": failure.step}})
-    };
+    let failed = |status: &str, failure: &Failure| json!({"status": status, "error": {"class": failure.class, "message": failure.message, "step": failure.step}});
     let (completed, mut shown) = match &outcome.ending {
         Ending::Completed(output) => (true, json!({"status": status::COMPLETED, "output": output})),
         Ending::Failed(failure) => (false, failed(status::FAILED, failure)),
@@ -135,6 +144,9 @@ pub fn models(config: &Config) -> anyhow::Result<Arc<Models>> {
     };
     match Models::load(&text, &path) {
         Ok(models) => Ok(Arc::new(models)),
-        Err(problems) => bail!("{}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")),
+        Err(problems) => bail!(
+            "{}",
+            problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+        ),
     }
 }

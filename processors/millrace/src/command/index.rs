@@ -39,7 +39,10 @@ pub async fn execute(command: Index, config: &Config) -> anyhow::Result<ExitCode
                     value: Some(encoder.encode(&document)?),
                     headers: Headers::new().with(headers::TENANT, document.tenant.clone()),
                 };
-                producer.send(output).await.with_context(|| format!("document {}", document.document_id))?;
+                producer
+                    .send(output)
+                    .await
+                    .with_context(|| format!("document {}", document.document_id))?;
                 anyhow::Ok(1_usize)
             }
         })

@@ -19,7 +19,10 @@ use crate::config::load;
 
 /// AI model chains on Kafka: requests in, results out, exactly once.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 110, after_help = "\
+#[command(
+    version,
+    max_term_width = 110,
+    after_help = "\
 Examples:
   millrace topics apply && millrace schemas register     prepare an empty cluster
   millrace run                                           every role in one process
@@ -28,7 +31,8 @@ Examples:
   millrace tail results                                  watch results as they commit
 
 Every setting of millrace.yaml has an environment variable: kafka.bootstrap_servers is
-MILLRACE_KAFKA__BOOTSTRAP_SERVERS. `millrace config example` lists them all.")]
+MILLRACE_KAFKA__BOOTSTRAP_SERVERS. `millrace config example` lists them all."
+)]
 pub struct Arguments {
     /// The configuration; without it millrace.yaml of this folder, if there is one.
     #[arg(long, global = true, env = "MILLRACE_CONFIG", value_name = "FILE")]

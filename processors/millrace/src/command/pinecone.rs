@@ -17,7 +17,10 @@ pub struct Pinecone {
 }
 
 pub async fn execute(command: Pinecone) -> anyhow::Result<ExitCode> {
-    let settings = TwinSettings { listen: command.listen, data_dir: command.data };
+    let settings = TwinSettings {
+        listen: command.listen,
+        data_dir: command.data,
+    };
     twin::run(settings, shutdown::on_signal()?).await?;
     Ok(ExitCode::SUCCESS)
 }

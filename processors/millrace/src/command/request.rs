@@ -38,8 +38,12 @@ pub struct Request {
 }
 
 pub async fn execute(command: Request, config: &Config) -> anyhow::Result<ExitCode> {
-    let _: Value = serde_json::from_str(&command.input)
-        .with_context(|| format!("the input is no JSON; quote it for your shell: '{{\"question\": \"…\"}}' (got {} bytes)", command.input.len()))?;
+    let _: Value = serde_json::from_str(&command.input).with_context(|| {
+        format!(
+            "the input is no JSON; quote it for your shell: '{{\"question\": \"…\"}}' (got {} bytes)",
+            command.input.len()
+        )
+    })?;
     let request_id = command.id.clone().unwrap_or_else(|| Uuid::now_v7().to_string());
     let registry = Registry::new(&config.registry)?;
     let topic = config.kafka.topic("requests");
@@ -65,7 +69,9 @@ pub async fn execute(command: Request, config: &Config) -> anyhow::Result<ExitCo
         partition: None,
         key: command.key.map(Into::into),
         value: Some(encoder.encode(&record)?),
-        headers: Headers::new().with(headers::REQUEST_ID, request_id.clone()).with(headers::TENANT, command.tenant.clone()),
+        headers: Headers::new()
+            .with(headers::REQUEST_ID, request_id.clone())
+            .with(headers::TENANT, command.tenant.clone()),
     };
     let (partition, offset) = producer.send(output).await.context("the request could not be sent")?;
     let Some(tail) = &mut tail else {
@@ -82,7 +88,11 @@ pub async fn execute(command: Request, config: &Config) -> anyhow::Result<ExitCo
     };
     let result = result?;
     print_json(&show(&result))?;
-    Ok(if result.status == status::COMPLETED { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if result.status == status::COMPLETED {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// A tail that stands at the end of `results`, so that no result of a request sent from now on is missed.
@@ -101,7 +111,9 @@ async fn open_results(config: &Config) -> anyhow::Result<Tail> {
 async fn wait_for(tail: &mut Tail, registry: &Registry, request_id: &str, tenant: &str) -> anyhow::Result<RunResult> {
     let decoder = registry.decoder::<RunResult>()?;
     loop {
-        let TailEvent::Record(record) = tail.recv().await? else { continue };
+        let TailEvent::Record(record) = tail.recv().await? else {
+            continue;
+        };
         let is_ours = record.headers.text(headers::REQUEST_ID) == Some(request_id)
             && record.headers.text(headers::TENANT) == Some(tenant);
         if let (true, Some(value)) = (is_ours, &record.value) {
@@ -112,7 +124,10 @@ async fn wait_for(tail: &mut Tail, registry: &Registry, request_id: &str, tenant
 
 /// The result with its JSON texts as JSON.
 fn show(result: &RunResult) -> Value {
-    let output = result.output.as_deref().map(|text| serde_json::from_str::<Value>(text).unwrap_or_else(|_| text.into()));
+    let output = result
+        .output
+        .as_deref()
+        .map(|text| serde_json::from_str::<Value>(text).unwrap_or_else(|_| text.into()));
     json!({
         "request_id": result.request_id,
         "status": result.status,

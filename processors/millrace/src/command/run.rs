@@ -46,7 +46,10 @@ enum Role {
 impl Role {
     fn all(config: &Config) -> Vec<Self> {
         let indexer = (!config.indexes.is_empty()).then_some(Self::Indexer);
-        [Self::Orchestrator, Self::Recorder, Self::Api].into_iter().chain(indexer).collect()
+        [Self::Orchestrator, Self::Recorder, Self::Api]
+            .into_iter()
+            .chain(indexer)
+            .collect()
     }
 
     const fn name(self) -> &'static str {
@@ -61,7 +64,11 @@ impl Role {
 
 pub async fn execute(command: Run, config: Config) -> anyhow::Result<ExitCode> {
     let shutdown = shutdown::on_signal()?;
-    let roles = if command.roles.is_empty() { Role::all(&config) } else { command.roles };
+    let roles = if command.roles.is_empty() {
+        Role::all(&config)
+    } else {
+        command.roles
+    };
     let built = tokio::select! {
         built = Process::build(&roles, config) => Some(built?),
         () = shutdown.cancelled() => None,
@@ -105,7 +112,9 @@ impl Process {
                 ((*role, sender), (role.name(), receiver))
             })
             .unzip();
-        let pays = roles.iter().any(|role| matches!(role, Role::Orchestrator | Role::Indexer));
+        let pays = roles
+            .iter()
+            .any(|role| matches!(role, Role::Orchestrator | Role::Indexer));
         let history = History::open(config.history.as_deref())?;
         let books: Arc<dyn Books> = if pays && config.write_ahead {
             Arc::new(open_books(&config, &registry, history.clone()).await?)
@@ -119,7 +128,10 @@ impl Process {
             caller: Arc::new(Caller::new(models, books)?),
             history,
             roles: senders,
-            health: Health { roles: receivers, metrics },
+            health: Health {
+                roles: receivers,
+                metrics,
+            },
             config,
         })
     }
@@ -145,7 +157,11 @@ impl Process {
         while let Some(ended) = running.join_next().await {
             let (role, outcome) = ended.context("a role ended in a panic")?;
             if let Err(error) = outcome {
-                error!(role, error = format!("{error:#}"), "the role cannot go on; stopping the process");
+                error!(
+                    role,
+                    error = format!("{error:#}"),
+                    "the role cannot go on; stopping the process"
+                );
                 failed.get_or_insert(error.context(format!("role {role}")));
             } else if !shutdown.is_cancelled() {
                 failed.get_or_insert(anyhow::anyhow!("role {role} ended without being asked to"));
@@ -188,7 +204,9 @@ impl Process {
         let told = &self.config.indexer;
         let wanted = |spec: &&IndexSpec| told.index.as_ref().is_none_or(|name| *name == spec.name);
         let Some(index) = self.config.indexes.iter().find(wanted) else {
-            bail!("the indexer needs an index: add one under `indexes`, and name it in `indexer.index` if there are several");
+            bail!(
+                "the indexer needs an index: add one under `indexes`, and name it in `indexer.index` if there are several"
+            );
         };
         let settings = indexer::Settings {
             kafka: self.config.kafka.clone(),

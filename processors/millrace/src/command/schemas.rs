@@ -27,7 +27,10 @@ pub async fn execute(command: Schemas, config: &Config) -> anyhow::Result<ExitCo
                 let (right, said) = match registry.check(&topic, definition).await? {
                     Check::Registered { id } => (true, format!("id {id}")),
                     Check::New => (false, "is not registered: run `millrace schemas register`".to_owned()),
-                    Check::Compatible => (false, "has an older version: run `millrace schemas register`".to_owned()),
+                    Check::Compatible => (
+                        false,
+                        "has an older version: run `millrace schemas register`".to_owned(),
+                    ),
                     Check::Incompatible { reasons } => (false, format!("would be refused: {}", reasons.join("; "))),
                 };
                 if !right {

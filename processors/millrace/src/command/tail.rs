@@ -64,7 +64,11 @@ async fn show<S: Shape>(
     let settings = TailSettings {
         client_id: "millrace-tail".to_owned(),
         topics: vec![config.kafka.topic(topic)],
-        start: if command.from_beginning { Start::Beginning } else { Start::End },
+        start: if command.from_beginning {
+            Start::Beginning
+        } else {
+            Start::End
+        },
         buffer_bytes: 16 << 20,
     };
     let mut tail = TopicTail::open(&config.kafka, settings)?;
@@ -89,7 +93,12 @@ async fn line<S: Shape>(record: &Record, decoder: &Decoder<S>) -> Value {
     let headers: serde_json::Map<String, Value> = record
         .headers
         .iter()
-        .map(|(name, value)| (name.to_owned(), value.map_or(Value::Null, |value| String::from_utf8_lossy(value).into())))
+        .map(|(name, value)| {
+            (
+                name.to_owned(),
+                value.map_or(Value::Null, |value| String::from_utf8_lossy(value).into()),
+            )
+        })
         .collect();
     let mut line = json!({
         "at": record.src(),
@@ -105,6 +114,8 @@ async fn line<S: Shape>(record: &Record, decoder: &Decoder<S>) -> Value {
 }
 
 async fn decode<S: Shape>(record: &Record, decoder: &Decoder<S>) -> anyhow::Result<Value> {
-    let Some(bytes) = &record.value else { bail!("the value is null") };
+    let Some(bytes) = &record.value else {
+        bail!("the value is null")
+    };
     Ok(serde_json::to_value(decoder.decode(bytes).await?)?)
 }

@@ -40,8 +40,20 @@ pub enum Begin {
 pub async fn execute(command: Topics, config: &Config) -> anyhow::Result<ExitCode> {
     let catalog = catalog(config)?;
     match command {
-        Topics::List { rights: false } => print!("{}", Listing { catalog: &catalog, kafka: &config.kafka }),
-        Topics::List { rights: true } => print!("{}", Rights { catalog: &catalog, kafka: &config.kafka }),
+        Topics::List { rights: false } => print!(
+            "{}",
+            Listing {
+                catalog: &catalog,
+                kafka: &config.kafka
+            }
+        ),
+        Topics::List { rights: true } => print!(
+            "{}",
+            Rights {
+                catalog: &catalog,
+                kafka: &config.kafka
+            }
+        ),
         Topics::Diff => {
             let state = Admin::new(&config.kafka)?.observe(&catalog).await?;
             let plan = admin::plan(&catalog, &config.kafka, &state, Options::default());

@@ -13,7 +13,9 @@ pub fn overlay(document: &mut Value, variables: impl Iterator<Item = (String, St
         if OF_THE_COMMAND_LINE.contains(&name.as_str()) {
             continue;
         }
-        let Some(path) = name.strip_prefix(PREFIX) else { continue };
+        let Some(path) = name.strip_prefix(PREFIX) else {
+            continue;
+        };
         let path = path.to_lowercase();
         let value = serde_yaml_ng::from_str(&text).unwrap_or(Value::String(text));
         set(document, path.split("__"), value);
@@ -52,7 +54,12 @@ mod tests {
             ("MILLRACE_CONFIG", "x.yaml"),
             ("PATH", "/bin"),
         ];
-        overlay(&mut document, variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        overlay(
+            &mut document,
+            variables
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+        );
         assert_eq!(
             document,
             json!({"kafka": {"bootstrap_servers": "b:2", "prefix": "p."}, "orchestrator": {"in_flight": 7}})

@@ -19,7 +19,10 @@ pub fn load(path: Option<&Path>) -> Result<Config, Mistakes> {
         None if Path::new(DEFAULT_PATH).exists() => (Path::new(DEFAULT_PATH), read(Path::new(DEFAULT_PATH))?),
         None => (Path::new(DEFAULT_PATH), String::new()),
     };
-    let mut config = parse(&text, env::vars()).map_err(|lines| Mistakes { path: path.to_owned(), lines })?;
+    let mut config = parse(&text, env::vars()).map_err(|lines| Mistakes {
+        path: path.to_owned(),
+        lines,
+    })?;
     config.resolve_paths(path.parent().unwrap_or(Path::new("")));
     Ok(config)
 }
@@ -34,7 +37,12 @@ pub struct Mistakes {
 impl fmt::Display for Mistakes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count = self.lines.len();
-        write!(f, "{}: {count} mistake{}", self.path.display(), if count == 1 { "" } else { "s" })?;
+        write!(
+            f,
+            "{}: {count} mistake{}",
+            self.path.display(),
+            if count == 1 { "" } else { "s" }
+        )?;
         self.lines.iter().try_for_each(|line| write!(f, "\n  {line}"))
     }
 }
@@ -47,7 +55,10 @@ fn read(path: &Path) -> Result<String, Mistakes> {
             io::ErrorKind::NotFound => "; give the path with --config or MILLRACE_CONFIG",
             _ => "",
         };
-        Mistakes { path: path.to_owned(), lines: vec![format!("cannot be read: {error}{mend}")] }
+        Mistakes {
+            path: path.to_owned(),
+            lines: vec![format!("cannot be read: {error}{mend}")],
+        }
     })
 }
 
@@ -98,7 +109,11 @@ fn deserialize(mut document: Value, mistakes: &mut Vec<String>) -> Option<Config
         };
         let path = error.path().to_string();
         let variable = environment::variable(&path);
-        let place = if env::var_os(&variable).is_some() { variable } else { path };
+        let place = if env::var_os(&variable).is_some() {
+            variable
+        } else {
+            path
+        };
         mistakes.push(format!("{place}: {}", error.inner()));
         if !remove(&mut document, &error.path().iter().collect::<Vec<_>>()) {
             return None;
@@ -108,7 +123,9 @@ fn deserialize(mut document: Value, mistakes: &mut Vec<String>) -> Option<Config
 
 /// Takes out what is at `path`; false if that is the whole document.
 fn remove(document: &mut Value, path: &[&Segment]) -> bool {
-    let Some((last, levels)) = path.split_last() else { return false };
+    let Some((last, levels)) = path.split_last() else {
+        return false;
+    };
     let mut place = document;
     for level in levels {
         let next = match level {
@@ -156,7 +173,13 @@ mod tests {
         )
         .unwrap_err();
         assert_eq!(said.len(), 5, "{said:#?}");
-        for part in ["bootstrap_server`", "orchestrator.in_flight", "orchestrator.order", "indexes[0]", "`frobnicate`"] {
+        for part in [
+            "bootstrap_server`",
+            "orchestrator.in_flight",
+            "orchestrator.order",
+            "indexes[0]",
+            "`frobnicate`",
+        ] {
             assert!(said.iter().any(|line| line.contains(part)), "{part} in {said:#?}");
         }
     }

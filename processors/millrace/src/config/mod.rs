@@ -88,7 +88,10 @@ impl Default for Indexer {
             index: None,
             splitting: Splitting::default(),
             patience_seconds: 600,
-            engine: EngineTuning { in_flight: 32, ..EngineTuning::default() },
+            engine: EngineTuning {
+                in_flight: 32,
+                ..EngineTuning::default()
+            },
         }
     }
 }
@@ -103,7 +106,9 @@ pub struct Postgres {
 
 impl Default for Postgres {
     fn default() -> Self {
-        Self { url: "postgres://postgres@127.0.0.1:5432/postgres".to_owned() }
+        Self {
+            url: "postgres://postgres@127.0.0.1:5432/postgres".to_owned(),
+        }
     }
 }
 
@@ -117,17 +122,27 @@ impl Config {
     /// A client with the key from the variable that every Pinecone client reads. The local twin takes any key.
     pub fn pinecone(&self) -> anyhow::Result<Pinecone> {
         let url = &self.pinecone.control_url;
-        let is_twin = ["http://127.0.0.1", "http://localhost", "http://[::1]"].iter().any(|twin| url.starts_with(twin));
+        let is_twin = ["http://127.0.0.1", "http://localhost", "http://[::1]"]
+            .iter()
+            .any(|twin| url.starts_with(twin));
         let api_key = match env::var("PINECONE_API_KEY") {
             Ok(key) => ApiKey::new(key),
             Err(_) if is_twin || self.indexes.is_empty() => ApiKey::new("local"),
             Err(_) => bail!("`indexes` are configured, but there is no key for {url}: set PINECONE_API_KEY"),
         };
-        Ok(Pinecone::new(&PineconeSettings { api_key, ..self.pinecone.clone() })?)
+        Ok(Pinecone::new(&PineconeSettings {
+            api_key,
+            ..self.pinecone.clone()
+        })?)
     }
 
     fn resolve_paths(&mut self, folder: &Path) {
-        let files = [Some(&mut self.chains), self.models.as_mut(), self.topics.as_mut(), self.history.as_mut()];
+        let files = [
+            Some(&mut self.chains),
+            self.models.as_mut(),
+            self.topics.as_mut(),
+            self.history.as_mut(),
+        ];
         for path in files.into_iter().flatten() {
             *path = folder.join(&*path);
         }

@@ -26,9 +26,15 @@ fn visit(value: &mut Value, path: &str, mistakes: &mut Vec<String>) {
                 return;
             }
             for (name, value) in fields {
-                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                let path = if path.is_empty() {
+                    name.clone()
+                } else {
+                    format!("{path}.{name}")
+                };
                 if value.is_string() && SECRET.iter().any(|word| name.contains(word)) {
-                    mistakes.push(format!("{path}: is a secret; write {{env: NAME}} or {{file: PATH}} in its place"));
+                    mistakes.push(format!(
+                        "{path}: is a secret; write {{env: NAME}} or {{file: PATH}} in its place"
+                    ));
                 }
                 visit(value, &path, mistakes);
             }
@@ -49,7 +55,9 @@ enum Reference {
 
 fn reference(fields: &serde_json::Map<String, Value>) -> Option<Reference> {
     let mut fields = fields.iter();
-    let (Some((name, Value::String(target))), None) = (fields.next(), fields.next()) else { return None };
+    let (Some((name, Value::String(target))), None) = (fields.next(), fields.next()) else {
+        return None;
+    };
     match name.as_str() {
         "env" => Some(Reference::Env(target.clone())),
         "file" => Some(Reference::File(target.clone())),
@@ -64,9 +72,10 @@ impl Reference {
                 let place = format!("the environment variable {name}");
                 (env::var(name).map_err(|_| format!("{place} is not set"))?, place)
             }
-            Self::File(path) => {
-                (fs::read_to_string(path).map_err(|error| format!("cannot read {path}: {error}"))?, path.clone())
-            }
+            Self::File(path) => (
+                fs::read_to_string(path).map_err(|error| format!("cannot read {path}: {error}"))?,
+                path.clone(),
+            ),
         };
         match text.trim_end_matches(['\r', '\n']) {
             "" => Err(format!("{place} is empty")),

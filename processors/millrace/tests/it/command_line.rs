@@ -29,11 +29,25 @@ async fn one_request_is_sent_answered_and_seen_in_every_topic() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_is_said_with_its_mend() {
     let mut world = World::new("mistakes").await;
-    let wrong = world.write("wrong.yaml", "kafka:\n  bootstrap_server: x:1\norchestrator:\n  in_flight: many\n");
-    refuses(&world, &["--config", &wrong.display().to_string(), "config", "check"], &["bootstrap_server", "in_flight"]);
+    let wrong = world.write(
+        "wrong.yaml",
+        "kafka:\n  bootstrap_server: x:1\norchestrator:\n  in_flight: many\n",
+    );
+    refuses(
+        &world,
+        &["--config", &wrong.display().to_string(), "config", "check"],
+        &["bootstrap_server", "in_flight"],
+    );
     refuses(&world, &["request", "--chain", "echo", "{no json"], &["no JSON"]);
-    let chain = world.write("chains/wrong.yaml", "apiVersion: chain/v1\nkind: Chain\nsteps: []\nstep: 1\n");
-    refuses(&world, &["chain", "lint", &chain.display().to_string()], &["wrong.yaml:4:1", "metadata"]);
+    let chain = world.write(
+        "chains/wrong.yaml",
+        "apiVersion: chain/v1\nkind: Chain\nsteps: []\nstep: 1\n",
+    );
+    refuses(
+        &world,
+        &["chain", "lint", &chain.display().to_string()],
+        &["wrong.yaml:4:1", "metadata"],
+    );
 
     world.set("API__LISTEN", "0.0.0.0:1");
     refuses(&world, &["run", "--roles", "api"], &["loopback"]);
@@ -68,13 +82,18 @@ async fn a_broker_and_a_registry_that_come_late_are_waited_for() {
     world.prepare();
     world.set("REGISTRY__URL", "http://127.0.0.1:1");
     let running = world.start_unready("waiting", "orchestrator");
-    let said = testkit::until(SOON, async || running.log().contains("waiting for the schema registry").then_some(()));
+    let said = testkit::until(SOON, async || {
+        running.log().contains("waiting for the schema registry").then_some(())
+    });
     said.await.unwrap();
     stop(running.process).await;
 }
 
 async fn stop(process: Process) {
-    assert!(process.stop(SOON).await.unwrap().success(), "SIGTERM ends with exit code 0");
+    assert!(
+        process.stop(SOON).await.unwrap().success(),
+        "SIGTERM ends with exit code 0"
+    );
 }
 
 #[track_caller]
@@ -83,7 +102,11 @@ fn refuses(world: &World, args: &[&str], parts: &[&str]) {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success(), "millrace {} should fail", args.join(" "));
     for part in parts {
-        assert!(said.contains(part), "millrace {}: `{part}` is not in:\n{said}", args.join(" "));
+        assert!(
+            said.contains(part),
+            "millrace {}: `{part}` is not in:\n{said}",
+            args.join(" ")
+        );
     }
     assert!(!said.contains("panicked"), "{said}");
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use schemas::{Registry, RegistrySettings, Request, Timestamp, headers, request_kind};
-use testkit::{ScriptedModel, Script, kafka, until};
+use testkit::{Script, ScriptedModel, kafka, until};
 use topics::{
     Headers, KafkaSettings, Output, Producer, ProducerSettings, Start, Tail, TailEvent, TailSettings,
     engine::core::Committed,
@@ -55,9 +55,16 @@ async fn a_worker_is_killed_in_the_middle_of_its_calls() {
     let results = story.results.lock().unwrap();
     let repeated: Vec<&String> = called.iter().filter(|id| story.model.count(id) > 1).collect();
     let open = called.iter().filter(|id| !seen.contains_key(*id)).count();
-    assert!(!repeated.is_empty() && repeated.len() <= open, "{} repeated, {open} open at the kill", repeated.len());
+    assert!(
+        !repeated.is_empty() && repeated.len() <= open,
+        "{} repeated, {open} open at the kill",
+        repeated.len()
+    );
     for id in repeated {
-        assert!(!seen.contains_key(id), "{id} had a committed result and was called again");
+        assert!(
+            !seen.contains_key(id),
+            "{id} had a committed result and was called again"
+        );
     }
     assert_eq!(results.len(), REQUESTS);
 }
@@ -71,13 +78,23 @@ async fn a_worker_that_is_asked_to_stop_finishes_what_runs() {
 
     let exit = worker.process.stop(SOON).await.unwrap();
     assert!(exit.success(), "{exit}");
-    assert!(story.committed().values().all(|state| state.writer.is_none()), "every partition is released");
+    assert!(
+        story.committed().values().all(|state| state.writer.is_none()),
+        "every partition is released"
+    );
 
     let _heir = story.world.start("heir", "orchestrator").await;
     story.each_has_exactly_one_result().await;
-    let twice: Vec<String> =
-        story.requests.iter().filter(|id| story.model.count(id) != 1).cloned().collect();
-    assert!(twice.is_empty(), "called more than once, though every call could finish within the grace period: {twice:?}");
+    let twice: Vec<String> = story
+        .requests
+        .iter()
+        .filter(|id| story.model.count(id) != 1)
+        .cloned()
+        .collect();
+    assert!(
+        twice.is_empty(),
+        "called more than once, though every call could finish within the grace period: {twice:?}"
+    );
 }
 
 struct Story {
@@ -92,7 +109,12 @@ struct Story {
 impl Story {
     async fn begin(name: &str) -> Self {
         let mut world = World::new(name).await;
-        let model = ScriptedModel::start(Script { seed: 7, ..Script::after(LATENCY.parse().unwrap()) }).await.unwrap();
+        let model = ScriptedModel::start(Script {
+            seed: 7,
+            ..Script::after(LATENCY.parse().unwrap())
+        })
+        .await
+        .unwrap();
         world.write("chains/ask.yaml", CHAIN);
         let models = world.write("models.yaml", &models(&model.url));
         world.set("CHAINS", world.folder.path().join("chains").display().to_string());
@@ -105,13 +127,27 @@ impl Story {
         let results = Arc::default();
         watch_results(&kafka, Arc::clone(&results)).await;
         let requests = (0..REQUESTS).map(|number| format!("{name}-{number}")).collect();
-        Self { world, model, kafka, requests, results }
+        Self {
+            world,
+            model,
+            kafka,
+            requests,
+            results,
+        }
     }
 
     async fn send_requests(&self) {
-        let settings = RegistrySettings { url: self.world.parts.registry_url.clone(), username: None, password: None };
+        let settings = RegistrySettings {
+            url: self.world.parts.registry_url.clone(),
+            username: None,
+            password: None,
+        };
         let topic = self.kafka.topic("requests");
-        let encoder = Registry::new(&settings).unwrap().encoder::<Request>(&topic).await.unwrap();
+        let encoder = Registry::new(&settings)
+            .unwrap()
+            .encoder::<Request>(&topic)
+            .await
+            .unwrap();
         let producer = Producer::new(&self.kafka, ProducerSettings::new("driver")).unwrap();
         let sent = self.requests.iter().enumerate().map(|(number, id)| {
             let request = Request {
@@ -137,7 +173,10 @@ impl Story {
     }
 
     async fn results_are_at_least(&self, count: usize) {
-        let seen = until(SOON, async || (self.results.lock().unwrap().len() >= count).then_some(())).await;
+        let seen = until(SOON, async || {
+            (self.results.lock().unwrap().len() >= count).then_some(())
+        })
+        .await;
         seen.unwrap_or_else(|late| panic!("{late}: {} results", self.results.lock().unwrap().len()));
     }
 
@@ -161,7 +200,12 @@ impl Story {
         let offsets = kafka::committed(&self.kafka.bootstrap_servers, &group, &self.kafka.topic("requests")).unwrap();
         offsets
             .into_iter()
-            .map(|at| (at.partition, Committed::decode(at.offset.unwrap(), &at.metadata).unwrap()))
+            .map(|at| {
+                (
+                    at.partition,
+                    Committed::decode(at.offset.unwrap(), &at.metadata).unwrap(),
+                )
+            })
             .collect()
     }
 }

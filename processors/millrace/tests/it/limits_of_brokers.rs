@@ -12,7 +12,15 @@ async fn a_broker_that_drops_offset_metadata_is_refused() {
     let mut parts = space.parts.clone();
     parts.bootstrap = broker.bootstrap();
     let world = World::unprepared(parts, space.prefix, space.postgres_url);
-    for topic in ["requests", "requests.interactive", "results", "audit", "attempts", "dead-letters", "chains"] {
+    for topic in [
+        "requests",
+        "requests.interactive",
+        "results",
+        "audit",
+        "attempts",
+        "dead-letters",
+        "chains",
+    ] {
         broker.create_topic(&world.topic(topic), 1).unwrap();
     }
     world.succeed(&["schemas", "register"]);
@@ -21,5 +29,8 @@ async fn a_broker_that_drops_offset_metadata_is_refused() {
     let exit = worker.process.ended(SOON).await.unwrap();
     let log = worker.log();
     assert_eq!(exit.code(), Some(1), "{log}");
-    assert!(log.contains("offset metadata") || log.contains("metadata of offset commits"), "{log}");
+    assert!(
+        log.contains("offset metadata") || log.contains("metadata of offset commits"),
+        "{log}"
+    );
 }

@@ -1,5 +1,7 @@
 //! The binary as its users meet it: processes, topics, HTTP and SQL, on real parts. Each file is one story.
 
+#![cfg(test)]
+
 mod world;
 
 mod command_line;

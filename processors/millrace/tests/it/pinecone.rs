@@ -4,7 +4,7 @@ use std::{path::Path, process::Command};
 
 use testkit::{Launch, python, until};
 
-use crate::world::{SOON, free_port, repository};
+use crate::world::{SOON, free_port, get, repository};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_client_of_today_is_content() {
@@ -24,7 +24,7 @@ async fn passes(requirements: &str) {
     let address = format!("127.0.0.1:{}", free_port());
     let _twin = twin(&address, folder.path());
     let url = format!("http://{address}");
-    until(SOON, async || reqwest::get(&url).await.ok().map(drop)).await.unwrap();
+    until(SOON, async || get(&url).await.ok().map(drop)).await.unwrap();
     let output = Command::new(python)
         .args(["-m", "pytest", "--quiet", "-p", "no:cacheprovider"])
         .arg(&tests)

@@ -16,7 +16,9 @@ async fn a_python_client_and_kcat_use_the_topics_and_sql_agrees() {
     let bound = bind_to_echo(&shipped, &tickets);
     world.set("TOPICS", world.write("topics.yaml", &bound).display().to_string());
     // the owner of `tickets` makes it; `apply` then begins the group on it
-    testkit::kafka::create_topic(&world.parts.bootstrap, &tickets, 2).await.unwrap();
+    testkit::kafka::create_topic(&world.parts.bootstrap, &tickets, 2)
+        .await
+        .unwrap();
     world.prepare();
     let _running = world.start("all", "orchestrator,recorder").await;
 
@@ -31,7 +33,11 @@ async fn a_python_client_and_kcat_use_the_topics_and_sql_agrees() {
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stdout));
+    assert!(
+        output.status.success(),
+        "{said}\n{}",
+        String::from_utf8_lossy(&output.stdout)
+    );
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["results"], 600);
 
@@ -50,10 +56,23 @@ async fn a_python_client_and_kcat_use_the_topics_and_sql_agrees() {
 
     let listed = kcat(&["-b", &world.parts.bootstrap, "-L"]);
     for topic in ["requests", "results", "audit", "attempts", "dead-letters"] {
-        assert!(listed.contains(&format!("topic \"{}\"", world.topic(topic))), "{topic} in {listed}");
+        assert!(
+            listed.contains(&format!("topic \"{}\"", world.topic(topic))),
+            "{topic} in {listed}"
+        );
     }
     let results = world.topic("results");
-    let headers = kcat(&["-b", &world.parts.bootstrap, "-t", &results, "-C", "-e", "-q", "-f", "%h\n"]);
+    let headers = kcat(&[
+        "-b",
+        &world.parts.bootstrap,
+        "-t",
+        &results,
+        "-C",
+        "-e",
+        "-q",
+        "-f",
+        "%h\n",
+    ]);
     assert_eq!(headers.lines().count(), 600);
     for name in ["request-id=", "tenant=default", "src="] {
         assert!(headers.lines().all(|line| line.contains(name)), "{name} in {headers}");
@@ -69,7 +88,10 @@ fn bind_to_echo(shipped: &str, topic: &str) -> String {
 }
 
 fn kcat(args: &[&str]) -> String {
-    let output = Command::new("kcat").args(args).output().expect("kcat is not installed: apt-get install kcat");
+    let output = Command::new("kcat")
+        .args(args)
+        .output()
+        .expect("kcat is not installed: apt-get install kcat");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }

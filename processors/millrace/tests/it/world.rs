@@ -49,11 +49,16 @@ impl World {
             ("MILLRACE_CHAINS", concat!(env!("CARGO_MANIFEST_DIR"), "/../chains")),
             ("MILLRACE_CONFIG", "/dev/null"),
             // what the chains that ship name; no story here asks it
-            ("MILLRACE_INDEXES", "[{name: millrace-docs, index: millrace-docs, embedding: embedding, dimension: 384}]"),
+            (
+                "MILLRACE_INDEXES",
+                "[{name: millrace-docs, index: millrace-docs, embedding: embedding, dimension: 384}]",
+            ),
             ("MILLRACE_PINECONE__CONTROL_URL", "http://127.0.0.1:1"),
         ];
         Self {
-            settings: settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+            settings: settings
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .to_vec(),
             folder: tempfile::tempdir().unwrap(),
             parts,
             prefix,
@@ -87,7 +92,10 @@ impl World {
     pub fn run(&self, args: &[&str]) -> Output {
         let mut command = Command::new(BINARY);
         command.args(args).current_dir(REPOSITORY).env("MILLRACE_LOG", "warn");
-        command.envs(self.settings.iter().map(|(name, value)| (name, value))).output().unwrap()
+        command
+            .envs(self.settings.iter().map(|(name, value)| (name, value)))
+            .output()
+            .unwrap()
     }
 
     /// Runs a command that must succeed; gives its standard output.
@@ -101,7 +109,9 @@ impl World {
     pub fn launch(&self, name: &str, args: &[&str]) -> Launch {
         let launch = Launch::new(name, BINARY, self.folder.path().join(format!("{name}.log")));
         let launch = launch.args(args).folder(REPOSITORY);
-        self.settings.iter().fold(launch, |launch, (name, value)| launch.env(name, value))
+        self.settings
+            .iter()
+            .fold(launch, |launch, (name, value)| launch.env(name, value))
     }
 
     /// Starts a process with these roles and waits until it is ready.
@@ -114,9 +124,16 @@ impl World {
     pub fn start_unready(&self, name: &str, roles: &str) -> Running {
         let address = format!("127.0.0.1:{}", free_port());
         let launch = self.launch(name, &["run", "--roles", roles]);
-        let setting = if roles.contains("api") { "MILLRACE_API__LISTEN" } else { "MILLRACE_ADMIN" };
+        let setting = if roles.contains("api") {
+            "MILLRACE_API__LISTEN"
+        } else {
+            "MILLRACE_ADMIN"
+        };
         let process = launch.env(setting, &address).start().unwrap();
-        Running { process, url: format!("http://{address}") }
+        Running {
+            process,
+            url: format!("http://{address}"),
+        }
     }
 }
 
@@ -125,10 +142,13 @@ impl Running {
         let url = format!("{}/readyz", self.url);
         let ready = until(SOON, async || {
             self.process.running().unwrap();
-            reqwest::get(&url).await.is_ok_and(|answer| answer.status().is_success()).then_some(())
+            get(&url)
+                .await
+                .is_ok_and(|answer| answer.status().is_success())
+                .then_some(())
         });
         if ready.await.is_err() {
-            let said = match reqwest::get(&url).await {
+            let said = match get(&url).await {
                 Ok(answer) => answer.text().await.unwrap(),
                 Err(error) => error.to_string(),
             };
@@ -144,6 +164,10 @@ impl Running {
 /// Lines of JSON, as the commands print them.
 pub fn json_lines(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+pub async fn get(url: &str) -> reqwest::Result<reqwest::Response> {
+    reqwest::Client::new().get(url).send().await
 }
 
 pub fn free_port() -> u16 {

@@ -22,9 +22,16 @@ output: {value: "{{ steps.second.text }}"}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_waits_for_the_broker_that_should_remember_it() {
-    let config = PartsConfig { name: "write-ahead".to_owned(), ..PartsConfig::default() };
+    let config = PartsConfig {
+        name: "write-ahead".to_owned(),
+        ..PartsConfig::default()
+    };
     let mut own = OwnParts::start(config).await.unwrap();
-    let mut world = World::unprepared(own.parts.clone(), "millrace.".to_owned(), own.parts.postgres_url.clone());
+    let mut world = World::unprepared(
+        own.parts.clone(),
+        "millrace.".to_owned(),
+        own.parts.postgres_url.clone(),
+    );
     let model = ScriptedModel::start(Script::default()).await.unwrap();
     world.write("chains/two-calls.yaml", CHAIN);
     world.set("CHAINS", world.folder.path().join("chains").display().to_string());
@@ -38,18 +45,27 @@ models: {{paid: {{provider: scripted, model: m, max_tokens: 10, context: 8000, p
     let _running = world.start("worker", "orchestrator").await;
 
     world.succeed(&["request", "--chain", "two-calls", "--id", "r", "--no-wait", "{}"]);
-    until(SOON, async || (model.count("r") == 1).then_some(())).await.unwrap();
+    until(SOON, async || (model.count("r") == 1).then_some(()))
+        .await
+        .unwrap();
     own.kafka.pause().unwrap();
     // the first call, announced before the broker stopped, comes back; the second one may not leave
-    until(SOON, async || (model.summary().in_flight == 0).then_some(())).await.unwrap();
+    until(SOON, async || (model.summary().in_flight == 0).then_some(()))
+        .await
+        .unwrap();
     let left = until(Duration::from_secs(3), async || (model.count("r") > 1).then_some(())).await;
     assert!(left.is_err(), "a paid call left though nothing remembers it");
 
     own.kafka.resume().unwrap();
-    until(SOON, async || (model.count("r") > 1).then_some(())).await.unwrap();
+    until(SOON, async || (model.count("r") > 1).then_some(()))
+        .await
+        .unwrap();
     let said = until(SOON, async || {
         let output = world.run(&["tail", "results", "--from-beginning", "--count", "1"]);
-        output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
+        output
+            .status
+            .success()
+            .then(|| String::from_utf8(output.stdout).unwrap())
     });
     assert_eq!(json_lines(&said.await.unwrap())[0]["value"]["status"], "completed");
     own.end().unwrap();
@@ -57,14 +73,24 @@ models: {{paid: {{provider: scripted, model: m, max_tokens: 10, context: 8000, p
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_registry_that_is_down_stops_reading_and_makes_no_dead_letter() {
-    let config = PartsConfig { name: "registry-down".to_owned(), durable: true, ..PartsConfig::default() };
+    let config = PartsConfig {
+        name: "registry-down".to_owned(),
+        durable: true,
+        ..PartsConfig::default()
+    };
     let mut own = OwnParts::start(config).await.unwrap();
-    let world = World::unprepared(own.parts.clone(), "millrace.".to_owned(), own.parts.postgres_url.clone());
+    let world = World::unprepared(
+        own.parts.clone(),
+        "millrace.".to_owned(),
+        own.parts.postgres_url.clone(),
+    );
     world.prepare();
     world.succeed(&["request", "--chain", "echo", "--id", "r", "--no-wait", "{}"]);
     own.registry.stop().await.unwrap();
     let mut worker = world.start_unready("worker", "orchestrator");
-    until(SOON, async || worker.log().contains("registry").then_some(())).await.unwrap();
+    until(SOON, async || worker.log().contains("registry").then_some(()))
+        .await
+        .unwrap();
     worker.process.running().unwrap();
 
     own.registry.start().await.unwrap();

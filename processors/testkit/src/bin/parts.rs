@@ -50,11 +50,11 @@ enum Command {
 /// Away from the usual ones, which may be taken by what a developer runs anyway.
 #[derive(clap::Args)]
 struct FixedPorts {
-    #[arg(long, env = "MILLRACE_KAFKA_PORT", default_value_t = 19092)]
+    #[arg(long, env = "PARTS_KAFKA_PORT", default_value_t = 19092)]
     kafka_port: u16,
-    #[arg(long, env = "MILLRACE_REGISTRY_PORT", default_value_t = 18081)]
+    #[arg(long, env = "PARTS_REGISTRY_PORT", default_value_t = 18081)]
     registry_port: u16,
-    #[arg(long, env = "MILLRACE_POSTGRES_PORT", default_value_t = 15432)]
+    #[arg(long, env = "PARTS_POSTGRES_PORT", default_value_t = 15432)]
     postgres_port: u16,
 }
 

@@ -16,9 +16,9 @@ use super::{PartsError, failed};
 
 const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// `MILLRACE_PARTS_DIR` overrides it.
+/// `PARTS_FOLDER` overrides it.
 pub fn root() -> PathBuf {
-    match std::env::var_os("MILLRACE_PARTS_DIR") {
+    match std::env::var_os("PARTS_FOLDER") {
         Some(folder) => PathBuf::from(folder),
         None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.millrace"),
     }

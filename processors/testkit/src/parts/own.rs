@@ -90,9 +90,9 @@ impl OwnParts {
     pub async fn start(config: PartsConfig) -> Result<Self, PartsError> {
         let fetched = fetch().await?;
         let folder = folder::run(&config.name)?;
-        let kafka_port = port::choose("Kafka", config.ports.kafka, "MILLRACE_KAFKA_PORT")?;
-        let registry_port = port::choose("the registry", config.ports.registry, "MILLRACE_REGISTRY_PORT")?;
-        let postgres_port = port::choose("PostgreSQL", config.ports.postgres, "MILLRACE_POSTGRES_PORT")?;
+        let kafka_port = port::choose("Kafka", config.ports.kafka, "PARTS_KAFKA_PORT")?;
+        let registry_port = port::choose("the registry", config.ports.registry, "PARTS_REGISTRY_PORT")?;
+        let postgres_port = port::choose("PostgreSQL", config.ports.postgres, "PARTS_POSTGRES_PORT")?;
 
         let (mut kafka, bootstrap) =
             kafka::part(&fetched, &folder, kafka_port, &config.broker, &fetched.archive("kafka"))?;

@@ -48,7 +48,7 @@ fn hold(home: &Path) -> Process {
     let launch = Launch::new("holder", PARTS, home.join("holder.log"));
     launch
         .args(["with", "sleep", "600"])
-        .env("MILLRACE_PARTS_DIR", home)
+        .env("PARTS_FOLDER", home)
         .start()
         .unwrap()
 }
@@ -76,7 +76,7 @@ async fn up(home: &Path) -> (i32, Vec<i32>, Parts) {
     assert_eq!(children.len(), 3, "Kafka, registry, PostgreSQL");
     let said = Command::new(PARTS)
         .arg("status")
-        .env("MILLRACE_PARTS_DIR", home)
+        .env("PARTS_FOLDER", home)
         .output()
         .unwrap();
     let said = String::from_utf8(said.stdout).unwrap();

@@ -1,5 +1,7 @@
 #![cfg(test)]
 
 mod leftovers;
+mod manifests;
 mod parts;
+mod readme;
 mod scripted;

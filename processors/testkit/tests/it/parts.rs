@@ -137,7 +137,7 @@ async fn what_is_missing_is_said_to_whoever_asked() {
     let home = tempfile::tempdir().unwrap();
     let asked = Command::new(env!("CARGO_BIN_EXE_parts"))
         .args(["with", "true"])
-        .env("MILLRACE_PARTS_DIR", home.path())
+        .env("PARTS_FOLDER", home.path())
         .env("JAVA_HOME", "/nonexistent")
         .output()
         .await

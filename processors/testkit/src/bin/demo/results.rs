@@ -59,7 +59,11 @@ fn render(record: &Value) -> String {
 fn answer(output: &str) -> String {
     match serde_json::from_str::<Value>(output) {
         Ok(Value::Object(fields)) => match fields.get("answer") {
-            Some(Value::String(answer)) => answer.clone(),
+            // the local model says first that it quotes; the quote is what fits on a line
+            Some(Value::String(answer)) => answer
+                .split_once("> ")
+                .map_or(answer.as_str(), |(_, quote)| quote)
+                .to_owned(),
             _ => output.to_owned(),
         },
         _ => output.to_owned(),

@@ -82,7 +82,7 @@ fn script(blocks: &[(&str, String)], env: &Path, python: &Path, folder: &Path) -
                 script.push_str(&format!("{} {}\n", python.display(), file.display()));
             }
             "rust" => {
-                let example = include_str!("../examples/produce.rs");
+                let example = include_str!("../../examples/produce.rs");
                 assert_eq!(text, example, "the README's producer is not the one that is built");
                 script.push_str(&format!("{}/examples/produce\n", target().display()));
             }
