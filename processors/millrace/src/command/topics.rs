@@ -13,8 +13,11 @@ pub enum Topics {
     /// Print the list: topics, keys, schemas, retention, writers, readers
     List {
         /// Print who needs which right on the cluster (for ACLs)
-        #[arg(long)]
+        #[arg(long, conflicts_with = "yaml")]
         rights: bool,
+        /// Print the file that ships, to start one of your own from
+        #[arg(long)]
+        yaml: bool,
     },
     /// Compare the list with the cluster, changing nothing; exit 1 if they differ
     Diff,
@@ -40,14 +43,15 @@ pub enum Begin {
 pub async fn execute(command: Topics, config: &Config) -> anyhow::Result<ExitCode> {
     let catalog = catalog(config)?;
     match command {
-        Topics::List { rights: false } => print!(
+        Topics::List { yaml: true, .. } => print!("{}", topics::catalog::EMBEDDED),
+        Topics::List { rights: false, .. } => print!(
             "{}",
             Listing {
                 catalog: &catalog,
                 kafka: &config.kafka
             }
         ),
-        Topics::List { rights: true } => print!(
+        Topics::List { rights: true, .. } => print!(
             "{}",
             Rights {
                 catalog: &catalog,

@@ -10,7 +10,7 @@ const MAY_KNOW: [(&str, &[&str]); 6] = [
     ("apache-avro", &["schemas"]),
     ("schema_registry_converter", &["schemas"]),
     ("warp", &["api"]),
-    ("reqwest", &["models", "retrieval"]),
+    ("reqwest", &["models", "retrieval", "schemas"]),
     ("sqlx", &["recorder", "api"]),
 ];
 
