@@ -1,5 +1,7 @@
 //! The one binary: every role and every tool of Millrace. `command/` has a file for each subcommand.
 
+#![deny(clippy::print_stdout)] // command::output
+
 mod books;
 mod command;
 mod config;
@@ -24,6 +26,7 @@ fn main() -> ExitCode {
     };
     match runtime.block_on(command::execute(arguments)) {
         Ok(code) => code,
+        Err(error) if command::output::is_closed(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE

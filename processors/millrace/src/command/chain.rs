@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::{config::Config, shutdown};
 
-use super::print_json;
+use super::output;
 
 #[derive(Debug, Subcommand)]
 pub enum Chain {
@@ -57,7 +57,7 @@ fn lint(paths: Vec<PathBuf>, config: &Config, resources: &Resources) -> anyhow::
     match Chains::load(&paths, resources) {
         Ok(chains) => {
             for chain in chains.runnable() {
-                println!("{}  {}", chain.key(), chain.digest);
+                output::line(format_args!("{}  {}", chain.key(), chain.digest))?;
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -94,7 +94,7 @@ async fn run(command: Run, config: &Config, resources: Resources) -> anyhow::Res
     let cancelled = shutdown::on_signal()?;
     let outcome = chain.run(&accepted, &context(&chain, cancelled), &services).await;
     let (completed, shown) = show(&outcome);
-    print_json(&shown)?;
+    output::json(&shown)?;
     Ok(if completed {
         ExitCode::SUCCESS
     } else {

@@ -4,6 +4,8 @@ use clap::Subcommand;
 
 use crate::config;
 
+use super::output;
+
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
     /// Report every mistake of the configuration and of what it names
@@ -16,9 +18,9 @@ pub fn execute(command: &ConfigCommand, path: Option<&Path>) -> anyhow::Result<E
     match command {
         ConfigCommand::Check => {
             config::load(path)?;
-            println!("the configuration is right");
+            output::line("the configuration is right")?;
         }
-        ConfigCommand::Example => print!("{}", config::EXAMPLE),
+        ConfigCommand::Example => output::text(config::EXAMPLE)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -9,6 +9,8 @@ use topics::{Headers, Output, Producer, ProducerSettings};
 
 use crate::config::Config;
 
+use super::output;
+
 /// Markdown and text files, or folders of them. A file indexed again replaces what it was before.
 #[derive(Debug, Args)]
 pub struct Index {
@@ -50,6 +52,6 @@ pub async fn execute(command: Index, config: &Config) -> anyhow::Result<ExitCode
         .try_fold(0, |sum, one| async move { Ok(sum + one) })
         .await;
     producer.close().await;
-    println!("{} of {total} documents sent to {topic}", sent?);
+    output::line(format_args!("{} of {total} documents sent to {topic}", sent?))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -3,6 +3,7 @@
 mod chain;
 mod config;
 mod index;
+pub mod output;
 mod pinecone;
 mod request;
 mod run;
@@ -12,7 +13,6 @@ mod topics;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::Context;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::config::load;
@@ -90,10 +90,4 @@ pub async fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Pinecone(command) => pinecone::execute(command).await,
         Command::Config(command) => config::execute(&command, path),
     }
-}
-
-/// One line of JSON on standard output.
-fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
-    println!("{}", serde_json::to_string(value).context("cannot print as JSON")?);
-    Ok(())
 }

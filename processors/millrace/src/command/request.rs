@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::config::Config;
 
-use super::print_json;
+use super::output;
 
 /// Produces one request and waits for its committed result, over Kafka alone: no api is needed. The result is one line of
 /// JSON on standard output; the exit code is 0 when the run completed, 1 when it failed.
@@ -75,7 +75,7 @@ pub async fn execute(command: Request, config: &Config) -> anyhow::Result<ExitCo
     };
     let (partition, offset) = producer.send(output).await.context("the request could not be sent")?;
     let Some(tail) = &mut tail else {
-        print_json(&json!({"request_id": request_id, "partition": partition, "offset": offset}))?;
+        output::json(&json!({"request_id": request_id, "partition": partition, "offset": offset}))?;
         return Ok(ExitCode::SUCCESS);
     };
     let awaited = wait_for(tail, &registry, &request_id, &command.tenant);
@@ -87,7 +87,7 @@ pub async fn execute(command: Request, config: &Config) -> anyhow::Result<ExitCo
         );
     };
     let result = result?;
-    print_json(&show(&result))?;
+    output::json(&show(&result))?;
     Ok(if result.status == status::COMPLETED {
         ExitCode::SUCCESS
     } else {

@@ -5,6 +5,8 @@ use schemas::{Check, Registry};
 
 use crate::config::Config;
 
+use super::output;
+
 #[derive(Debug, Subcommand)]
 pub enum Schemas {
     /// Register every record type under <topic>-value, FULL_TRANSITIVE
@@ -21,7 +23,7 @@ pub async fn execute(command: Schemas, config: &Config) -> anyhow::Result<ExitCo
         match command {
             Schemas::Register => {
                 let id = registry.register(&topic, definition).await?;
-                println!("{topic}-value  {}  id {id}", definition.name);
+                output::line(format_args!("{topic}-value  {}  id {id}", definition.name))?;
             }
             Schemas::Check => {
                 let (right, said) = match registry.check(&topic, definition).await? {
@@ -36,7 +38,7 @@ pub async fn execute(command: Schemas, config: &Config) -> anyhow::Result<ExitCo
                 if !right {
                     code = ExitCode::FAILURE;
                 }
-                println!("{topic}-value  {}  {said}", definition.name);
+                output::line(format_args!("{topic}-value  {}  {said}", definition.name))?;
             }
         }
     }

@@ -8,7 +8,7 @@ use topics::{Record, Start, Tail as TopicTail, TailEvent, TailSettings};
 
 use crate::{config::Config, shutdown};
 
-use super::print_json;
+use super::output;
 
 /// Committed records of all partitions, one JSON object a line, until Ctrl-C.
 #[derive(Debug, Args)]
@@ -82,7 +82,7 @@ async fn show<S: Shape>(
             eprintln!("{topic}: at the end of every partition, waiting for records (Ctrl-C ends)");
             continue;
         };
-        print_json(&line(&record, &decoder).await)?;
+        output::json(&line(&record, &decoder).await)?;
         shown += 1;
     }
     Ok(ExitCode::SUCCESS)

@@ -8,6 +8,8 @@ use topics::{
 
 use crate::config::Config;
 
+use super::output;
+
 #[derive(Debug, Subcommand)]
 pub enum Topics {
     /// Print the list: topics, keys, schemas, retention, writers, readers
@@ -43,25 +45,19 @@ pub enum Begin {
 pub async fn execute(command: Topics, config: &Config) -> anyhow::Result<ExitCode> {
     let catalog = catalog(config)?;
     match command {
-        Topics::List { yaml: true, .. } => print!("{}", topics::catalog::EMBEDDED),
-        Topics::List { rights: false, .. } => print!(
-            "{}",
-            Listing {
-                catalog: &catalog,
-                kafka: &config.kafka
-            }
-        ),
-        Topics::List { rights: true, .. } => print!(
-            "{}",
-            Rights {
-                catalog: &catalog,
-                kafka: &config.kafka
-            }
-        ),
+        Topics::List { yaml: true, .. } => output::text(topics::catalog::EMBEDDED)?,
+        Topics::List { rights: false, .. } => output::text(Listing {
+            catalog: &catalog,
+            kafka: &config.kafka,
+        })?,
+        Topics::List { rights: true, .. } => output::text(Rights {
+            catalog: &catalog,
+            kafka: &config.kafka,
+        })?,
         Topics::Diff => {
             let state = Admin::new(&config.kafka)?.observe(&catalog).await?;
             let plan = admin::plan(&catalog, &config.kafka, &state, Options::default());
-            print!("{plan}");
+            output::text(&plan)?;
             if !plan.is_empty() {
                 return Ok(ExitCode::FAILURE);
             }
@@ -77,7 +73,7 @@ pub async fn execute(command: Topics, config: &Config) -> anyhow::Result<ExitCod
             let admin = Admin::new(&config.kafka)?;
             let state = admin.observe(&catalog).await?;
             let plan = admin::plan(&catalog, &config.kafka, &state, options);
-            print!("{plan}");
+            output::text(&plan)?;
             admin.apply(&plan).await?;
             if !plan.findings.is_empty() {
                 return Ok(ExitCode::FAILURE);
