@@ -27,7 +27,7 @@ pub fn start(arguments: &Arguments) {
                     fmt::layer()
                         .json()
                         .flatten_event(true)
-                        .with_current_span(false)
+                        .with_span_list(false)
                         .with_writer(io::stderr),
                 )
                 .init();

@@ -13,6 +13,10 @@ use super::output;
 
 /// Markdown and text files, or folders of them. A file indexed again replaces what it was before.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  millrace index README.md docs/
+  millrace index --tenant acme handbook.md")]
 pub struct Index {
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,

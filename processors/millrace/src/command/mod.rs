@@ -55,13 +55,27 @@ pub enum Command {
     /// Run roles until a signal
     Run(run::Run),
     /// Show, compare and make the topics
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  millrace topics diff
+  millrace topics apply
+  millrace topics list --rights
+  millrace topics list --yaml > topics.yaml"
+    )]
     Topics(topics::Topics),
     /// Register the Avro schemas, or check them against what is registered
     #[command(subcommand)]
     Schemas(schemas::Schemas),
     /// Check chain files, or run a chain here without Kafka
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  millrace chain lint chains/
+  millrace chain run chains/echo.yaml '{\"text\": \"hello\"}'"
+    )]
     Chain(chain::Chain),
     /// Send one request and wait for its result
     Request(request::Request),
@@ -72,7 +86,13 @@ pub enum Command {
     /// Run the local twin of Pinecone
     Pinecone(pinecone::Pinecone),
     /// Check the configuration, or print an example
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  millrace config example > millrace.yaml
+  millrace --config millrace.yaml config check"
+    )]
     Config(config::ConfigCommand),
 }
 

@@ -8,6 +8,10 @@ use crate::shutdown;
 /// A server on loopback that speaks Pinecone's API, keeps what it is given in a folder and searches exactly. For
 /// development and tests: point `pinecone.control_url`, or any Pinecone client, at it.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  millrace pinecone --listen 127.0.0.1:5081
+  MILLRACE_PINECONE__CONTROL_URL=http://127.0.0.1:5081 millrace run")]
 pub struct Pinecone {
     #[arg(long, default_value = "127.0.0.1:5081")]
     listen: SocketAddr,

@@ -14,6 +14,11 @@ use super::output;
 /// Produces one request and waits for its committed result, over Kafka alone: no api is needed. The result is one line of
 /// JSON on standard output; the exit code is 0 when the run completed, 1 when it failed.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  millrace request --chain answer '{\"question\": \"What is a lane?\"}'
+  millrace request --chain answer@1 --key customer-7 --id order-4711 '{\"question\": \"…\"}'
+  millrace request --chain echo --no-wait '{}'")]
 pub struct Request {
     /// `name`, or `name@version`; without a version the highest one
     #[arg(long)]

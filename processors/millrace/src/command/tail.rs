@@ -12,6 +12,11 @@ use super::output;
 
 /// Committed records of all partitions, one JSON object a line, until Ctrl-C.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  millrace tail
+  millrace tail audit --from-beginning | jq .value.cost
+  millrace tail dead-letters --from-beginning --count 1")]
 pub struct Tail {
     #[arg(default_value = "results")]
     topic: Topic,
