@@ -1,4 +1,12 @@
-//! The exactly-once consumer group engine.
+//! The exactly-once consumer group engine: request records in, results out, each exactly once, as they finish and in
+//! order per key, through any crash.
+//!
+//! Three kinds of threads around one deciding [`core`]:
+//! - the one that polls (`poll`, `membership`, `takeovers`): rebalance events, and as many records as there is room for;
+//! - tokio's (`runs`): the node's functions;
+//! - the one that commits (`committer`, `producer`): results and the offsets they belong to, in one transaction.
+//!
+//! A transaction is opened when results are ready and spans milliseconds; it is never open during a run.
 
 pub mod core;
 
@@ -54,7 +62,7 @@ pub trait Node: Send + Sync + 'static {
     fn prepare(&self, record: &Record) -> impl Future<Output = Prepared<Self::Ready>> + Send;
 
     /// Runs to the outputs that are committed together with the record's offset. When `run.cancelled` fires the outputs
-    /// will be discarded: settle what was paid for and return.
+    /// will be discarded: settle what was paid for and return. A panic is committed as a rejection of class `internal`.
     fn run(&self, ready: Self::Ready, run: Run) -> impl Future<Output = Vec<Output>> + Send;
 
     /// The outputs in place of those of a record that is poison, or whose outputs the broker refused.

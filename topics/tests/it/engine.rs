@@ -38,7 +38,7 @@ fn too_large() -> Bytes {
 
 fn in_order_per_key(seen: &[Seen]) {
     let mut by_key: BTreeMap<&Option<Bytes>, Vec<(i32, i64)>> = BTreeMap::new();
-    for result in seen {
+    for result in seen.iter().filter(|result| result.key.is_some()) {
         by_key
             .entry(&result.key)
             .or_default()
