@@ -21,7 +21,6 @@ check: ## the inner loop: format, lints, unit tests, simulation (no broker)
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
 	$(CARGO) test --workspace --quiet --lib --bins
-	$(CARGO) test --package testkit --quiet --test simulation
 
 up: setup ## start broker, registry and PostgreSQL on fixed ports; prints how to reach them
 	@$(CARGO) run --quiet --package testkit --bin parts -- up
