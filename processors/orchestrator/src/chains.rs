@@ -38,7 +38,7 @@ pub enum LoadError {
         #[source]
         source: std::io::Error,
     },
-    #[error("{}", listed(.0))]
+    #[error("{}", yaml::listed(.0))]
     Problems(Vec<Problem>),
 }
 
@@ -49,7 +49,7 @@ pub enum Missing {
     Malformed { reference: String },
     #[error("there is no chain `{reference}`")]
     Unknown { reference: String },
-    #[error("chain `{reference}` is published, but this process cannot run it:\n{}", listed(.problems))]
+    #[error("chain `{reference}` is published, but this process cannot run it:\n{}", yaml::listed(.problems))]
     Unusable {
         reference: String,
         problems: Arc<[Problem]>,
@@ -170,7 +170,7 @@ impl Chains {
                     chain = key,
                     problems = problems.len(),
                     "published chain cannot run here: {}",
-                    listed(&problems)
+                    yaml::listed(&problems)
                 );
                 Version::Unusable {
                     digest: published.digest.clone(),
@@ -239,8 +239,4 @@ fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, LoadError> {
 fn is_yaml(path: &Path) -> bool {
     path.extension()
         .is_some_and(|extension| extension == "yaml" || extension == "yml")
-}
-
-fn listed(problems: &[Problem]) -> String {
-    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }

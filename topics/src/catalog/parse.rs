@@ -2,40 +2,32 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use super::{
-    Catalog, Cleanup, DEAD_LETTER_HEADROOM, Group, Input, Timestamp, Topic, Value,
-    fields::{Fields, Placed, bytes, count, duration, text},
-    yaml::{self, Content, Mistake, Node, Place},
-};
+use yaml::{Fields, Node, Placed, Position, Problem, Problems, count, duration, word};
 
-pub(super) fn parse(source: &str) -> Result<Catalog, Vec<Mistake>> {
-    let root = yaml::parse(source).map_err(|mistake| vec![mistake])?;
-    let mut mistakes = Vec::new();
-    let catalog = catalog(&root, &mut mistakes);
-    mistakes.sort_by_key(|mistake| (mistake.line, mistake.column));
-    match catalog {
-        Some(catalog) if mistakes.is_empty() => Ok(catalog),
-        Some(_) | None => Err(mistakes),
-    }
+use super::{Catalog, Cleanup, DEAD_LETTER_HEADROOM, Group, Input, Timestamp, Topic, Value};
+
+pub(super) fn parse(source: &str, file: &str) -> Result<Catalog, Vec<Problem>> {
+    let problems = Problems::of(file);
+    let catalog = Node::read(source, &problems).and_then(|root| catalog(&root, &problems));
+    problems.unless_any(catalog)
 }
 
-fn catalog(root: &Node, mistakes: &mut Vec<Mistake>) -> Option<Catalog> {
-    let mut file = Fields::of(root, "the file", mistakes)?;
-    let topics = file.list("topics", "[{name: requests, ...}]");
-    let groups = file.list("groups", "[{name: orchestrator, ...}]");
-    file.finish();
-    let topics: Vec<_> = topics.iter().filter_map(|node| topic(node, mistakes)).collect();
+fn catalog(root: &Node, problems: &Problems) -> Option<Catalog> {
+    let file = Fields::of(root, "the file", &["topics", "groups"], &[], problems)?;
+    let topics = list(&file, "topics", "[{name: requests, ...}]");
+    let groups = list(&file, "groups", "[{name: orchestrator, ...}]");
+    let topics: Vec<_> = topics.iter().filter_map(|node| topic(node, problems)).collect();
     unique(
-        topics.iter().map(|topic| (topic.place, topic.value.name.as_str())),
-        mistakes,
+        topics.iter().map(|topic| (topic.position, topic.value.name.as_str())),
+        problems,
     );
     let own = topics.iter().map(|topic| topic.value.name.as_str()).collect();
-    let groups: Vec<_> = groups.iter().filter_map(|node| group(node, &own, mistakes)).collect();
+    let groups: Vec<_> = groups.iter().filter_map(|node| group(node, &own, problems)).collect();
     unique(
-        groups.iter().map(|group| (group.place, group.value.name.as_str())),
-        mistakes,
+        groups.iter().map(|group| (group.position, group.value.name.as_str())),
+        problems,
     );
-    dead_letters_hold_every_input(&topics, &groups, mistakes);
+    dead_letters_hold_every_input(&topics, &groups, problems);
     let values = |topics: Vec<Placed<Topic>>| topics.into_iter().map(|topic| topic.value).collect();
     Some(Catalog {
         topics: values(topics),
@@ -43,31 +35,43 @@ fn catalog(root: &Node, mistakes: &mut Vec<Mistake>) -> Option<Catalog> {
     })
 }
 
-fn topic(node: &Node, mistakes: &mut Vec<Mistake>) -> Option<Placed<Topic>> {
-    let mut fields = Fields::of(node, "a topic", mistakes)?;
-    let name = fields.required_scalar("name", "results", name);
-    let key = fields.required_scalar("key", "the request's", text);
-    let schema = fields.scalar("schema", text);
-    let partitions = fields.required_scalar("partitions", "6", count);
+fn topic(node: &Node, problems: &Problems) -> Option<Placed<Topic>> {
+    let known = [
+        "name",
+        "key",
+        "schema",
+        "partitions",
+        "replication",
+        "cleanup",
+        "retention",
+        "max_message",
+        "timestamp",
+        "writers",
+        "readers",
+    ];
+    let fields = Fields::of(node, "a topic", &known, &[], problems)?;
+    let name = fields.require_scalar("name", "results", name);
+    let key = fields.require_scalar("key", "the request's", word);
+    let schema = fields.scalar("schema", word);
+    let partitions = fields.require_scalar("partitions", "6", count);
     let replication = fields.scalar("replication", count);
     let cleanup = fields
         .scalar("cleanup", cleanup)
         .map_or(Cleanup::Delete, |cleanup| cleanup.value);
-    let retention = retention(&mut fields, cleanup);
-    let max_message = fields.required_scalar("max_message", "1MiB", bytes);
+    let retention = retention(&fields, cleanup);
+    let max_message = fields.require_scalar("max_message", "1MiB", bytes);
     let timestamp = fields
         .scalar("timestamp", timestamp)
         .map_or(Timestamp::Create, |timestamp| timestamp.value);
-    let writers = names(&mut fields, "writers");
-    let readers = names(&mut fields, "readers");
-    fields.finish();
+    let writers = names(&fields, "writers");
+    let readers = names(&fields, "readers");
     let name = name?;
     Some(Placed {
-        place: name.place,
+        position: name.position,
         value: Topic {
             name: name.value,
-            key: key?.value,
-            schema: schema.map(|schema| schema.value),
+            key: key?.value.to_owned(),
+            schema: schema.map(|schema| schema.value.to_owned()),
             partitions: partitions?.value,
             replication: replication.map(|replication| replication.value),
             cleanup,
@@ -81,12 +85,12 @@ fn topic(node: &Node, mistakes: &mut Vec<Mistake>) -> Option<Placed<Topic>> {
 }
 
 /// A compacted topic keeps the last record of each key, however old.
-fn retention(fields: &mut Fields<'_, '_>, cleanup: Cleanup) -> Option<Duration> {
+fn retention(fields: &Fields<'_>, cleanup: Cleanup) -> Option<Duration> {
     match (fields.scalar("retention", duration), cleanup) {
         (Some(retention), Cleanup::Delete) => Some(retention.value),
         (Some(retention), Cleanup::Compact) => {
-            fields.wrong(
-                retention.place,
+            fields.problems.add_plain(
+                retention.position,
                 "`retention` has no meaning on a compacted topic: leave it out",
             );
             None
@@ -95,19 +99,18 @@ fn retention(fields: &mut Fields<'_, '_>, cleanup: Cleanup) -> Option<Duration> 
     }
 }
 
-fn group(node: &Node, own: &BTreeSet<&str>, mistakes: &mut Vec<Mistake>) -> Option<Placed<Group>> {
-    let mut fields = Fields::of(node, "a group", mistakes)?;
-    let name = fields.required_scalar("name", "orchestrator", name);
-    let inputs = fields.list("inputs", "[{topic: requests, weight: 1}]");
-    fields.finish();
-    let inputs: Vec<_> = inputs.iter().filter_map(|node| input(node, own, mistakes)).collect();
+fn group(node: &Node, own: &BTreeSet<&str>, problems: &Problems) -> Option<Placed<Group>> {
+    let fields = Fields::of(node, "a group", &["name", "inputs"], &[], problems)?;
+    let name = fields.require_scalar("name", "orchestrator", name);
+    let inputs = list(&fields, "inputs", "[{topic: requests, weight: 1}]");
+    let inputs: Vec<_> = inputs.iter().filter_map(|node| input(node, own, problems)).collect();
     unique(
-        inputs.iter().map(|input| (input.place, input.value.topic.as_str())),
-        mistakes,
+        inputs.iter().map(|input| (input.position, input.value.topic.as_str())),
+        problems,
     );
     let name = name?;
     Some(Placed {
-        place: name.place,
+        position: name.position,
         value: Group {
             name: name.value,
             inputs: inputs.into_iter().map(|input| input.value).collect(),
@@ -115,25 +118,26 @@ fn group(node: &Node, own: &BTreeSet<&str>, mistakes: &mut Vec<Mistake>) -> Opti
     })
 }
 
-fn input(node: &Node, own: &BTreeSet<&str>, mistakes: &mut Vec<Mistake>) -> Option<Placed<Input>> {
-    let mut fields = Fields::of(node, "an input", mistakes)?;
-    let topic = fields.required_scalar("topic", "requests", name);
+fn input(node: &Node, own: &BTreeSet<&str>, problems: &Problems) -> Option<Placed<Input>> {
+    let known = ["topic", "weight", "value", "chain", "tenant"];
+    let fields = Fields::of(node, "an input", &known, &[], problems)?;
+    let topic = fields.require_scalar("topic", "requests", name);
     let weight = fields.scalar("weight", count).map_or(1, |weight| weight.value);
     let value = fields.scalar("value", value);
-    let chain = fields.scalar("chain", text);
+    let chain = fields.scalar("chain", word);
     let tenant = fields.scalar("tenant", tenant);
     let topic = topic?;
     let own = own.contains(topic.value.as_str());
     match (&value, &chain) {
         (Some(value), _) if own && value.value != Value::Request => {
-            fields.wrong(
-                value.place,
+            problems.add_plain(
+                value.position,
                 format!("`{}` carries Millrace's own records: leave `value` out", topic.value),
             );
         }
         (_, Some(chain)) if own => {
-            fields.wrong(
-                chain.place,
+            problems.add_plain(
+                chain.position,
                 format!(
                     "a record of `{}` names its chain itself: leave `chain` out",
                     topic.value
@@ -145,37 +149,36 @@ fn input(node: &Node, own: &BTreeSet<&str>, mistakes: &mut Vec<Mistake>) -> Opti
                 "`{}` is not in `topics`, so it is a topic of your own: add `value: avro`, `json` or `request`",
                 topic.value
             );
-            fields.wrong(topic.place, message);
+            problems.add_plain(topic.position, message);
         }
         (Some(value), None) if value.value != Value::Request => {
-            fields.wrong(
-                topic.place,
+            problems.add_plain(
+                topic.position,
                 "the records of this topic are a chain's input: add `chain: name@version`",
             );
         }
         (Some(value), Some(chain)) if value.value == Value::Request => {
-            fields.wrong(
-                chain.place,
+            problems.add_plain(
+                chain.position,
                 "with `value: request` a record names its chain itself: leave `chain` out",
             );
         }
         (Some(_) | None, Some(_) | None) => {}
     }
-    fields.finish();
     Some(Placed {
-        place: topic.place,
+        position: topic.position,
         value: Input {
             topic: topic.value,
             own,
             weight,
             value: value.map_or(Value::Request, |value| value.value),
-            chain: chain.map(|chain| chain.value),
+            chain: chain.map(|chain| chain.value.to_owned()),
             tenant: tenant.map(|tenant| tenant.value),
         },
     })
 }
 
-fn dead_letters_hold_every_input(topics: &[Placed<Topic>], groups: &[Placed<Group>], mistakes: &mut Vec<Mistake>) {
+fn dead_letters_hold_every_input(topics: &[Placed<Topic>], groups: &[Placed<Group>], problems: &Problems) {
     let find = |name: &str| topics.iter().find(|topic| topic.value.name == name);
     let Some(dead_letters) = find("dead-letters") else {
         return;
@@ -188,30 +191,36 @@ fn dead_letters_hold_every_input(topics: &[Placed<Topic>], groups: &[Placed<Grou
     let Some(largest) = largest else { return };
     let needed = largest.value.max_message_bytes + DEAD_LETTER_HEADROOM;
     if dead_letters.value.max_message_bytes < needed {
-        mistakes.push(dead_letters.place.mistake(format!(
+        let message = format!(
             "a dead letter holds a whole record of `{}`: `max_message` must be at least {}KiB",
             largest.value.name,
             needed.div_ceil(1024)
-        )));
+        );
+        problems.add_plain(dead_letters.position, message);
     }
 }
 
-fn unique<'a>(names: impl Iterator<Item = (Place, &'a str)>, mistakes: &mut Vec<Mistake>) {
+fn unique<'a>(names: impl Iterator<Item = (Position, &'a str)>, problems: &Problems) {
     let mut seen = BTreeSet::new();
-    for (place, name) in names {
+    for (position, name) in names {
         if !seen.insert(name) {
-            mistakes.push(place.mistake(format!("`{name}` is listed twice")));
+            problems.add(position, format!("`{name}` is listed twice"), "keep one of the two");
         }
     }
 }
 
-fn names(fields: &mut Fields<'_, '_>, key: &'static str) -> Vec<String> {
+fn list<'n>(fields: &Fields<'n>, key: &str, example: &str) -> &'n [Node] {
+    fields.require_list(key, example).unwrap_or_default()
+}
+
+fn names(fields: &Fields<'_>, key: &str) -> Vec<String> {
     let mut names = Vec::new();
-    for node in fields.list(key, "[orchestrator]") {
-        match &node.content {
-            Content::Scalar(role) if !role.is_empty() => names.push(role.clone()),
-            Content::Scalar(_) | Content::List(_) | Content::Map(_) => {
-                fields.wrong(node.place, format!("`{key}` is a list of roles, or `clients`"));
+    for node in list(fields, key, "[orchestrator]") {
+        match node.written() {
+            Some(role) if !role.is_empty() => names.push(role.to_owned()),
+            Some(_) | None => {
+                let message = format!("`{key}` is a list of roles, or `clients`");
+                fields.problems.add_plain(node.position, message);
             }
         }
     }
@@ -268,4 +277,20 @@ fn value(text: &str) -> Result<Value, String> {
         "json" => Ok(Value::Json),
         _ => Err(format!("must be `avro`, `json` or `request`, not `{text}`")),
     }
+}
+
+/// At least 1 MiB: `max.message.bytes` counts a whole batch, librdkafka fills batches of 1 MB (`batch.size`), and a
+/// refused batch takes every record in it along.
+fn bytes(text: &str) -> Result<u64, String> {
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let factor = match unit {
+        "KiB" => Some(1_u64 << 10),
+        "MiB" => Some(1 << 20),
+        _ => None,
+    };
+    factor
+        .zip(number.parse::<u64>().ok())
+        .and_then(|(factor, number)| factor.checked_mul(number))
+        .filter(|bytes| (1 << 20..=i32::MAX as u64).contains(bytes))
+        .ok_or_else(|| format!("must be a size from 1MiB to 2047MiB such as `4MiB`, not `{text}`"))
 }

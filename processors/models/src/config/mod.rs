@@ -1,27 +1,21 @@
 //! The models file: providers, and the aliases under which chains name their models.
 //!
-//! It is read by hand from a tree with positions, not by serde, because every mistake is to be told at once with its
-//! line, and because prices must stay exact. A field for a limit exists only if something enforces it.
+//! A field for a limit exists only if something enforces it.
 
-mod document;
-mod fields;
 mod model;
 mod price;
-mod problem;
 mod provider;
 
 pub use model::{Kind, Model};
 pub use price::Price;
-pub use problem::{Position, Problem};
 pub(crate) use provider::{Dialect, Provider};
+pub use yaml::{Position, Problem};
 
-use document::Node;
-use fields::Fields;
-use problem::Problems;
 use provider::Secrets;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use yaml::{Content, Entry, Fields, Node, Problems};
 
 /// The models file that is used when none is given: `local` models, no key, no network. Its comments show the rest.
 pub const DEFAULT_FILE: &str = include_str!("../../models.yaml");
@@ -46,31 +40,9 @@ impl Models {
     fn read(text: &str, path: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, Vec<Problem>> {
         let problems = Problems::of(path);
         let folder = Path::new(path).parent().unwrap_or(Path::new("."));
-        let models = match document::parse(text) {
-            Ok(Some(root)) => file(&root, &problems, &Secrets { environment, folder }),
-            Ok(None) => {
-                let start = Position { line: 1, column: 1 };
-                problems.add(
-                    start,
-                    "the file is empty",
-                    "start from the one that ships: `providers:` and `models:`",
-                );
-                None
-            }
-            Err(e) => {
-                problems.add(
-                    e.position,
-                    e.message,
-                    "mend the line; check indentation and quotes above it",
-                );
-                None
-            }
-        };
-        let empty = Self {
-            by_alias: BTreeMap::new(),
-            redacted: false,
-        };
-        problems.none_or(models.unwrap_or(empty))
+        let secrets = Secrets { environment, folder };
+        let models = Node::read(text, &problems).and_then(|root| file(&root, &problems, &secrets));
+        problems.unless_any(models)
     }
 
     pub fn get(&self, alias: &str) -> Option<&Arc<Model>> {
@@ -88,47 +60,52 @@ impl Models {
 }
 
 fn file(root: &Node, problems: &Problems, secrets: &Secrets<'_>) -> Option<Models> {
-    let fields = Fields::of(root, "the models file", problems)?;
-    let redacted = match fields.optional_text("audit", "write `full` or `hashes`") {
-        None | Some(("full", _)) => false,
-        Some(("hashes", _)) => true,
-        Some((other, position)) => {
-            fields.wrong(
-                position,
-                format!("`audit: {other}` is neither `full` nor `hashes`"),
-                "write one of them",
-            );
-            false
-        }
-    };
-    let listed = fields
-        .required("providers", "")
-        .and_then(|node| fields.nested(node, "providers"));
-    let aliased = fields
-        .required("models", "")
-        .and_then(|node| fields.nested(node, "models"));
-    fields.finish();
+    let fields = Fields::of(
+        root,
+        "the models file",
+        &["audit", "providers", "models"],
+        &[],
+        problems,
+    )?;
+    let redacted = fields.scalar("audit", |text| match text {
+        "full" => Ok(false),
+        "hashes" => Ok(true),
+        other => Err(format!("must be `full` or `hashes`, not `{other}`")),
+    });
+    let listed = entries(&fields, "providers", "{local: {dialect: local}}");
+    let aliased = entries(&fields, "models", "{answer: {provider: local, model: extractive}}");
     let (listed, aliased) = (listed?, aliased?);
 
-    let known: Vec<&str> = listed.entries().iter().map(|(key, _)| key.name.as_str()).collect();
+    let known: Vec<&str> = listed.iter().map(|entry| entry.key.as_str()).collect();
     let providers: Vec<Arc<Provider>> = listed
-        .entries()
         .iter()
-        .filter_map(|(key, node)| {
-            let fields = Fields::of(node, format!("provider `{}`", key.name), problems)?;
-            provider::read(&key.name, &fields, secrets).map(Arc::new)
-        })
+        .filter_map(|entry| provider::read(&entry.key, &entry.value, problems, secrets).map(Arc::new))
         .collect();
     let by_alias = aliased
-        .entries()
         .iter()
-        .filter_map(|(key, node)| {
-            let fields = Fields::of(node, format!("model `{}`", key.name), problems)?;
-            let model = model::read(&key.name, &fields, &providers, &known)?;
-            Some((key.name.clone(), Arc::new(model)))
+        .filter_map(|entry| {
+            let model = model::read(&entry.key, &entry.value, problems, &providers, &known)?;
+            Some((entry.key.clone(), Arc::new(model)))
         })
         .collect();
-    Some(Models { by_alias, redacted })
+    Some(Models {
+        by_alias,
+        redacted: redacted.is_some_and(|redacted| redacted.value),
+    })
+}
+
+/// A mapping whose keys are names that the file gives.
+fn entries<'a>(fields: &Fields<'a>, key: &str, example: &str) -> Option<&'a [Entry]> {
+    let node = fields.require(key, example)?;
+    if let Content::Map(entries) = &node.content {
+        return Some(entries);
+    }
+    fields.problems.add(
+        node.position,
+        format!("`{key}` must be a mapping, and this is {}", node.kind()),
+        format!("for example `{key}: {example}`"),
+    );
+    None
 }
 
 #[cfg(test)]
@@ -191,16 +168,17 @@ mod tests {
             found,
             [
                 "4:18 the environment variable `NOT_SET` of provider `openai` is not set",
-                "5:15 `base_url` of provider `openai` is not an http or https URL without a password",
+                "5:15 `base_url` of provider `openai` must be an http or https URL without a password, such as \
+                 `https://api.openai.com/v1` or `http://localhost:11434/v1`",
                 "6:19 `grpc` is not a dialect this version speaks",
-                "7:46 `tokens_per_minute` of provider `local` is not supported yet",
+                "7:27 `tokens_per_minute` in provider `local` is not supported yet",
                 "9:17 model `a` names the provider `opnai`, which is not in `providers`",
-                "10:43 model `b` has no field `tiemout`",
+                "10:43 unknown key `tiemout` in model `b`",
                 "13:12 `gpt` does not fit a local model as model `c` has it",
-                "14:22 `initial: soon` of `retry` of model `c` is not a duration",
+                "14:22 `initial` of `retry` of model `c` must be a length of time such as `500ms`, `20s`, `5m`, `12h` or \
+                 `7d`, not `soon`",
                 "15:31 `ngram` does not fit a local model as model `d` has it",
-                "16:3 `b` is written twice in `models` of the models file",
-                "16:6 model `b` is local and has a price",
+                "16:3 `b` is given twice",
             ]
         );
     }
@@ -210,7 +188,7 @@ mod tests {
         let problems = read("providers: {}\nmodels:\n  a: {provider: x, model: m, price: {input: 0,15}}").unwrap_err();
         assert_eq!(
             problems[0].to_string(),
-            "models.yaml:3:17: model `a` names the provider `x`, which is not in `providers`\n  help: there is none yet"
+            "models.yaml:3:17: model `a` names the provider `x`, which is not in `providers`\n  help: there is none"
         );
     }
 
@@ -230,18 +208,20 @@ mod tests {
         assert_eq!(found, ["2:13 model `m` has no `price`"]);
         let found =
             mistakes("providers: {p: {dialect: openai}}\nmodels: {m: {provider: p, model: m, price: {input: 1}}}");
-        assert_eq!(found, ["2:44 `price` of model `m` has no `output`"]);
+        assert_eq!(found, ["2:44 `price` of model `m` needs `output`"]);
     }
 
     #[test]
     fn what_is_not_this_yaml_is_one_mistake() {
         assert_eq!(mistakes(""), ["1:1 the file is empty"]);
-        assert_eq!(mistakes("- a"), ["1:1 the models file is not a mapping"]);
         assert_eq!(
-            mistakes("a: &x 1\nb: *x"),
-            ["1:4 anchors, aliases and tags are not supported here"]
+            mistakes("- a"),
+            ["1:1 the models file must be a mapping, and this is a list"]
         );
-        assert_eq!(mistakes(&"[".repeat(99)), ["1:17 nested deeper than 16 levels"]);
+        assert_eq!(
+            mistakes("providers: &x {}\nmodels: {}"),
+            ["1:12 anchors are not supported"]
+        );
         assert_eq!(mistakes("a: \"b").len(), 1);
     }
 

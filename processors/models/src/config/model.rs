@@ -1,11 +1,10 @@
-use super::document::{Node, Value};
-use super::fields::Fields;
-use super::price::Price;
-use super::provider::{Dialect, Provider};
+use super::price::{Price, dollars};
+use super::provider::{Dialect, Provider, UNENFORCED};
 use crate::caller::Retry;
 use crate::dialect::local;
 use std::sync::Arc;
 use std::time::Duration;
+use yaml::{Fields, Node, Problems, count, duration, word};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 const MAX_TOKENS: u32 = 1024;
@@ -40,33 +39,42 @@ impl Model {
     }
 }
 
-pub(super) fn read(alias: &str, fields: &Fields<'_>, providers: &[Arc<Provider>], known: &[&str]) -> Option<Model> {
-    let provider = provider(fields, providers, known);
-    let name = fields.required_text("model", "gpt-4o-mini");
-    let dimension = fields.count("dimension", 1);
-    let max_tokens = fields.count("max_tokens", 1);
-    let context = fields.count("context", 1);
-    let timeout = fields.duration("timeout").unwrap_or(TIMEOUT);
-    let retry = fields
-        .node("retry")
-        .and_then(|node| fields.nested(node, "retry"))
-        .map(|f| retry(&f));
+pub(super) fn read(
+    alias: &str,
+    node: &Node,
+    problems: &Problems,
+    providers: &[Arc<Provider>],
+    known: &[&str],
+) -> Option<Model> {
+    let keys = [
+        "provider",
+        "model",
+        "price",
+        "max_tokens",
+        "dimension",
+        "context",
+        "timeout",
+        "retry",
+    ];
+    let fields = Fields::of(node, format!("model `{alias}`"), &keys, &UNENFORCED, problems)?;
+    let provider = provider(&fields, providers, known);
+    let name = fields.require_scalar("model", "gpt-4o-mini", word);
+    let dimension = fields.scalar("dimension", count).map(|dimension| dimension.value);
+    let max_tokens = fields.scalar("max_tokens", count).map(|tokens| tokens.value);
+    let context = fields.scalar("context", count).map(|tokens| tokens.value);
+    let timeout = fields
+        .scalar("timeout", duration)
+        .map_or(TIMEOUT, |timeout| timeout.value);
+    let retry = fields.get("retry").and_then(|node| retry(&fields, node));
     let stated = fields
-        .node("price")
-        .map(|node| price(fields, node, dimension.is_none()));
-    for limit in ["requests_per_minute", "tokens_per_minute", "dollars_per_day"] {
-        fields.not_yet(
-            limit,
-            "remove it; `concurrency` of the provider is the one limit that is enforced",
-        );
-    }
-    fields.finish();
+        .get("price")
+        .map(|node| price(&fields, node, dimension.is_none()));
 
-    let (name, position) = name?;
+    let name = name?;
     let provider = provider?;
     let local = matches!(provider.dialect, Dialect::Local);
     if dimension.is_some() && max_tokens.is_some() {
-        fields.wrong(
+        problems.add(
             fields.position,
             format!("{} has both `dimension` and `max_tokens`", fields.what),
             "keep `dimension` for an embedding model, `max_tokens` for a chat model",
@@ -74,11 +82,11 @@ pub(super) fn read(alias: &str, fields: &Fields<'_>, providers: &[Arc<Provider>]
         return None;
     }
     let kind = if local {
-        local::kind(name, dimension, max_tokens)
+        local::kind(name.value, dimension, max_tokens)
             .map_err(|help| {
-                fields.wrong(
-                    position,
-                    format!("`{name}` does not fit a local model as {} has it", fields.what),
+                problems.add(
+                    name.position,
+                    format!("`{}` does not fit a local model as {} has it", name.value, fields.what),
                     help,
                 );
             })
@@ -95,7 +103,7 @@ pub(super) fn read(alias: &str, fields: &Fields<'_>, providers: &[Arc<Provider>]
         Some(price) => price?,
         None if local => Price::FREE,
         None => {
-            fields.wrong(
+            problems.add(
                 fields.position,
                 format!("{} has no `price`", fields.what),
                 "add `price: {input: 0.15, output: 0.60}` (dollars per million tokens), or `price: free`",
@@ -104,7 +112,7 @@ pub(super) fn read(alias: &str, fields: &Fields<'_>, providers: &[Arc<Provider>]
         }
     };
     if local && !price.is_free() {
-        fields.wrong(
+        problems.add(
             fields.position,
             format!("{} is local and has a price", fields.what),
             "write `price: free`",
@@ -113,7 +121,7 @@ pub(super) fn read(alias: &str, fields: &Fields<'_>, providers: &[Arc<Provider>]
     }
     Some(Model {
         alias: alias.to_owned(),
-        name: name.to_owned(),
+        name: name.value.to_owned(),
         kind,
         price,
         context,
@@ -124,50 +132,52 @@ pub(super) fn read(alias: &str, fields: &Fields<'_>, providers: &[Arc<Provider>]
 }
 
 fn provider(fields: &Fields<'_>, providers: &[Arc<Provider>], known: &[&str]) -> Option<Arc<Provider>> {
-    let (name, position) = fields.required_text("provider", "openai")?;
-    if !known.contains(&name) {
-        fields.wrong(
-            position,
-            format!(
-                "{} names the provider `{name}`, which is not in `providers`",
-                fields.what
-            ),
-            if known.is_empty() {
-                "there is none yet".to_owned()
-            } else {
-                format!("there is: {}", known.join(", "))
-            },
+    let name = fields.require_scalar("provider", "openai", word)?;
+    if !known.contains(&name.value) {
+        let message = format!(
+            "{} names the provider `{}`, which is not in `providers`",
+            fields.what, name.value
         );
+        fields
+            .problems
+            .add_unknown(name.position, message, name.value, known.iter().copied());
     }
-    providers.iter().find(|provider| provider.name == name).map(Arc::clone)
+    providers
+        .iter()
+        .find(|provider| provider.name == name.value)
+        .map(Arc::clone)
 }
 
 /// `free`, or a price list. Who forgets what a chat model's answers cost would get them for nothing, so it is asked for.
-fn price(fields: &Fields<'_>, node: &Node, answers: bool) -> Option<Price> {
-    if matches!(&node.value, Value::Scalar(text) if text == "free") {
+fn price(model: &Fields<'_>, node: &Node, answers: bool) -> Option<Price> {
+    if node.written() == Some("free") {
         return Some(Price::FREE);
     }
-    let prices = fields.nested(node, "price")?;
-    prices.required("input", "0.15")?;
-    if answers {
-        prices.required("output", "0.60")?;
-    }
-    let price = Price {
-        input: prices.dollars("input")?,
-        output: prices.dollars("output").unwrap_or(0),
+    let what = format!("`price` of {}", model.what);
+    let prices = Fields::of(node, what, &["input", "output"], &[], model.problems)?;
+    let input = prices.require_scalar("input", "0.15", dollars);
+    let output = if answers {
+        prices.require_scalar("output", "0.60", dollars)?.value
+    } else {
+        prices.scalar("output", dollars).map_or(0, |output| output.value)
     };
-    prices.finish();
-    Some(price)
+    Some(Price {
+        input: input?.value,
+        output,
+    })
 }
 
-fn retry(fields: &Fields<'_>) -> Retry {
+fn retry(model: &Fields<'_>, node: &Node) -> Option<Retry> {
+    let what = format!("`retry` of {}", model.what);
+    let keys = ["max_attempts", "initial", "factor", "max"];
+    let fields = Fields::of(node, what, &keys, &[], model.problems)?;
     let default = Retry::default();
-    let retry = Retry {
-        max_attempts: fields.count("max_attempts", 1).unwrap_or(default.max_attempts),
-        initial: fields.duration("initial").unwrap_or(default.initial),
-        factor: fields.count("factor", 1).unwrap_or(default.factor),
-        max: fields.duration("max").unwrap_or(default.max),
-    };
-    fields.finish();
-    retry
+    let number = |key, default| fields.scalar(key, count).map_or(default, |number| number.value);
+    let time = |key, default| fields.scalar(key, duration).map_or(default, |time| time.value);
+    Some(Retry {
+        max_attempts: number("max_attempts", default.max_attempts),
+        initial: time("initial", default.initial),
+        factor: number("factor", default.factor),
+        max: time("max", default.max),
+    })
 }

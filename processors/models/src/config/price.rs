@@ -24,8 +24,21 @@ impl Price {
     }
 }
 
-/// Dollars as written in a price list (`0.15`) to nano-dollars, without passing through a float.
-pub(super) fn nano_dollars(text: &str) -> Option<i64> {
+/// Dollars as written in a price list, as nano-dollars.
+///
+/// # Errors
+/// What it must be.
+pub(super) fn dollars(text: &str) -> Result<i64, String> {
+    nano_dollars(text).ok_or_else(|| {
+        format!(
+            "must be dollars per million tokens as in the price list, with at most nine decimals, such as `0.15`, not \
+             `{text}`"
+        )
+    })
+}
+
+/// Without passing through a float.
+fn nano_dollars(text: &str) -> Option<i64> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
     if !digits(whole) || !digits(fraction) || fraction.len() > 9 {

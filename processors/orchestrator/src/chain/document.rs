@@ -4,32 +4,24 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use yaml::{Content, Fields, Node, Problems};
 
 use super::{
-    Chain, Output,
-    fields::{self, Fields},
-    graph,
+    Chain, Output, graph,
     params::Params,
-    problem::Problems,
     resources::Resources,
     schema::Schema,
     steps::{Check, Step},
     templated::Templated,
     types::Type,
     typing::Scope,
-    yaml::{Content, Node},
 };
 
 /// The time limit of a chain that names none: no run is without one.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(60);
 
 impl Chain {
-    pub(super) fn from_document(
-        root: &Node,
-        source: &str,
-        resources: &Resources,
-        problems: &mut Problems,
-    ) -> Option<Self> {
+    pub(super) fn from_document(root: &Node, source: &str, resources: &Resources, problems: &Problems) -> Option<Self> {
         let known = [
             "apiVersion",
             "kind",
@@ -44,22 +36,22 @@ impl Chain {
         expect(&fields, "apiVersion", "chain/v1", problems);
         expect(&fields, "kind", "Chain", problems);
         let metadata = fields
-            .require("metadata", problems)
+            .require("metadata", "{name: triage, version: 1}")
             .and_then(|node| Metadata::read(node, problems));
-        let input = fields.require("input", problems).and_then(|node| {
+        let input = fields.require("input", "{schema: {type: object}}").and_then(|node| {
             let input = Fields::of(node, "`input`", &["schema"], &["schema_ref"], problems)?;
-            Schema::read(input.require("schema", problems)?, "`input.schema`", problems)
+            Schema::read(input.require("schema", "{type: object}")?, "`input.schema`", problems)
         });
         let params = Params::read(fields.get("params"), problems);
         let deadline = fields.get("budget").map(|node| {
             let budget = Fields::of(node, "`budget`", &["deadline"], &["usd", "tokens"], problems)?;
-            fields::duration(budget.require("deadline", problems)?, "deadline", problems)
+            Some(budget.require_scalar("deadline", "30s", yaml::duration)?.value)
         });
         let Steps { ids, steps } = fields
-            .require("steps", problems)
+            .require("steps", "[{id: answer, chat: {…}}]")
             .map_or_else(Steps::default, |node| Steps::read(node, problems));
         let output = fields
-            .require("output", problems)
+            .require("output", "{value: \"{{ steps.answer.text }}\"}")
             .and_then(|node| Output::read(node, problems));
 
         let waits_for = graph::order(&steps, problems);
@@ -112,9 +104,9 @@ struct Metadata {
 }
 
 impl Metadata {
-    fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
+    fn read(node: &Node, problems: &Problems) -> Option<Self> {
         let fields = Fields::of(node, "`metadata`", &["name", "version", "description"], &[], problems)?;
-        let name = fields.require_text("name", problems).and_then(|text| {
+        let name = fields.require_text("name", "triage").and_then(|text| {
             let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
             let valid = (1..=64).contains(&text.value.len()) && text.value.chars().all(allowed);
             if !valid {
@@ -127,9 +119,9 @@ impl Metadata {
             }
             valid.then(|| text.value.clone())
         });
-        let version = fields.require("version", problems).and_then(|node| {
+        let version = fields.require("version", "1").and_then(|node| {
             let version = match &node.content {
-                Content::Scalar(value) => value.as_i64().and_then(|version| i32::try_from(version).ok()),
+                Content::Scalar(scalar) => scalar.value.as_i64().and_then(|version| i32::try_from(version).ok()),
                 Content::Text(_) | Content::List(_) | Content::Map(_) => None,
             };
             let version = version.filter(|version| *version >= 1);
@@ -140,7 +132,7 @@ impl Metadata {
             version
         });
         let description = match fields.get("description") {
-            Some(node) => Some(fields::text(node, "description", problems)?.value.clone()),
+            Some(node) => Some(node.text("description", problems)?.value.clone()),
             None => None,
         };
         Some(Self {
@@ -152,10 +144,10 @@ impl Metadata {
 }
 
 impl Output {
-    fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
+    fn read(node: &Node, problems: &Problems) -> Option<Self> {
         let fields = Fields::of(node, "`output`", &["value", "schema"], &["schema_ref"], problems)?;
         let value = fields
-            .require("value", problems)
+            .require("value", "\"{{ steps.answer.text }}\"")
             .map(|node| Templated::read(node, problems));
         let schema = fields
             .get("schema")
@@ -176,7 +168,7 @@ struct Steps {
 }
 
 impl Steps {
-    fn read(node: &Node, problems: &mut Problems) -> Self {
+    fn read(node: &Node, problems: &Problems) -> Self {
         let Content::List(items) = &node.content else {
             let message = format!("`steps` must be a list, and this is {}", node.kind());
             problems.add_plain(node.position, message);
@@ -200,8 +192,8 @@ impl Steps {
     }
 }
 
-fn expect(fields: &Fields<'_>, key: &str, only: &str, problems: &mut Problems) {
-    let Some(text) = fields.require_text(key, problems) else {
+fn expect(fields: &Fields<'_>, key: &str, only: &str, problems: &Problems) {
+    let Some(text) = fields.require_text(key, only) else {
         return;
     };
     if text.value != only {

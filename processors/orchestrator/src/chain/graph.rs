@@ -1,12 +1,13 @@
 //! Which step waits for which: the order comes from references, not from the file.
 
 use serde_json::{Value, json};
+use yaml::Problems;
 
-use super::{problem::Problems, steps::Step};
+use super::steps::Step;
 
 /// For each step the places of the steps that it reads. Repeated ids and circles are problems; a circle is opened, so that
 /// the rest can still be checked.
-pub(crate) fn order(steps: &[Step], problems: &mut Problems) -> Vec<Vec<usize>> {
+pub(crate) fn order(steps: &[Step], problems: &Problems) -> Vec<Vec<usize>> {
     let place = |id: &str| steps.iter().position(|step| step.id == id);
     let mut waits_for = Vec::new();
     for (at, step) in steps.iter().enumerate() {
@@ -43,7 +44,7 @@ pub(crate) fn describe(steps: &[Step], waits_for: &[Vec<usize>]) -> Value {
     json!({"steps": steps.iter().zip(waits_for).map(describe).collect::<Vec<_>>()})
 }
 
-fn break_circles(steps: &[Step], waits_for: &mut [Vec<usize>], problems: &mut Problems) {
+fn break_circles(steps: &[Step], waits_for: &mut [Vec<usize>], problems: &Problems) {
     loop {
         let settled = sorted(waits_for);
         let Some(start) = (0..waits_for.len()).find(|step| !settled.contains(step)) else {

@@ -23,11 +23,9 @@ mod bill;
 mod context;
 mod document;
 mod error;
-mod fields;
 mod graph;
 mod outcome;
 mod params;
-mod problem;
 mod resources;
 mod run;
 mod schema;
@@ -36,21 +34,21 @@ mod template;
 mod templated;
 mod types;
 mod typing;
-mod yaml;
 
 use std::time::Duration;
 
 use serde_json::Value;
+use yaml::{Node, Problems};
 
-use self::{params::Params, problem::Problems, schema::Schema, steps::Step, templated::Templated, yaml::Node};
+use self::{params::Params, schema::Schema, steps::Step, templated::Templated};
 
 pub use self::{
     bill::Bill,
     context::Context,
     outcome::{Ending, Failure, Outcome},
-    problem::{Position, Problem},
     resources::{Resources, Services},
 };
+pub use yaml::{Position, Problem};
 
 /// Larger files are not read: what checks a chain may take time in proportion to its square.
 const MAX_BYTES: usize = 256 << 10;
@@ -96,20 +94,15 @@ impl Chain {
     /// # Errors
     /// Every mistake, in the order of the file.
     pub fn read(source: &str, file: &str, resources: &Resources) -> Result<Self, Vec<Problem>> {
-        let mut problems = Problems::new(file);
+        let problems = Problems::of(file);
         if source.len() > MAX_BYTES {
-            problems.add_plain(
-                Position { line: 1, column: 1 },
-                format!("the file is larger than {MAX_BYTES} bytes"),
-            );
-            return Err(problems.into_sorted());
+            let message = format!("the file is larger than {MAX_BYTES} bytes");
+            problems.add_plain(Position::START, message);
+            return problems.unless_any(None);
         }
-        let chain = Node::read(source, &mut problems)
-            .and_then(|root| Self::from_document(&root, source, resources, &mut problems));
-        match chain {
-            Some(chain) if problems.is_empty() => Ok(chain),
-            Some(_) | None => Err(problems.into_sorted()),
-        }
+        let chain =
+            Node::read(source, &problems).and_then(|root| Self::from_document(&root, source, resources, &problems));
+        problems.unless_any(chain)
     }
 
     /// `name@version`

@@ -1,13 +1,9 @@
 //! The knobs of a chain: each a JSON Schema with a default, set by the caller within its bounds.
 
 use serde_json::{Map, Value, json};
+use yaml::{Content, Node, Problems};
 
-use super::{
-    problem::Problems,
-    schema::Schema,
-    types::Type,
-    yaml::{Content, Node},
-};
+use super::{schema::Schema, types::Type};
 
 #[derive(Debug)]
 pub(crate) struct Params {
@@ -17,7 +13,7 @@ pub(crate) struct Params {
 
 impl Params {
     /// `None` if a knob is wrong. A chain without `params:` has no knobs.
-    pub(crate) fn read(node: Option<&Node>, problems: &mut Problems) -> Option<Self> {
+    pub(crate) fn read(node: Option<&Node>, problems: &Problems) -> Option<Self> {
         let entries = match node.map(|node| (&node.content, node)) {
             None => [].as_slice(),
             Some((Content::Map(entries), _)) => entries.as_slice(),

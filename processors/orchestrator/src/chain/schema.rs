@@ -4,12 +4,9 @@
 
 use jsonschema::{Draft, PatternOptions, ValidationError, Validator, draft202012, error::ValidationErrorKind};
 use serde_json::Value;
+use yaml::{Content, Node, Position, Problems};
 
-use super::{
-    problem::{Position, Problems},
-    types::Type,
-    yaml::{Content, Node},
-};
+use super::types::Type;
 
 /// Mistakes of one value that are told; whoever mends these sees the next ones.
 const TOLD: usize = 5;
@@ -24,7 +21,7 @@ pub(crate) struct Schema {
 }
 
 impl Schema {
-    pub(crate) fn read(node: &Node, what: &str, problems: &mut Problems) -> Option<Self> {
+    pub(crate) fn read(node: &Node, what: &str, problems: &Problems) -> Option<Self> {
         let Content::Map(_) = &node.content else {
             problems.add(
                 node.position,

@@ -8,11 +8,7 @@ use std::{collections::BTreeSet, sync::LazyLock};
 use minijinja::machinery::{WhitespaceConfig, ast};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Expression, UndefinedBehavior, Value};
-
-use super::{
-    problem::{Position, Problems},
-    yaml::Text,
-};
+use yaml::{Position, Problems, Text};
 
 /// Instructions that one rendering may take; a thousand passages take about fifty thousand.
 const FUEL: u64 = 5_000_000;
@@ -60,7 +56,7 @@ pub(crate) struct TemplateError {
 
 impl Template {
     /// One that does not parse is a problem, and empty: what stands around it can still be checked.
-    pub(crate) fn parse(text: &Text, problems: &mut Problems) -> Self {
+    pub(crate) fn parse(text: &Text, problems: &Problems) -> Self {
         Self::compile(text).unwrap_or_else(|error| {
             report(text, &error, problems);
             Self {
@@ -206,7 +202,7 @@ fn expression(source: &str) -> Result<Option<&str>, Error> {
         .map(|inner| inner.strip_suffix('-').unwrap_or(inner)))
 }
 
-fn report(text: &Text, error: &Error, problems: &mut Problems) {
+fn report(text: &Text, error: &Error, problems: &Problems) {
     let position = error.range().map_or_else(
         || text.position_of(0, 0),
         |range| text.position_of(range.start, range.end),

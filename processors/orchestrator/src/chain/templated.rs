@@ -3,13 +3,12 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
+use yaml::{Content, Entry, Node, Position, Problems};
 
 use super::{
-    problem::{Position, Problems},
     template::{Template, TemplateError},
     types::{Field, Type},
     typing::{self, Scope, Sink},
-    yaml::{Content, Entry, Node},
 };
 
 #[derive(Debug)]
@@ -27,9 +26,9 @@ enum Form {
 }
 
 impl Templated {
-    pub(crate) fn read(node: &Node, problems: &mut Problems) -> Self {
+    pub(crate) fn read(node: &Node, problems: &Problems) -> Self {
         let form = match &node.content {
-            Content::Scalar(value) => Form::Literal(value.clone()),
+            Content::Scalar(scalar) => Form::Literal(scalar.value.clone()),
             Content::Text(text) => Form::Template(Template::parse(text, problems)),
             Content::List(items) => Form::List(items.iter().map(|item| Self::read(item, problems)).collect()),
             Content::Map(entries) => {
@@ -54,7 +53,7 @@ impl Templated {
     }
 
     /// See [`typing::infer`].
-    pub(crate) fn infer(&self, scope: &Scope, sink: Option<Sink>, problems: &mut Problems) -> Type {
+    pub(crate) fn infer(&self, scope: &Scope, sink: Option<Sink>, problems: &Problems) -> Type {
         match &self.form {
             Form::Literal(Value::Null) => Type::Null,
             Form::Literal(Value::Bool(_)) => Type::Boolean,

@@ -1,12 +1,9 @@
+use yaml::{Content, Node, Position, Problems};
+
 use super::Check;
-use crate::chain::{
-    fields,
-    problem::{Position, Problems},
-    yaml::{Content, Node},
-};
 
 /// The aliases of `model: a` or `model: [a, b]`, as far as they can be read.
-pub(super) fn aliases(node: &Node, problems: &mut Problems) -> Vec<Alias> {
+pub(super) fn aliases(node: &Node, problems: &Problems) -> Vec<Alias> {
     let items = match &node.content {
         Content::List(items) if !items.is_empty() => items.as_slice(),
         _ => std::slice::from_ref(node),
@@ -22,8 +19,8 @@ pub(super) struct Alias {
 }
 
 impl Alias {
-    pub(super) fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
-        let name = &fields::text(node, "model", problems)?.value;
+    pub(super) fn read(node: &Node, problems: &Problems) -> Option<Self> {
+        let name = &node.text("model", problems)?.value;
         if name.contains("{{") {
             problems.add(
                 node.position,

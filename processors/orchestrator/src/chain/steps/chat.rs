@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 
 use models::{ChatRequest, Kind, Message, Role};
 use serde_json::{Value, json};
+use yaml::{Content, Fields, Node, Position, Problems};
 
 use super::{
     Check,
@@ -12,13 +13,10 @@ use crate::chain::{
     bill::Bill,
     context::Surroundings,
     error::StepError,
-    fields::{self, Fields},
-    problem::{Position, Problems},
     schema::Schema,
     template::Template,
     types::Type,
     typing::{self, Sink},
-    yaml::{Content, Node},
 };
 
 /// What a chat model may be asked for at most; a model's own limit is usually far lower.
@@ -50,21 +48,21 @@ struct Prompt {
 }
 
 impl Chat {
-    pub(super) fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
+    pub(super) fn read(node: &Node, problems: &Problems) -> Option<Self> {
         let known = ["model", "messages", "params", "output"];
         let later = ["tools", "max_rounds", "cache", "examples", "history", "stream"];
         let fields = Fields::of(node, "a chat step", &known, &later, problems)?;
         let models = fields
-            .require("model", problems)
+            .require("model", "answer")
             .map_or_else(Vec::new, |node| aliases(node, problems));
         let messages = fields
-            .require("messages", problems)
+            .require("messages", "[{role: user, content: \"{{ input.question }}\"}]")
             .map_or_else(Vec::new, |node| messages(node, problems));
         let params = fields.get("params").and_then(|node| {
             let known = ["temperature", "top_p", "max_tokens"];
             Fields::of(node, "`params` of a chat step", &known, &["stop", "seed"], problems)
         });
-        let mut number = |name, bounds| {
+        let number = |name, bounds| {
             params
                 .as_ref()
                 .and_then(|params| Number::read(params, name, bounds, problems))
@@ -75,7 +73,7 @@ impl Chat {
         let schema = fields.get("output").and_then(|node| {
             let later = ["schema_ref", "strict", "repair", "method"];
             let output = Fields::of(node, "`output` of a chat step", &["schema"], &later, problems)?;
-            Schema::read(output.require("schema", problems)?, "`output.schema`", problems)
+            Schema::read(output.require("schema", "{type: object}")?, "`output.schema`", problems)
         });
         Some(Self {
             models,
@@ -167,7 +165,7 @@ impl Chat {
 }
 
 /// Those that can be read.
-fn messages(node: &Node, problems: &mut Problems) -> Vec<Prompt> {
+fn messages(node: &Node, problems: &Problems) -> Vec<Prompt> {
     let Content::List(items) = &node.content else {
         let help = "for example messages: [{role: user, content: \"{{ input.question }}\"}]";
         problems.add(
@@ -188,18 +186,18 @@ fn messages(node: &Node, problems: &mut Problems) -> Vec<Prompt> {
 }
 
 impl Prompt {
-    fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
+    fn read(node: &Node, problems: &Problems) -> Option<Self> {
         let known = ["role", "content", "allow_untrusted"];
         let fields = Fields::of(node, "a message", &known, &["images"], problems)?;
         let role = fields
-            .require_text("role", problems)
+            .require_text("role", "user")
             .and_then(|text| role(&text.value, text.position_of(0, 0), problems));
         let content = fields
-            .require_text("content", problems)
+            .require_text("content", "\"{{ input.question }}\"")
             .map(|text| Template::parse(text, problems));
         let allow_untrusted = fields
             .get("allow_untrusted")
-            .map(|node| fields::boolean(node, "allow_untrusted", problems));
+            .map(|node| node.boolean("allow_untrusted", problems));
         Some(Self {
             role: role?,
             content: content?,
@@ -208,7 +206,7 @@ impl Prompt {
     }
 }
 
-fn role(name: &str, position: Position, problems: &mut Problems) -> Option<Role> {
+fn role(name: &str, position: Position, problems: &Problems) -> Option<Role> {
     match name {
         "system" => Some(Role::System),
         "user" => Some(Role::User),

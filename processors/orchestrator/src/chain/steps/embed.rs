@@ -2,12 +2,10 @@ use std::collections::BTreeSet;
 
 use models::{Kind, MAX_EMBED_INPUTS};
 use serde_json::{Value, json};
+use yaml::{Fields, Node, Problems};
 
 use super::{Check, alias::Alias};
-use crate::chain::{
-    bill::Bill, context::Surroundings, error::StepError, fields::Fields, problem::Problems, templated::Templated,
-    types::Type, yaml::Node,
-};
+use crate::chain::{bill::Bill, context::Surroundings, error::StepError, templated::Templated, types::Type};
 
 /// `embed: {model, texts}`: one vector per text, in `vectors`. A text alone is a list of one.
 #[derive(Debug)]
@@ -17,13 +15,13 @@ pub(crate) struct Embed {
 }
 
 impl Embed {
-    pub(super) fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
+    pub(super) fn read(node: &Node, problems: &Problems) -> Option<Self> {
         let fields = Fields::of(node, "an embed step", &["model", "texts"], &["cache"], problems)?;
         let model = fields
-            .require("model", problems)
+            .require("model", "embedding")
             .and_then(|node| Alias::read(node, problems));
         let texts = fields
-            .require("texts", problems)
+            .require("texts", "\"{{ input.text }}\"")
             .map(|node| Templated::read(node, problems));
         Some(Self {
             model: model?,

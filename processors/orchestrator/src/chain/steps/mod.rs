@@ -12,17 +12,9 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use self::{chat::Chat, embed::Embed, retrieve::Retrieve, transform::Transform};
-use super::{
-    bill::Bill,
-    context::Surroundings,
-    error::StepError,
-    fields::Fields,
-    problem::{Position, Problems},
-    resources::Resources,
-    types::Type,
-    typing::Scope,
-    yaml::Node,
-};
+use yaml::{Fields, Node, Position, Problems};
+
+use super::{bill::Bill, context::Surroundings, error::StepError, resources::Resources, types::Type, typing::Scope};
 
 /// What a step of this version can be.
 const KINDS: [&str; 4] = ["chat", "embed", "retrieve", "transform"];
@@ -52,14 +44,14 @@ enum Kind {
 pub(crate) struct Check<'c> {
     pub(crate) scope: &'c Scope,
     pub(crate) resources: &'c Resources,
-    pub(crate) problems: &'c mut Problems,
+    pub(crate) problems: &'c Problems,
 }
 
 impl Step {
-    pub(crate) fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
+    pub(crate) fn read(node: &Node, problems: &Problems) -> Option<Self> {
         let known: Vec<&str> = ["id"].into_iter().chain(KINDS).collect();
         let fields = Fields::of(node, "a step", &known, &LATER, problems)?;
-        let id = fields.require_text("id", problems).and_then(|text| {
+        let id = fields.require_text("id", "answer").and_then(|text| {
             let valid = text.value.starts_with(|first: char| first.is_ascii_lowercase())
                 && text
                     .value
@@ -153,7 +145,7 @@ impl Step {
 }
 
 impl Kind {
-    fn read(kind: &str, node: &Node, problems: &mut Problems) -> Option<Self> {
+    fn read(kind: &str, node: &Node, problems: &Problems) -> Option<Self> {
         match kind {
             "chat" => Chat::read(node, problems).map(|chat| Self::Chat(Box::new(chat))),
             "embed" => Embed::read(node, problems).map(Self::Embed),

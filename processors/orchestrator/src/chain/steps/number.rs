@@ -1,5 +1,7 @@
+use yaml::{Fields, Problems};
+
 use super::Check;
-use crate::chain::{error::StepError, fields::Fields, problem::Problems, templated::Templated, types::Type};
+use crate::chain::{error::StepError, templated::Templated, types::Type};
 
 /// An option that is a number or a template that gives one: its bounds are checked as soon as it is known.
 #[derive(Debug)]
@@ -15,7 +17,7 @@ impl Number {
         fields: &Fields<'_>,
         name: &'static str,
         (least, most): (f64, f64),
-        problems: &mut Problems,
+        problems: &Problems,
     ) -> Option<Self> {
         let value = Templated::read(fields.get(name)?, problems);
         Some(Self {

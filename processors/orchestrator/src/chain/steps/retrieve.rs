@@ -4,19 +4,17 @@ use models::Kind;
 use retrieval::{IndexSpec, Match, Metric, Query};
 use schemas::RetrievedDocument;
 use serde_json::{Value, json};
+use yaml::{Fields, Node, Position, Problems};
 
 use super::{Check, number::Number};
 use crate::chain::{
     bill::Bill,
     context::Surroundings,
     error::StepError,
-    fields::Fields,
-    problem::{Position, Problems},
     template::Template,
     templated::Templated,
     types::Type,
     typing::{self, Sink},
-    yaml::Node,
 };
 
 /// As many passages as LangChain's retrievers give without being told.
@@ -50,20 +48,20 @@ pub(crate) struct Retrieve {
 }
 
 impl Retrieve {
-    pub(super) fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
+    pub(super) fn read(node: &Node, problems: &Problems) -> Option<Self> {
         let known = ["index", "query", "namespace", "top_k", "min_score", "filter"];
         let later = [
             "vector", "queries", "mmr", "fuse", "rerank", "hybrid", "parents", "dedupe", "cache",
         ];
         let fields = Fields::of(node, "a retrieve step", &known, &later, problems)?;
-        let index = fields.require_text("index", problems);
+        let index = fields.require_text("index", "handbook");
         let query = fields
-            .require_text("query", problems)
+            .require_text("query", "\"{{ input.question }}\"")
             .map(|text| Template::parse(text, problems));
         let namespace = match fields.get("namespace") {
             Some(_) => Some(
                 fields
-                    .require_text("namespace", problems)
+                    .require_text("namespace", "\"{{ input.space }}\"")
                     .map(|text| Template::parse(text, problems))?,
             ),
             None => None,
@@ -231,7 +229,7 @@ fn item(found: Match, text_key: &str) -> Value {
 }
 
 /// That every `$word` in a filter is an operator.
-fn check_filter(filter: &Templated, problems: &mut Problems) {
+fn check_filter(filter: &Templated, problems: &Problems) {
     for (name, value) in filter.children() {
         if let Some(name) = name
             && name.starts_with('$')

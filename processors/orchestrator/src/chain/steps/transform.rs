@@ -1,9 +1,10 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
+use yaml::{Node, Problems};
 
 use super::Check;
-use crate::chain::{error::StepError, problem::Problems, templated::Templated, types::Type, yaml::Node};
+use crate::chain::{error::StepError, templated::Templated, types::Type};
 
 /// `transform: {text: "{{ … }}"}`: its output is the value, with its templates filled in. It calls nothing.
 #[derive(Debug)]
@@ -12,7 +13,7 @@ pub(crate) struct Transform {
 }
 
 impl Transform {
-    pub(super) fn read(node: &Node, problems: &mut Problems) -> Self {
+    pub(super) fn read(node: &Node, problems: &Problems) -> Self {
         Self {
             value: Templated::read(node, problems),
         }

@@ -12,8 +12,9 @@ use std::collections::BTreeMap;
 use minijinja::machinery::{Span, ast};
 
 use self::expression::vouched;
+use yaml::{Position, Problems};
+
 use super::{
-    problem::Problems,
     template::{self, Template},
     types::Type,
 };
@@ -40,7 +41,7 @@ pub(crate) struct Sink {
 }
 
 /// The type of what `template` gives. What it renders into a `sink` must be trusted.
-pub(crate) fn infer(template: &Template, scope: &Scope, sink: Option<Sink>, problems: &mut Problems) -> Type {
+pub(crate) fn infer(template: &Template, scope: &Scope, sink: Option<Sink>, problems: &Problems) -> Type {
     let Ok(tree) = template::parse(template.source()) else {
         return Type::ANY;
     };
@@ -71,7 +72,7 @@ struct Typing<'t> {
     template: &'t Template,
     scope: &'t Scope,
     sink: Option<Sink>,
-    problems: &'t mut Problems,
+    problems: &'t Problems,
     /// Names bound by `for`, `with` and `set`, innermost last.
     locals: Vec<BTreeMap<String, Type>>,
     /// Paths that an `is defined` around this place vouches for.
@@ -218,7 +219,7 @@ impl Typing<'_> {
         );
     }
 
-    fn at(&self, span: Span) -> super::problem::Position {
+    fn at(&self, span: Span) -> Position {
         self.template
             .position_of(span.start_offset as usize, span.end_offset as usize)
     }

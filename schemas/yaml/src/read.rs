@@ -1,15 +1,15 @@
 //! From the parser's events to the tree.
 
-use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, Tag};
-use serde_json::Value;
+use std::collections::HashSet;
 
-use super::{Content, Entry, Node, Text};
-use crate::chain::problem::{Position, Problems};
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, Tag};
+
+use crate::{Content, Entry, Node, Position, Problems, Scalar, Text};
 
 /// Deeper nesting is refused: what walks the tree later recurses.
 const MAX_DEPTH: usize = 64;
 
-pub(super) fn read(source: &str, problems: &mut Problems) -> Option<Node> {
+pub(crate) fn read(source: &str, problems: &Problems) -> Option<Node> {
     let reader = Reader {
         source: Source::new(source),
         problems,
@@ -24,11 +24,13 @@ struct Open {
     node: Node,
     /// The key whose value comes next, in a mapping.
     key: Option<(String, Position)>,
+    /// Keys of a mapping so far.
+    keys: HashSet<String>,
 }
 
 struct Reader<'s, 'p> {
     source: Source<'s>,
-    problems: &'p mut Problems,
+    problems: &'p Problems,
     open: Vec<Open>,
     root: Option<Node>,
 }
@@ -46,8 +48,7 @@ impl Reader<'_, '_> {
             }
         }
         if self.root.is_none() {
-            self.problems
-                .add_plain(Position { line: 1, column: 1 }, "the file is empty");
+            self.problems.add_plain(Position::START, "the file is empty");
         }
         self.root
     }
@@ -58,26 +59,24 @@ impl Reader<'_, '_> {
         match event {
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
             Event::DocumentStart(_) if self.root.is_some() => {
-                self.problems.add(
-                    at,
-                    "a second document in the file",
-                    "one file holds one chain: move it to its own file",
-                );
+                self.problems
+                    .add(at, "a second document in the file", "move it to a file of its own");
                 return None;
             }
             Event::DocumentStart(_) => {}
             Event::Alias(_) => {
                 self.problems
                     .add(at, "aliases are not supported", "write the value out");
-                self.value(Node {
+                let content = Content::Text(Text {
                     position: at,
-                    content: Content::Scalar(Value::Null),
+                    ..Text::default()
                 });
+                self.value(Node { position: at, content });
             }
             Event::Scalar(value, style, anchor, tag) => {
                 self.plain(at, anchor, tag.as_deref());
                 let content = match style {
-                    ScalarStyle::Plain => resolve(&value),
+                    ScalarStyle::Plain => Scalar::resolve(&value),
                     ScalarStyle::SingleQuoted
                     | ScalarStyle::DoubleQuoted
                     | ScalarStyle::Literal
@@ -117,6 +116,7 @@ impl Reader<'_, '_> {
         self.open.push(Open {
             node: Node { position: at, content },
             key: None,
+            keys: HashSet::new(),
         });
         Some(())
     }
@@ -145,22 +145,22 @@ impl Reader<'_, '_> {
             Content::List(items) => items.push(node),
             Content::Map(entries) => match open.key.take() {
                 Some((key, position)) => {
-                    if entries.iter().any(|entry| entry.key == key) {
-                        let message = format!("`{key}` is given twice");
-                        self.problems.add(position, message, "keep one of the two");
-                    } else {
+                    if open.keys.insert(key.clone()) {
                         entries.push(Entry {
                             key,
                             position,
                             value: node,
                         });
+                    } else {
+                        let message = format!("`{key}` is given twice");
+                        self.problems.add(position, message, "keep one of the two");
                     }
                 }
                 None => {
                     let at = node.position;
                     let key = match node.content {
                         Content::Text(text) => text.value,
-                        Content::Scalar(value) => value.to_string(),
+                        Content::Scalar(scalar) => scalar.written,
                         Content::List(_) | Content::Map(_) => {
                             self.problems.add_plain(at, "a key must be text");
                             String::new()
@@ -193,33 +193,77 @@ impl<'s> Source<'s> {
     }
 }
 
-/// A plain scalar that is not text, by the core schema of YAML 1.2.2 §10.3.2.
-fn resolve(plain: &str) -> Option<Value> {
-    let digits = plain.strip_prefix(['-', '+']).unwrap_or(plain);
-    match plain {
-        "" | "~" | "null" | "Null" | "NULL" => Some(Value::Null),
-        "true" | "True" | "TRUE" => Some(Value::Bool(true)),
-        "false" | "False" | "FALSE" => Some(Value::Bool(false)),
-        _ if digits.starts_with("0x") => i64::from_str_radix(&plain[2..], 16).ok().map(Value::from),
-        _ if digits.starts_with("0o") => i64::from_str_radix(&plain[2..], 8).ok().map(Value::from),
-        // `inf` and `nan` begin with a letter: JSON has neither, they stay text.
-        _ if digits.starts_with(|first: char| first.is_ascii_digit() || first == '.') => {
-            let integer = plain.parse::<i64>().map(Value::from).ok();
-            integer.or_else(|| {
-                plain
-                    .parse::<f64>()
-                    .ok()
-                    .filter(|number| number.is_finite())
-                    .map(Value::from)
-            })
-        }
-        _ => None,
-    }
-}
-
 fn position(marker: &Marker) -> Position {
     Position {
         line: marker.line().max(1),
         column: marker.col() + 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::listed;
+
+    fn mistakes(source: &str) -> String {
+        let problems = Problems::of("f");
+        let read = Node::read(source, &problems);
+        listed(&problems.unless_any(read).unwrap_err())
+    }
+
+    #[test]
+    fn a_file_is_the_json_it_looks_like() {
+        let problems = Problems::of("f");
+        let root = Node::read(
+            "a: [1, x, 'true', null]\nb: {c: 0.5}\n7: |\n  two\n  lines\n",
+            &problems,
+        )
+        .unwrap();
+        assert_eq!(
+            root.to_json(),
+            json!({"a": [1, "x", "true", null], "b": {"c": 0.5}, "7": "two\nlines\n"})
+        );
+        assert_eq!(root.position_at("/b/c"), Position { line: 2, column: 8 });
+        let lines = root.get("7").and_then(|node| node.text("7", &problems)).unwrap();
+        assert_eq!(lines.position_of(4, 9), Position { line: 5, column: 3 });
+    }
+
+    #[test]
+    fn what_is_not_this_yaml_is_told_with_its_place() {
+        assert_eq!(mistakes(""), "f:1:1: the file is empty");
+        assert_eq!(
+            mistakes("a: 1\na: 2"),
+            "f:2:1: `a` is given twice\n  help: keep one of the two"
+        );
+        assert_eq!(
+            mistakes("a: &x [1]\nb: *x\nc: !t 1"),
+            "\
+f:1:4: anchors are not supported
+  help: write the value out where it is used
+f:2:4: aliases are not supported
+  help: write the value out
+f:3:4: tags are not supported: !t
+  help: quote the value if it is text"
+        );
+        assert_eq!(mistakes(&"[".repeat(99)), "f:1:65: nested deeper than 64 levels");
+        assert_eq!(
+            mistakes("a: 1\n---\nb: 2"),
+            "f:2:1: a second document in the file\n  help: move it to a file of its own"
+        );
+        assert!(mistakes("a: \"b").starts_with("f:"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_tree_or_a_mistake(source in "(a|: |\\{|\\}|\\[|\\]|- |\n  |\n|\"|'|0x|&|\\*|!|---|.){0,40}") {
+            let problems = Problems::of("f");
+            let read = Node::read(&source, &problems).map(|root| root.to_json());
+            if let Err(told) = problems.unless_any(read) {
+                prop_assert!(!told.is_empty());
+            }
+        }
     }
 }
