@@ -1,17 +1,38 @@
 //! Logs on standard error: lines for people on a terminal, JSON elsewhere. `MILLRACE_LOG` filters (`info,topics=debug`).
 //! Payloads, prompts and secrets are never logged; what a request said is on the audit topic.
 
-use std::io::{self, IsTerminal};
+mod json;
+
+use std::{
+    env,
+    io::{self, IsTerminal},
+};
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::{EnvFilter, fmt, prelude::*};
+use tracing_subscriber::{
+    EnvFilter,
+    fmt::{self, format::JsonFields},
+    prelude::*,
+};
 
-use crate::command::{Arguments, LogFormat};
+use crate::{
+    command::{Arguments, LogFormat},
+    telemetry::json::JsonLines,
+};
 
-const DEFAULT_FILTER: &str = "info,sqlx=warn,hyper=warn,reqwest=warn";
+/// warp's server calls it an error of its own when a caller sends garbage or hangs up.
+const DEFAULT_FILTER: &str = "info,sqlx=warn,hyper=warn,reqwest=warn,warp::server=off";
 
 pub fn start(arguments: &Arguments) {
-    let filter = EnvFilter::try_from_env("MILLRACE_LOG").unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
+    let filter = env::var("MILLRACE_LOG").map_or_else(
+        |_| EnvFilter::new(DEFAULT_FILTER),
+        |asked| {
+            EnvFilter::try_new(&asked).unwrap_or_else(|error| {
+                eprintln!("MILLRACE_LOG={asked} is no filter ({error}); using {DEFAULT_FILTER}");
+                EnvFilter::new(DEFAULT_FILTER)
+            })
+        },
+    );
     let format = arguments.log_format.unwrap_or(match io::stderr().is_terminal() {
         true => LogFormat::Pretty,
         false => LogFormat::Json,
@@ -25,9 +46,8 @@ pub fn start(arguments: &Arguments) {
             registry
                 .with(
                     fmt::layer()
-                        .json()
-                        .flatten_event(true)
-                        .with_span_list(false)
+                        .event_format(JsonLines)
+                        .fmt_fields(JsonFields::new())
                         .with_writer(io::stderr),
                 )
                 .init();

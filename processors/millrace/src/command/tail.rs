@@ -1,6 +1,6 @@
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::{Args, ValueEnum};
 use schemas::{Attempt, Audit, ChainRecord, DeadLetter, Decoder, Document, Registry, Request, RunResult, Shape, Token};
 use serde_json::{Value, json};
@@ -87,14 +87,17 @@ async fn show<S: Shape>(
             eprintln!("{topic}: at the end of every partition, waiting for records (Ctrl-C ends)");
             continue;
         };
-        output::json(&line(&record, &decoder).await)?;
+        output::json(&line(&record, &decoder).await?)?;
         shown += 1;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// What one record shows: where it lies, its headers, and its value or why that cannot be decoded.
-async fn line<S: Shape>(record: &Record, decoder: &Decoder<S>) -> Value {
+/// What one record shows: where it lies, its headers, and its value or why that can never be decoded.
+///
+/// # Errors
+/// It cannot be decoded now: the registry is away.
+async fn line<S: Shape>(record: &Record, decoder: &Decoder<S>) -> anyhow::Result<Value> {
     let headers: serde_json::Map<String, Value> = record
         .headers
         .iter()
@@ -110,17 +113,18 @@ async fn line<S: Shape>(record: &Record, decoder: &Decoder<S>) -> Value {
         "key": record.key.as_deref().map(String::from_utf8_lossy),
         "headers": headers,
     });
-    let (field, value) = match decode(record, decoder).await {
+    let decoded = match &record.value {
+        None => Err("the value is null".to_owned()),
+        Some(bytes) => match decoder.decode(bytes).await {
+            Ok(value) => Ok(serde_json::to_value(value)?),
+            Err(error) if error.is_transient() => return Err(error.into()),
+            Err(error) => Err(format!("{:#}", anyhow::Error::from(error))),
+        },
+    };
+    let (field, value) = match decoded {
         Ok(value) => ("value", value),
-        Err(error) => ("undecodable", format!("{error:#}").into()),
+        Err(reason) => ("undecodable", reason.into()),
     };
     line[field] = value;
-    line
-}
-
-async fn decode<S: Shape>(record: &Record, decoder: &Decoder<S>) -> anyhow::Result<Value> {
-    let Some(bytes) = &record.value else {
-        bail!("the value is null")
-    };
-    Ok(serde_json::to_value(decoder.decode(bytes).await?)?)
+    Ok(line)
 }
