@@ -11,11 +11,14 @@ use crate::KafkaSettings;
 
 /// The configuration every client starts from. The user's `client:` entries are in it, so what a client must have for
 /// its guarantees is set after this and wins.
+///
+/// `log.connection.close`: that an idle connection was closed is no news, and one that cannot be opened again says so.
 pub(crate) fn config(kafka: &KafkaSettings, client_id: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
     config
         .set("bootstrap.servers", &kafka.bootstrap_servers)
-        .set("client.id", client_id);
+        .set("client.id", client_id)
+        .set("log.connection.close", "false");
     for (name, value) in &kafka.client {
         config.set(name, value);
     }
@@ -41,9 +44,16 @@ pub(crate) fn log(client: &str, level: RDKafkaLogLevel, facility: &str, message:
 }
 
 /// A global error of a client: it goes on by itself, unless its owner learns otherwise from a call.
+///
+/// What concerns connections is among the log lines already, and counted there ("identical errors suppressed"). Here it
+/// comes for every attempt, and twice from a producer: hundreds of lines for one restart of a broker.
 pub(crate) fn log_error(client: &str, error: &KafkaError, reason: &str) {
-    if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
-        tracing::warn!(target: "librdkafka", client, %error, "{reason}");
+    match error.rdkafka_error_code() {
+        Some(RDKafkaErrorCode::PartitionEOF) => {}
+        Some(
+            RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::Resolve,
+        ) => tracing::debug!(target: "librdkafka", client, %error, "{reason}"),
+        _ => tracing::warn!(target: "librdkafka", client, %error, "{reason}"),
     }
 }
 
