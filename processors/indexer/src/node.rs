@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use models::CallContext;
+use models::{CallContext, LimitWait};
 use schemas::{Audit, EncodeError, Timestamp, audit_kind, headers, identity::Identity};
 use tokio::time::Instant;
 use topics::{
@@ -109,6 +109,7 @@ impl Indexer {
             cancelled: run.cancelled.clone(),
             timeout: None,
             max_attempts: None,
+            limit_wait: limit_wait(run),
         }
     }
 
@@ -132,6 +133,11 @@ impl Indexer {
             Vec::new()
         })
     }
+}
+
+fn limit_wait(run: &Run) -> LimitWait {
+    let run = run.clone();
+    LimitWait::new(move || run.wait_for_limit())
 }
 
 fn run_row(sender: &Identity, record: &Record, started_at: Timestamp) -> Audit {

@@ -20,6 +20,7 @@ mod context;
 mod dialect;
 mod embedding;
 mod error;
+mod limit_wait;
 mod metrics;
 
 pub use books::{Books, BooksError, Unrecorded};
@@ -31,3 +32,4 @@ pub use context::CallContext;
 pub use dialect::openai::MAX_EMBED_INPUTS;
 pub use embedding::EmbedResponse;
 pub use error::{ErrorClass, ModelError};
+pub use limit_wait::LimitWait;

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use models::LimitWait;
 use schemas::{RunError, RunResult, Timestamp, headers, identity::Identity};
 use tokio::time::Instant;
 use topics::{
@@ -184,9 +185,15 @@ impl Orchestrator {
             trace_id: trace_id(&run.record),
             deadline: after(Duration::from_micros(left)),
             cancelled: run.cancelled.clone(),
+            limit_wait: limit_wait(run),
         };
         work.chain.run(&work.accepted, &context, &self.services).await
     }
+}
+
+fn limit_wait(run: &Run) -> LimitWait {
+    let run = run.clone();
+    LimitWait::new(move || run.wait_for_limit())
 }
 
 /// An error's message may quote a prompt or a provider, so it is in the result alone.

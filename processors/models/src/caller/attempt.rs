@@ -75,7 +75,8 @@ impl Caller {
         if let Ok(permit) = slots.try_acquire() {
             return Ok(Some(permit));
         }
-        let _waiting = metrics::waiting(model.provider());
+        let _counted = metrics::waiting(model.provider());
+        let _waiting = context.limit_wait.begin();
         match timeout_at(context.deadline, slots.acquire()).await {
             Ok(Ok(permit)) => Ok(Some(permit)),
             Ok(Err(_)) | Err(_) => {

@@ -8,7 +8,7 @@ mod failures;
 mod limits;
 
 use futures::future::BoxFuture;
-use models::{Books, BooksError, CallContext, Caller, ChatRequest, Message, Models, Role};
+use models::{Books, BooksError, CallContext, Caller, ChatRequest, LimitWait, Message, Models, Role};
 use schemas::{Attempt, Timestamp};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -121,6 +121,7 @@ fn within(deadline: Duration) -> CallContext {
         cancelled: CancellationToken::new(),
         timeout: None,
         max_attempts: None,
+        limit_wait: LimitWait::default(),
     }
 }
 

@@ -1,12 +1,12 @@
 //! For whom and until when a run goes on. Everything that it must not find out for itself comes in here.
 
-use models::CallContext;
+use models::{CallContext, LimitWait};
 use retrieval::RetrievalError;
 use schemas::Timestamp;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{error::StepError, resources::Services};
+use super::{error::StepError, idle::Idle, resources::Services};
 
 #[derive(Debug, Clone)]
 pub struct Context {
@@ -21,6 +21,8 @@ pub struct Context {
     pub deadline: Instant,
     /// The outcome will be thrown away: settle what was paid for and come back.
     pub cancelled: CancellationToken,
+    /// Held while all that is under way in the run waits for limits of providers.
+    pub limit_wait: LimitWait,
 }
 
 /// What is around a step of one run.
@@ -31,6 +33,7 @@ pub(crate) struct Surroundings<'r> {
     pub(crate) chain: &'r str,
     /// Ends when the run does, also because another step failed.
     pub(crate) stop: CancellationToken,
+    pub(crate) idle: Idle,
 }
 
 impl Surroundings<'_> {
@@ -44,6 +47,7 @@ impl Surroundings<'_> {
             trace_id,
             deadline,
             cancelled: _,
+            limit_wait: _,
         } = self.context;
         CallContext {
             request_id: request_id.clone(),
@@ -58,6 +62,7 @@ impl Surroundings<'_> {
             cancelled: self.stop.clone(),
             timeout: None,
             max_attempts: None,
+            limit_wait: self.idle.of_step(),
         }
     }
 

@@ -24,6 +24,7 @@ mod context;
 mod document;
 mod error;
 mod graph;
+mod idle;
 mod outcome;
 mod params;
 mod resources;

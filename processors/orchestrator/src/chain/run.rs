@@ -15,6 +15,7 @@ use super::{
     bill::Bill,
     context::{Context, Surroundings},
     error::StepError,
+    idle::Idle,
     outcome::{Ending, Failure, Outcome},
     resources::Services,
 };
@@ -27,6 +28,7 @@ impl Chain {
             services,
             chain: &self.id,
             stop: context.cancelled.child_token(),
+            idle: Idle::new(context.limit_wait.clone()),
         };
         let mut progress = Progress::new(self, accepted);
         let mut bill = Bill::default();
@@ -74,6 +76,7 @@ impl Chain {
         scope: Scoped,
         around: &Surroundings<'_>,
     ) -> (usize, Result<Value, StepError>, Bill) {
+        let _under_way = around.idle.step();
         let mut bill = Bill::default();
         let result = self.steps[step].run(&scope, around, &mut bill).await;
         (step, result, bill)

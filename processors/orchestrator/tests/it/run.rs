@@ -70,6 +70,7 @@ impl Run {
             cancelled: CancellationToken::new(),
             timeout: None,
             max_attempts: None,
+            limit_wait: models::LimitWait::default(),
         };
         let contents: Vec<String> = texts.iter().map(|(_, text)| (*text).to_owned()).collect();
         let embedded = self
@@ -143,6 +144,7 @@ fn context(tenant: &str) -> Context {
         trace_id: None,
         deadline: Instant::now() + Duration::from_secs(10),
         cancelled: CancellationToken::new(),
+        limit_wait: models::LimitWait::default(),
     }
 }
 

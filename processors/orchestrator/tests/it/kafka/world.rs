@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use models::{Caller, Unrecorded};
-use orchestrator::{Dependencies, Error, Services, Settings};
+use orchestrator::{Dependencies, Error, Resources, Services, Settings};
 use retrieval::{Pinecone, PineconeSettings};
 use schemas::{
     Audit, DeadLetter, Decoder, Definition, Encoder, Registry, RegistrySettings, Request, RunResult, audit_kind,
@@ -149,14 +149,23 @@ impl World {
     }
 
     pub fn start_at(&self, chains: PathBuf, registry: Registry) -> Running {
+        self.start_tuned(chains, registry, resources(), EngineTuning::default())
+    }
+
+    pub fn start_tuned(
+        &self,
+        chains: PathBuf,
+        registry: Registry,
+        resources: Resources,
+        engine: EngineTuning,
+    ) -> Running {
         let settings = Settings {
             kafka: self.kafka.clone(),
             catalog: self.catalog.clone(),
-            engine: EngineTuning::default(),
+            engine,
             history: History::default(),
             chains: vec![chains],
         };
-        let resources = resources();
         let dependencies = Dependencies {
             registry,
             services: Services {
@@ -184,8 +193,13 @@ impl World {
     }
 
     pub async fn send(&self, topic: &str, value: Option<Bytes>, headers: Headers) -> String {
+        self.send_keyed(topic, Some(Bytes::from_static(b"key")), value, headers)
+            .await
+    }
+
+    /// Without a key a record waits for no other.
+    pub async fn send_keyed(&self, topic: &str, key: Option<Bytes>, value: Option<Bytes>, headers: Headers) -> String {
         let topic = self.kafka.topic(topic);
-        let key = Some(Bytes::from_static(b"key"));
         let output = Output {
             topic: topic.clone(),
             partition: None,
