@@ -2,7 +2,7 @@ use std::{fs, path::PathBuf, process::ExitCode, sync::Arc};
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
-use models::{Caller, Models, Unrecorded};
+use models::{Caller, LimitWait, Models, Unrecorded};
 use orchestrator::{Chain as ChainFile, Chains, Ending, Failure, Outcome, Resources, Services};
 use schemas::{Timestamp, status};
 use serde_json::{Value, json};
@@ -55,6 +55,10 @@ fn lint(paths: Vec<PathBuf>, config: &Config, resources: &Resources) -> anyhow::
         paths
     };
     match Chains::load(&paths, resources) {
+        Ok(chains) if chains.runnable().is_empty() => {
+            let searched: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+            bail!("no chain file (*.yaml) under {}", searched.join(", "))
+        }
         Ok(chains) => {
             for chain in chains.runnable() {
                 output::line(format_args!("{}  {}", chain.key(), chain.digest))?;
@@ -112,6 +116,7 @@ fn context(chain: &ChainFile, cancelled: CancellationToken) -> orchestrator::Con
         trace_id: None,
         deadline: Instant::now() + chain.deadline,
         cancelled,
+        limit_wait: LimitWait::default(),
     }
 }
 

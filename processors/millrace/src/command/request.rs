@@ -2,7 +2,11 @@ use std::{collections::BTreeMap, process::ExitCode, time::Duration};
 
 use anyhow::{Context, bail};
 use clap::Args;
-use schemas::{Registry, Request as RequestRecord, RunResult, Timestamp, headers, request_kind, status};
+use schemas::{
+    Registry, Request as RequestRecord, RunResult, Timestamp, headers,
+    identity::{Claims, identify},
+    request_kind, status,
+};
 use serde_json::{Value, json};
 use topics::{Headers, Output, Producer, ProducerSettings, Start, Tail, TailEvent, TailSettings};
 use uuid::Uuid;
@@ -10,6 +14,9 @@ use uuid::Uuid;
 use crate::config::Config;
 
 use super::output;
+
+/// For reaching the brokers, however little the caller wants to wait for the result.
+const AT_LEAST: Duration = Duration::from_secs(5);
 
 /// Produces one request and waits for its committed result, over Kafka alone: no api is needed. The result is one line of
 /// JSON on standard output; the exit code is 0 when the run completed, 1 when it failed.
@@ -49,19 +56,30 @@ pub async fn execute(command: Request, config: &Config) -> anyhow::Result<ExitCo
             command.input.len()
         )
     })?;
-    let request_id = command.id.clone().unwrap_or_else(|| Uuid::now_v7().to_string());
+    let id = command.id.unwrap_or_else(|| Uuid::now_v7().to_string());
+    let claims = Claims {
+        request_id_header: Some(id.as_bytes()),
+        tenant_header: Some(command.tenant.as_bytes()),
+        ..Claims::default()
+    };
+    let identity = identify(&claims)?;
+    let (request_id, tenant) = (identity.request_id, identity.tenant);
     let registry = Registry::new(&config.registry)?;
     let topic = config.kafka.topic("requests");
     let encoder = registry.encoder::<RequestRecord>(&topic).await?;
 
+    let wait = Duration::from_secs(command.wait);
     let mut tail = match command.no_wait {
         true => None,
-        false => Some(open_results(config).await?),
+        false => {
+            let opened = tokio::time::timeout(wait.max(AT_LEAST), open_results(config)).await;
+            Some(opened.context("the results cannot be read: the brokers do not answer; nothing was sent")??)
+        }
     };
     let record = RequestRecord {
         request_id: Some(request_id.clone()),
         kind: request_kind::RUN.to_owned(),
-        tenant: command.tenant.clone(),
+        tenant: tenant.clone(),
         chain: command.chain.clone(),
         input: command.input,
         metadata: BTreeMap::from([("client".to_owned(), "millrace request".to_owned())]),
@@ -70,21 +88,22 @@ pub async fn execute(command: Request, config: &Config) -> anyhow::Result<ExitCo
     };
     let producer = Producer::new(&config.kafka, ProducerSettings::new("millrace-request"))?;
     let output = Output {
-        topic,
+        topic: topic.clone(),
         partition: None,
         key: command.key.map(Into::into),
         value: Some(encoder.encode(&record)?),
         headers: Headers::new()
             .with(headers::REQUEST_ID, request_id.clone())
-            .with(headers::TENANT, command.tenant.clone()),
+            .with(headers::TENANT, tenant),
     };
     let (partition, offset) = producer.send(output).await.context("the request could not be sent")?;
     let Some(tail) = &mut tail else {
         output::json(&json!({"request_id": request_id, "partition": partition, "offset": offset}))?;
         return Ok(ExitCode::SUCCESS);
     };
-    let awaited = wait_for(tail, &registry, &request_id, &command.tenant);
-    let Ok(result) = tokio::time::timeout(Duration::from_secs(command.wait), awaited).await else {
+    let src = format!("{topic}/{partition}/{offset}");
+    let awaited = wait_for(tail, &registry, &src);
+    let Ok(result) = tokio::time::timeout(wait, awaited).await else {
         bail!(
             "no result of {request_id} within {} s; it may still come: `millrace tail results --from-beginning`. Does an \
              orchestrator run?",
@@ -113,14 +132,14 @@ async fn open_results(config: &Config) -> anyhow::Result<Tail> {
     Ok(tail)
 }
 
-async fn wait_for(tail: &mut Tail, registry: &Registry, request_id: &str, tenant: &str) -> anyhow::Result<RunResult> {
+/// By its source: an id may have been sent before.
+async fn wait_for(tail: &mut Tail, registry: &Registry, src: &str) -> anyhow::Result<RunResult> {
     let decoder = registry.decoder::<RunResult>()?;
     loop {
         let TailEvent::Record(record) = tail.recv().await? else {
             continue;
         };
-        let is_ours = record.headers.text(headers::REQUEST_ID) == Some(request_id)
-            && record.headers.text(headers::TENANT) == Some(tenant);
+        let is_ours = record.headers.text(headers::SRC) == Some(src);
         if let (true, Some(value)) = (is_ours, &record.value) {
             return Ok(decoder.decode(value).await?);
         }

@@ -53,10 +53,15 @@ impl Line {
 
 impl Visit for Line {
     fn record_error(&mut self, field: &Field, error: &(dyn Error + 'static)) {
-        let causes: Vec<String> = iter::successors(Some(error), |error| <dyn Error>::source(*error))
-            .map(ToString::to_string)
-            .collect();
-        self.put(field.name(), causes.join(": "));
+        let mut told = error.to_string();
+        for cause in iter::successors(error.source(), |error| <dyn Error>::source(*error)) {
+            let cause = cause.to_string();
+            // librdkafka's and reqwest's errors say their cause themselves
+            if !told.ends_with(&cause) {
+                told = format!("{told}: {cause}");
+            }
+        }
+        self.put(field.name(), told);
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
