@@ -18,6 +18,10 @@ pub(super) const PATHS: &[Path] = &[
     Path::new("/metrics", "GET, HEAD"),
 ];
 
+/// Roles whose work waits for them in topics. Where callers are answered too, their trouble must not keep callers away: a
+/// database that is down for a minute would take every process out of its load balancer.
+const BEHIND: [&str; 2] = ["recorder", "indexer"];
+
 /// With a history, `/readyz` says whether it can be read; it is no condition.
 pub(super) fn routes(health: &Health, history: Option<&History>) -> BoxedFilter<(Answer,)> {
     let alive = warp::path!("healthz")
@@ -41,27 +45,35 @@ struct Ready {
     roles: Vec<&'static str>,
     /// What does not work at the moment and yet keeps nobody from calling.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    degraded: Vec<&'static str>,
+    degraded: Vec<String>,
 }
 
 async fn readiness(health: &Health, history: Option<&History>) -> Answer {
-    let missing = health.not_ready();
+    let (behind, missing): (Vec<_>, Vec<_>) = health
+        .not_ready()
+        .into_iter()
+        .partition(|(role, _)| history.is_some() && BEHIND.contains(role));
     if !missing.is_empty() {
-        let reasons: Vec<String> = missing
-            .into_iter()
-            .map(|(role, reason)| format!("{role}: {reason}"))
-            .collect();
-        return Err(Problem::new(Kind::NotReady, reasons.join("; ")).retry_after(1));
+        return Err(Problem::new(Kind::NotReady, reasons(missing).join("; ")).retry_after(1));
     }
-    let degraded = match history {
-        Some(history) if !history.is_there().await => vec!["history: Postgres cannot be read"],
-        _ => Vec::new(),
-    };
+    let mut degraded = reasons(behind);
+    if let Some(history) = history
+        && !history.is_there().await
+    {
+        degraded.push("history: Postgres cannot be read".to_owned());
+    }
     json(&Ready {
         status: "ready",
         roles: health.roles.iter().map(|(name, _)| *name).collect(),
         degraded,
     })
+}
+
+fn reasons(roles: Vec<(&'static str, String)>) -> Vec<String> {
+    roles
+        .into_iter()
+        .map(|(role, reason)| format!("{role}: {reason}"))
+        .collect()
 }
 
 /// The Prometheus text format, version 0.0.4.

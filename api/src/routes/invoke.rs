@@ -1,7 +1,7 @@
 //! `POST /chains/{chain}/invoke`: LangServe's call. Waits for the result; past its time the run goes on and the answer
 //! says where to collect it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Buf;
 use futures::Stream;
@@ -23,6 +23,9 @@ use crate::{
 };
 
 pub(super) const PATHS: &[Path] = &[Path::new("/chains/{chain}/invoke", "POST")];
+
+/// However short the caller's wait for the result: an answer that does not know whether there is a run helps nobody.
+const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(2);
 
 pub(super) fn routes(api: &Arc<Api>) -> BoxedFilter<(Answer,)> {
     warp::path!("chains" / String / "invoke")
@@ -73,7 +76,8 @@ async fn invoke<B: Buf>(
     let run = api.new_run();
     let trace = Traceparent::of(&headers);
     let mut waiter = api.wait_for(&run)?;
-    let submitted = timeout_at(until, api.bridge.submit(&run, call, &trace)).await;
+    let acknowledged = until.max(Instant::now() + ACKNOWLEDGED_WITHIN);
+    let submitted = timeout_at(acknowledged, api.bridge.submit(&run, call, &trace)).await;
     let src = match submitted {
         Ok(Ok(src)) => src,
         Ok(Err(error)) => return Err(error.into_problem(&run).traced(&trace)),

@@ -38,10 +38,11 @@ const PAGE: u32 = 50;
 pub(super) fn routes(api: &Arc<Api>) -> BoxedFilter<(Answer,)> {
     let begin = warp::path!("runs")
         .and(warp::post())
+        .and(query())
         .and(warp::header::headers_cloned())
         .and(warp::body::stream())
         .and(with(api))
-        .then(|headers, body, api: Arc<Api>| async move { begin(&api, headers, body).await });
+        .then(|query: String, headers, body, api: Arc<Api>| async move { begin(&api, &query, headers, body).await });
     let list = warp::path!("runs")
         .and(reading())
         .and(query())
@@ -55,7 +56,13 @@ pub(super) fn routes(api: &Arc<Api>) -> BoxedFilter<(Answer,)> {
     begin.or(list).unify().or(show).unify().boxed()
 }
 
-async fn begin<B: Buf>(api: &Api, headers: HeaderMap, body: impl Stream<Item = Result<B, warp::Error>>) -> Answer {
+async fn begin<B: Buf>(
+    api: &Api,
+    query: &str,
+    headers: HeaderMap,
+    body: impl Stream<Item = Result<B, warp::Error>>,
+) -> Answer {
+    Query::of(query).finish()?;
     let body = body::json(&headers, body, api.settings.max_body_bytes).await?;
     let call = Call::run(body)?;
     api.accepts(&call)?;

@@ -22,6 +22,7 @@ struct Alone {
     routes: BoxedFilter<(Response,)>,
     chains: Arc<Chains>,
     ready: watch::Sender<Result<(), String>>,
+    recorder: watch::Sender<Result<(), String>>,
 }
 
 fn alone() -> Alone {
@@ -33,6 +34,7 @@ fn alone() -> Alone {
         ..ApiSettings::default()
     };
     let (ready, is_ready) = watch::channel(Ok(()));
+    let (recorder, recorder_is_ready) = watch::channel(Ok(()));
     let chains = Arc::new(Chains::default());
     let history = History::new(&format!("postgres://nobody@{NOWHERE}/none")).unwrap();
     let api = Arc::new(Api {
@@ -53,13 +55,14 @@ fn alone() -> Alone {
     });
     let metrics = PrometheusBuilder::new().build_recorder().handle();
     let health = Health {
-        roles: vec![("api", is_ready)],
+        roles: vec![("api", is_ready), ("recorder", recorder_is_ready)],
         metrics,
     };
     Alone {
         routes: all(&api, &health),
         chains,
         ready,
+        recorder,
     }
 }
 
@@ -190,6 +193,9 @@ async fn mistakes_come_as_a_list_with_places() {
     ]);
     assert_eq!(problem["errors"], expected);
 
+    let (status, problem, _) = api.post("/runs?wait=1s", r#"{"chain": "answer", "input": 1}"#).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(problem["detail"], "query.wait: there is no such parameter");
     let (status, problem, _) = api.get("/runs?limit=0&colour=red").await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!(problem["errors"].as_array().unwrap().len(), 2);
@@ -218,6 +224,10 @@ async fn without_brokers_registry_and_postgres_it_says_what_is_missing() {
     let (status, ready, _) = api.get("/readyz").await;
     assert_eq!((status, &ready["status"]), (StatusCode::OK, &json!("ready")));
     assert_eq!(ready["degraded"], json!(["history: Postgres cannot be read"]));
+    say(&api.recorder, Err("waiting for Postgres".to_owned()));
+    let (status, ready, _) = api.get("/readyz").await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(ready["degraded"][0], "recorder: waiting for Postgres");
     say(
         &api.ready,
         Err("the tail of results has not reached its end yet".to_owned()),
