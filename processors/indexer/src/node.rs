@@ -79,7 +79,7 @@ impl Node for Indexer {
         self.written(&run.record, &identity, &bill.attempts, failure.as_ref())
     }
 
-    fn rejected(&self, record: &Record, rejection: &Rejection) -> Vec<Output> {
+    fn rejected(&self, record: &Record, rejection: &Rejection, spared: &[Output]) -> Vec<Output> {
         metrics::rejected(&rejection.class);
         let sender = self.reader.sender(record);
         let failure = Failure {
@@ -90,7 +90,10 @@ impl Node for Indexer {
             outcome: rejection.class.clone(),
             ..run_row(&sender, record, Timestamp::now())
         };
-        self.written(record, &sender, &[row], Some(&failure))
+        // What was paid for stays, whatever became of the document.
+        let mut outputs: Vec<Output> = self.outputs.attempts(spared).cloned().collect();
+        outputs.extend(self.written(record, &sender, &[row], Some(&failure)));
+        outputs
     }
 }
 

@@ -52,6 +52,14 @@ impl Outputs {
         Ok(output(&self.audit_topic, value, record, sender))
     }
 
+    /// The rows of attempts among the outputs of a document: its own row is the last.
+    pub(crate) fn attempts<'o>(&self, outputs: &'o [Output]) -> impl Iterator<Item = &'o Output> {
+        let topic = self.audit_topic.clone();
+        let rows = outputs.iter().filter(move |output| output.topic == topic);
+        let attempts = rows.clone().count().saturating_sub(1);
+        rows.take(attempts)
+    }
+
     pub(crate) fn dead_letter(
         &self,
         record: &Record,

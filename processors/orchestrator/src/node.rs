@@ -78,11 +78,11 @@ impl Node for Orchestrator {
         self.outputs.of_run(&run.record, report).unwrap_or_else(|error| {
             let class = "unwritable".to_owned();
             let message = error.to_string();
-            self.rejected(&run.record, &Rejection { class, message })
+            self.rejected(&run.record, &Rejection { class, message }, &[])
         })
     }
 
-    fn rejected(&self, record: &Record, rejection: &Rejection) -> Vec<Output> {
+    fn rejected(&self, record: &Record, rejection: &Rejection, spared: &[Output]) -> Vec<Output> {
         metrics::rejected(&rejection.class);
         let (sender, chain) = self.reader.sender(record, self.binding(record));
         tracing::warn!(
@@ -93,10 +93,12 @@ impl Node for Orchestrator {
         );
         let chain = chain.and_then(|reference| self.chains.find(&reference).ok());
         let report = Report::of_rejected(&sender, chain.map(|chain| chain.id.clone()), record, rejection);
-        self.outputs
-            .of_rejected(record, report, rejection)
-            .unwrap_or_else(|error| {
-                // The engine has nothing to commit then and says so; our own records fit our own schemas.
+        // What was paid for stays, whatever became of the result.
+        let mut outputs: Vec<Output> = self.outputs.attempts(spared).cloned().collect();
+        match self.outputs.of_rejected(record, report, rejection) {
+            Ok(rejected) => outputs.extend(rejected),
+            // The engine has no result to commit then; our own records fit our own schemas.
+            Err(error) => {
                 let error: &dyn std::error::Error = &error;
                 tracing::error!(
                     error,
@@ -104,8 +106,9 @@ impl Node for Orchestrator {
                     src = sender.src,
                     "a failed result cannot be written"
                 );
-                Vec::new()
-            })
+            }
+        }
+        outputs
     }
 }
 

@@ -1,7 +1,9 @@
 //! What a request leads to: one result, its audit, and a dead letter if it could not be worked on.
 //!
 //! A result that its topic would refuse is replaced here, before the engine tries: its audit, which says what was paid,
-//! must not be lost with it.
+//! must not be lost with it. Where the broker is stricter than the list of topics says, the engine tries in vain: the
+//! failure that takes the place of the result keeps the rows of the attempts, but says no cost itself. If it is the audit's
+//! topic that refuses, the books are all that tells what was paid.
 
 use schemas::{Audit, DeadLetter, EncodeError, Encoder, RawHeader, Registry, RegistryError, RunResult, Shape, headers};
 use topics::{Catalog, Headers, KafkaSettings, Output, Record, engine::Rejection};
@@ -58,6 +60,14 @@ impl Outputs {
         let mut outputs = vec![result];
         self.audit(record, report, &mut outputs)?;
         Ok(outputs)
+    }
+
+    /// The rows of attempts among the outputs of a run, see [`Self::audit`]: the run's own row is the last.
+    pub(crate) fn attempts<'o>(&self, outputs: &'o [Output]) -> impl Iterator<Item = &'o Output> {
+        let topic = self.audit.topic.clone();
+        let rows = outputs.iter().filter(move |output| output.topic == topic);
+        let attempts = rows.clone().count().saturating_sub(1);
+        rows.take(attempts)
     }
 
     /// Everything for one request that was rejected, its dead letter included.

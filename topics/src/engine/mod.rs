@@ -65,8 +65,9 @@ pub trait Node: Send + Sync + 'static {
     /// will be discarded: settle what was paid for and return. A panic is committed as a rejection of class `internal`.
     fn run(&self, ready: Self::Ready, run: Run) -> impl Future<Output = Vec<Output>> + Send;
 
-    /// The outputs in place of those of a record that is poison, or whose outputs the broker refused.
-    fn rejected(&self, record: &Record, rejection: &Rejection) -> Vec<Output>;
+    /// The outputs in place of those of a record that is poison, or of whose outputs one topic refused some; `spared` are
+    /// those for other topics. If these are refused too, the partition stops.
+    fn rejected(&self, record: &Record, rejection: &Rejection, spared: &[Output]) -> Vec<Output>;
 }
 
 pub enum Prepared<R> {

@@ -164,6 +164,7 @@ impl TransactionalProducer {
             Kind::Output(class) if is_aborted => Fault::Output {
                 class: class.to_owned(),
                 message: failure.words(),
+                topic: failure.refused,
             },
             Kind::Membership if is_aborted => Fault::Membership,
             Kind::Passing if is_aborted => Fault::Passing,

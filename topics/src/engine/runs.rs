@@ -71,7 +71,9 @@ impl<N: Node> Runs<N> {
             "a result cannot be written, a rejection takes its place: {}",
             culprit.rejection.message
         );
-        self.node.rejected(&culprit.record, &culprit.rejection).into()
+        self.node
+            .rejected(&culprit.record, &culprit.rejection, &culprit.spared)
+            .into()
     }
 
     async fn run(self: Arc<Self>, assignment: Assignment, record: Arc<Record>) {
@@ -128,7 +130,7 @@ impl<N: Node> Runs<N> {
 
     fn reject(&self, record: &Record, rejection: &Rejection) -> Finished {
         Finished {
-            outputs: self.node.rejected(record, rejection),
+            outputs: self.node.rejected(record, rejection, &[]),
             rejected: true,
         }
     }

@@ -118,6 +118,7 @@ impl Committer {
             let fault = Fault::Output {
                 class: "output_too_large".to_owned(),
                 message: String::new(),
+                topic: None,
             };
             self.state = State::Aborting(fault);
             return;

@@ -57,6 +57,8 @@ pub enum Fault {
     Output {
         class: String,
         message: String,
+        /// The topic that does not take it.
+        topic: Option<String>,
     },
     Passing,
 }
@@ -67,4 +69,6 @@ pub struct Culprit {
     pub assignment: Assignment,
     pub record: Arc<crate::Record>,
     pub rejection: Rejection,
+    /// Its outputs for other topics than the one that refused.
+    pub spared: Vec<crate::Output>,
 }

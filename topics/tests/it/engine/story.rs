@@ -334,7 +334,7 @@ impl Node for Copy {
         vec![copy(&self.results, &run.record, value)]
     }
 
-    fn rejected(&self, record: &Record, rejection: &Rejection) -> Vec<Output> {
+    fn rejected(&self, record: &Record, rejection: &Rejection, _spared: &[Output]) -> Vec<Output> {
         let class = Bytes::from(rejection.class.clone());
         let value = if self.rejection.is_empty() {
             class

@@ -1,3 +1,5 @@
+use std::fs;
+
 use bytes::Bytes;
 use schemas::{Audit, Request, audit_kind, headers, request_kind, status};
 use serde_json::json;
@@ -71,6 +73,41 @@ async fn every_poison_is_kept_intact_and_answered() {
     let src = world.ask(&fine, Headers::new()).await;
     assert_eq!(world.committed(&src).await.result.output.as_deref(), Some("1"));
 
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_that_the_broker_refuses_takes_no_attempt_with_it() {
+    let mut world = World::new("orchestrator-refused").await;
+    world.misjudge("results", 8 << 20);
+    let folder = tempfile::tempdir().unwrap();
+    let chain = "apiVersion: chain/v1\nkind: Chain\nmetadata: {name: long, version: 1}\ninput: {schema: {}}\n\
+                 steps: [{id: a, embed: {model: embedding, texts: hello}}]\n\
+                 output: {value: {vectors: \"{{ steps.a.vectors | length }}\", all: \"{{ input }}\"}}\n";
+    fs::write(folder.path().join("long.yaml"), chain).unwrap();
+    let mut running = world.start_with(folder.path().to_owned());
+    running.ready().await;
+
+    // No compression makes it fit.
+    let noise: String = (0..1_850_000)
+        .scan(1_u64, |state, _| {
+            *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            char::from_digit(u32::try_from(*state >> 59).ok()?, 36)
+        })
+        .collect();
+    let request = Request {
+        chain: "long".to_owned(),
+        input: json!(noise).to_string(),
+        ..Request::default()
+    };
+    let src = world.ask(&request, Headers::new()).await;
+    let committed = world.committed(&src).await;
+
+    let error = committed.result.error.unwrap();
+    assert_eq!(error.class, "output_too_large");
+    assert!(error.message.contains("does not take"), "the broker: {}", error.message);
+    assert_eq!(committed.attempts.len(), 1);
+    assert_eq!(committed.attempts[0].step, "a");
     running.stop().await;
 }
 

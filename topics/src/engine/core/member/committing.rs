@@ -114,13 +114,19 @@ impl Member {
                         }
                         None
                     }
-                    Fault::Output { class, message } => self.blame(&committing.parts, class, message),
+                    Fault::Output { class, message, topic } => {
+                        let rejection = Rejection {
+                            class: class.clone(),
+                            message: message.clone(),
+                        };
+                        self.blame(&committing.parts, &rejection, topic.as_deref())
+                    }
                 }
             }
         }
     }
 
-    fn blame(&mut self, parts: &[Part], class: &str, message: &str) -> Option<Culprit> {
+    fn blame(&mut self, parts: &[Part], rejection: &Rejection, topic: Option<&str>) -> Option<Culprit> {
         let results: usize = parts.iter().map(|part| part.results).sum();
         let single = results == 1;
         for part in parts.iter().filter(|part| part.results > 0) {
@@ -135,19 +141,21 @@ impl Member {
             let record = first.record.clone();
             if first.rejected {
                 held.stop(format!(
-                    "the result of {} cannot be written, nor what should stand in its place: {message}",
-                    record.src()
+                    "the result of {} cannot be written, nor what should stand in its place: {}",
+                    record.src(),
+                    rejection.message
                 ));
                 continue;
             }
-            let rejection = Rejection {
-                class: class.to_owned(),
-                message: message.to_owned(),
-            };
+            let spared = topic.map_or_else(Vec::new, |topic| {
+                let others = first.outputs.iter().filter(|output| output.topic != topic);
+                others.cloned().collect()
+            });
             return Some(Culprit {
                 assignment: part.assignment.clone(),
                 record,
-                rejection,
+                rejection: rejection.clone(),
+                spared,
             });
         }
         None

@@ -269,6 +269,7 @@ mod tests {
         Outcome::Aborted(Fault::Output {
             class: "output_too_large".to_owned(),
             message: String::new(),
+            topic: None,
         })
     }
 
