@@ -19,7 +19,7 @@ pub struct Decoder<S> {
 /// Why bytes are not a record.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum DecodeError {
-    #[error("the value is {0}")]
+    #[error(transparent)]
     NotFramed(#[from] NotFramed),
     #[error("the schema registry has no schema with id {id}")]
     UnknownSchema { id: u32 },

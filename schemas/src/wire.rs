@@ -6,7 +6,7 @@ const HEADER: usize = 5;
 
 /// The bytes do not begin with a zero byte and a schema id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not in Confluent's wire format: {0}")]
+#[error("the value is not in Confluent's wire format: {0}")]
 pub struct NotFramed(&'static str);
 
 /// The header of a record written with this schema; the datum goes behind it.
