@@ -12,13 +12,15 @@ use crate::KafkaSettings;
 /// The configuration every client starts from. The user's `client:` entries are in it, so what a client must have for
 /// its guarantees is set after this and wins.
 ///
-/// `log.connection.close`: that an idle connection was closed is no news, and one that cannot be opened again says so.
+/// `reconnect.backoff.max.ms`: with its default of 10 s a broker that restarted stands unused for as long, and callers with
+/// it. `log.connection.close`: that an idle connection was closed is no news, and one that cannot be opened again says so.
 pub(crate) fn config(kafka: &KafkaSettings, client_id: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
     config
         .set("bootstrap.servers", &kafka.bootstrap_servers)
         .set("client.id", client_id)
-        .set("log.connection.close", "false");
+        .set("log.connection.close", "false")
+        .set("reconnect.backoff.max.ms", "1000");
     for (name, value) in &kafka.client {
         config.set(name, value);
     }
@@ -60,7 +62,7 @@ pub(crate) fn log_error(client: &str, error: &KafkaError, reason: &str) {
 /// For consumers that are told where to read and never commit; on top of [`config`].
 ///
 /// `fetch.queue.backoff.ms`: its default of a second stalls a partition whose queue was full. `queued.*` count per
-/// partition. `reconnect.backoff.max.ms`: a broker that restarts is back within a second.
+/// partition.
 pub(crate) fn reader(kafka: &KafkaSettings, client_id: &str, group: &str) -> ClientConfig {
     let mut config = config(kafka, client_id);
     config
@@ -73,8 +75,7 @@ pub(crate) fn reader(kafka: &KafkaSettings, client_id: &str, group: &str) -> Cli
         .set("fetch.wait.max.ms", "100")
         .set("fetch.queue.backoff.ms", "10")
         .set("queued.min.messages", "1000")
-        .set("queued.max.messages.kbytes", "2048")
-        .set("reconnect.backoff.max.ms", "1000");
+        .set("queued.max.messages.kbytes", "2048");
     config
 }
 
