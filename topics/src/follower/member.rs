@@ -245,6 +245,10 @@ impl Reading {
         let any = queues.read(&member.room, |partition, fetched| {
             let Some(lane) = lanes.get_mut(partition) else { return };
             match fetched {
+                // what a client fetches again when the leader changes was given already
+                Fetched::Record(record) if lane.next.is_some_and(|next| record.offset < next) => {
+                    member.room.give_back(record.size());
+                }
                 Fetched::Record(record) => {
                     lane.next = Some(record.offset + 1);
                     let _ = member.items.send(Item::Record {

@@ -207,7 +207,14 @@ impl Reader {
         let any = queues.read(room, |partition, fetched| match fetched {
             Fetched::Record(record) => {
                 let next = record.offset + 1;
-                positions.insert(partition.clone(), next);
+                let before = positions.insert(partition.clone(), next);
+                if let Some(expected) = before.filter(|expected| next <= *expected) {
+                    // A client may fetch again what it has given already, when the leader changes (librdkafka issues 4686
+                    // and 4637 are two ways); a reader that counts or answers by records must not see them twice.
+                    positions.insert(partition.clone(), expected);
+                    room.give_back(record.size());
+                    return;
+                }
                 let _ = items.send(Item::Record(partition.clone(), record));
                 if ends.get(partition).is_some_and(|end| next >= *end) {
                     ends.remove(partition);

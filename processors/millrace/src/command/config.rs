@@ -1,14 +1,15 @@
 use std::{path::Path, process::ExitCode};
 
 use clap::Subcommand;
+use orchestrator::{Chains, Resources};
 
-use crate::config;
+use crate::config::{self, Config};
 
-use super::output;
+use super::{chain::models, output, topics::catalog};
 
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
-    /// Report every mistake of the configuration and of what it names
+    /// Report every mistake of the configuration and of the topics, models and chains that it names
     Check,
     /// Print the annotated example of a millrace.yaml
     Example,
@@ -17,10 +18,32 @@ pub enum ConfigCommand {
 pub fn execute(command: &ConfigCommand, path: Option<&Path>) -> anyhow::Result<ExitCode> {
     match command {
         ConfigCommand::Check => {
-            config::load(path)?;
+            let mistakes = mistakes(&config::load(path)?);
+            for mistake in &mistakes {
+                eprintln!("error: {mistake:#}");
+            }
+            if !mistakes.is_empty() {
+                return Ok(ExitCode::FAILURE);
+            }
             output::line("the configuration is right")?;
         }
         ConfigCommand::Example => output::text(config::EXAMPLE)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn mistakes(config: &Config) -> Vec<anyhow::Error> {
+    let mut mistakes: Vec<_> = catalog(config).err().into_iter().collect();
+    match models(config) {
+        Err(error) => mistakes.push(error),
+        Ok(models) => {
+            let resources = Resources {
+                models,
+                indexes: config.indexes.clone(),
+            };
+            let loaded = Chains::load(std::slice::from_ref(&config.chains), &resources);
+            mistakes.extend(loaded.err().map(anyhow::Error::from));
+        }
+    }
+    mistakes
 }

@@ -1,7 +1,7 @@
 //! A story of the engine: a request topic, a result topic, members that copy one to the other, and a reader of what is
 //! committed.
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use rdkafka::{
@@ -364,6 +364,8 @@ pub struct Seen {
     pub input_topic: String,
     pub input_partition: i32,
     pub input: i64,
+    /// Its own place in its partition of the results: tells a record that was read twice from two records.
+    pub output: i64,
 }
 
 pub struct Results(Tail);
@@ -420,12 +422,19 @@ impl From<Record> for Seen {
             input_topic,
             input_partition,
             input,
+            output: record.offset,
         }
     }
 }
 
 /// Each request has exactly one result.
 pub fn each_once(seen: &[Seen], count: usize) {
-    let distinct: BTreeSet<(i32, i64)> = seen.iter().map(|seen| (seen.input_partition, seen.input)).collect();
-    assert_eq!((seen.len(), distinct.len()), (count, count));
+    let mut outputs = BTreeMap::<(i32, i64), Vec<(i32, i64)>>::new();
+    for seen in seen {
+        let input = (seen.input_partition, seen.input);
+        outputs.entry(input).or_default().push((seen.partition, seen.output));
+    }
+    let twice: Vec<_> = outputs.iter().filter(|(_, outputs)| outputs.len() > 1).collect();
+    assert!(twice.is_empty(), "more than one result (input -> outputs): {twice:?}");
+    assert_eq!(outputs.len(), count);
 }
