@@ -6,7 +6,8 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use models::{Books, BooksError};
 use schemas::{Attempt, Encoder, Registry, headers, phase};
-use topics::{Headers, History, KafkaSettings, Output, Producer, ProducerSettings, history::Event};
+use tokio::sync::OnceCell;
+use topics::{Headers, History, KafkaSettings, Output, ProduceError, Producer, ProducerSettings, history::Event};
 use uuid::Uuid;
 
 /// Calls of many runs leave at once: their records share a batch at the price of this delay.
@@ -14,29 +15,37 @@ const LINGER: Duration = Duration::from_millis(1);
 
 pub struct KafkaBooks {
     producer: Producer,
-    encoder: Encoder<Attempt>,
+    registry: Registry,
+    /// Asked for by the first call, so that a registry that is down keeps no process from starting.
+    encoder: OnceCell<Encoder<Attempt>>,
     topic: String,
     history: History,
 }
 
 impl KafkaBooks {
-    pub async fn open(kafka: &KafkaSettings, registry: &Registry, history: History) -> anyhow::Result<Self> {
-        let topic = kafka.topic("attempts");
-        let encoder = registry.encoder(&topic).await?;
+    pub fn new(kafka: &KafkaSettings, registry: Registry, history: History) -> Result<Self, ProduceError> {
         let settings = ProducerSettings {
             linger: LINGER,
             ..ProducerSettings::new("millrace-books")
         };
         Ok(Self {
             producer: Producer::new(kafka, settings)?,
-            encoder,
-            topic,
+            registry,
+            encoder: OnceCell::new(),
+            topic: kafka.topic("attempts"),
             history,
         })
     }
 
     async fn write(&self, attempt: &Attempt) -> Result<(), BooksError> {
-        let value = self.encoder.encode(attempt).map_err(|error| BooksError(error.into()))?;
+        let encoder = self
+            .encoder
+            .get_or_try_init(|| self.registry.encoder(&self.topic))
+            .await;
+        let value = encoder
+            .map_err(|error| BooksError(error.into()))?
+            .encode(attempt)
+            .map_err(|error| BooksError(error.into()))?;
         let mut record_headers = Headers::new()
             .with(headers::REQUEST_ID, attempt.request_id.clone())
             .with(headers::TENANT, attempt.tenant.clone())

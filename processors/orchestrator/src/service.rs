@@ -92,6 +92,7 @@ async fn start(
         .map_err(|error| Error::Producer(Box::new(error)))?;
     publication.publish(&own, kafka, &encoder, &producer).await?;
     producer.close().await;
+    check_bindings(&bindings, &chains)?;
 
     Ok((
         Orchestrator {
@@ -142,6 +143,22 @@ fn bindings(settings: &Settings, group: &Group) -> Result<HashMap<String, Bindin
         Ok((topic, binding))
     };
     group.inputs.iter().map(binding).collect()
+}
+
+/// A bound topic whose chain nobody has would make a dead letter of each of its records.
+fn check_bindings(bindings: &HashMap<String, Binding>, chains: &Chains) -> Result<(), Error> {
+    for (topic, binding) in bindings {
+        match &binding.form {
+            Form::Request => {}
+            Form::Avro { chain } | Form::Json { chain } => {
+                chains.find(chain).map_err(|source| Error::BoundChain {
+                    topic: topic.clone(),
+                    source,
+                })?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Asks the registry until it is there.

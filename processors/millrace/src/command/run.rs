@@ -6,11 +6,11 @@ use clap::{Args, ValueEnum};
 use models::{Books, Caller, Unrecorded};
 use orchestrator::Services;
 use retrieval::{IndexSpec, Pinecone};
-use schemas::{Registry, RegistryError};
+use schemas::Registry;
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use topics::{Catalog, History};
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use crate::{books::KafkaBooks, config::Config, shutdown, telemetry};
 
@@ -69,14 +69,9 @@ pub async fn execute(command: Run, config: Config) -> anyhow::Result<ExitCode> {
     } else {
         command.roles
     };
-    let built = tokio::select! {
-        built = Process::build(&roles, config) => Some(built?),
-        () = shutdown.cancelled() => None,
-    };
-    if let Some(process) = built {
-        info!(roles = %names(&roles), "started");
-        process.run(shutdown).await?;
-    }
+    let process = Process::build(&roles, config)?;
+    info!(roles = %names(&roles), "started");
+    process.run(shutdown).await?;
     info!("stopped");
     Ok(ExitCode::SUCCESS)
 }
@@ -99,7 +94,7 @@ struct Process {
 }
 
 impl Process {
-    async fn build(roles: &[Role], config: Config) -> anyhow::Result<Self> {
+    fn build(roles: &[Role], config: Config) -> anyhow::Result<Self> {
         let catalog = catalog(&config)?;
         let models = models(&config)?;
         let registry = Registry::new(&config.registry)?;
@@ -117,7 +112,7 @@ impl Process {
             .any(|role| matches!(role, Role::Orchestrator | Role::Indexer));
         let history = History::open(config.history.as_deref())?;
         let books: Arc<dyn Books> = if pays && config.write_ahead {
-            Arc::new(open_books(&config, &registry, history.clone()).await?)
+            Arc::new(KafkaBooks::new(&config.kafka, registry.clone(), history.clone())?)
         } else {
             Arc::new(Unrecorded)
         };
@@ -262,21 +257,4 @@ fn spawn(
     work: impl Future<Output = anyhow::Result<()>> + Send + 'static,
 ) {
     running.spawn(async move { (role.name(), work.await) });
-}
-
-/// A registry that is down is waited for, as everywhere; anything else it says is for a person.
-async fn open_books(config: &Config, registry: &Registry, history: History) -> anyhow::Result<KafkaBooks> {
-    let mut told = false;
-    loop {
-        match KafkaBooks::open(&config.kafka, registry, history.clone()).await {
-            Err(error) if matches!(error.downcast_ref(), Some(RegistryError::Unavailable { .. })) => {
-                if !told {
-                    warn!(error = format!("{error:#}"), "waiting for the schema registry");
-                    told = true;
-                }
-                tokio::time::sleep(Duration::from_millis(500)).await;
-            }
-            opened => return opened,
-        }
-    }
 }

@@ -94,6 +94,7 @@ fn parse(text: &str, variables: impl Iterator<Item = (String, String)>) -> Resul
         }
     }
     let config = deserialize(document, &mut mistakes);
+    mistakes.extend(config.iter().flat_map(Config::mistakes));
     match config {
         Some(config) if mistakes.is_empty() => Ok(config),
         _ => Err(mistakes),

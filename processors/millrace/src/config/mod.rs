@@ -136,6 +136,25 @@ impl Config {
         })?)
     }
 
+    /// What no type says.
+    fn mistakes(&self) -> Vec<String> {
+        let mut mistakes = Vec::new();
+        for (part, engine) in [
+            ("orchestrator", &self.orchestrator),
+            ("indexer.engine", &self.indexer.engine),
+        ] {
+            if engine.in_flight == 0 {
+                mistakes.push(format!("{part}.in_flight: nothing would ever run; at least 1"));
+            }
+        }
+        if let Some(name) = &self.indexer.index
+            && !self.indexes.iter().any(|index| index.name == *name)
+        {
+            mistakes.push(format!("indexer.index: `{name}` is not under `indexes`"));
+        }
+        mistakes
+    }
+
     fn resolve_paths(&mut self, folder: &Path) {
         let files = [
             Some(&mut self.chains),

@@ -31,7 +31,9 @@ fn visit(value: &mut Value, path: &str, mistakes: &mut Vec<String>) {
                 } else {
                     format!("{path}.{name}")
                 };
-                if value.is_string() && SECRET.iter().any(|word| name.contains(word)) {
+                let is_secret =
+                    SECRET.iter().any(|word| name.contains(word)) || value.as_str().is_some_and(has_password);
+                if value.is_string() && is_secret {
                     mistakes.push(format!(
                         "{path}: is a secret; write {{env: NAME}} or {{file: PATH}} in its place"
                     ));
@@ -46,6 +48,15 @@ fn visit(value: &mut Value, path: &str, mistakes: &mut Vec<String>) {
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
+}
+
+/// `scheme://user:password@host`
+fn has_password(text: &str) -> bool {
+    let Some((_, rest)) = text.split_once("://") else {
+        return false;
+    };
+    let authority = rest.split('/').next().unwrap_or_default();
+    authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
 }
 
 enum Reference {
@@ -96,7 +107,7 @@ mod tests {
         fs::write(file.path(), "hunter2\n").unwrap();
         let mut document = json!({"kafka": {"client": {
             "sasl.password": {"file": file.path()}, "ssl.key.password": "hunter3", "sasl.username": {"env": "NO_SUCH_ONE"},
-        }}});
+        }}, "postgres": {"url": "postgres://me:hunter4@db/runs"}});
         let mistakes = resolve(&mut document);
         assert_eq!(document["kafka"]["client"]["sasl.password"], "hunter2");
         assert_eq!(
@@ -104,6 +115,7 @@ mod tests {
             [
                 "kafka.client.ssl.key.password: is a secret; write {env: NAME} or {file: PATH} in its place",
                 "kafka.client.sasl.username: the environment variable NO_SUCH_ONE is not set",
+                "postgres.url: is a secret; write {env: NAME} or {file: PATH} in its place",
             ]
         );
     }

@@ -2,7 +2,7 @@
 
 use testkit::Process;
 
-use crate::world::{SOON, World, json_lines};
+use crate::world::{SOON, World, get, json_lines};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_request_is_sent_answered_and_seen_in_every_topic() {
@@ -82,10 +82,20 @@ async fn a_broker_and_a_registry_that_come_late_are_waited_for() {
     world.prepare();
     world.set("REGISTRY__URL", "http://127.0.0.1:1");
     let running = world.start_unready("waiting", "orchestrator");
+    let ready = format!("{}/readyz", running.url);
     let said = testkit::until(SOON, async || {
-        running.log().contains("waiting for the schema registry").then_some(())
+        let said = get(&ready).await.ok()?.text().await.ok()?;
+        said.contains("waiting for the schema registry").then_some(())
     });
     said.await.unwrap();
+    assert!(
+        get(&format!("{}/healthz", running.url))
+            .await
+            .unwrap()
+            .status()
+            .is_success(),
+        "it waits, and is alive"
+    );
     stop(running.process).await;
 }
 

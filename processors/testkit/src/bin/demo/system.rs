@@ -38,6 +38,12 @@ pub struct System {
 impl System {
     pub async fn start(folder: &Path) -> anyhow::Result<Self> {
         if folder.exists() {
+            let is_ours = folder.join("twin.log").exists() || fs::read_dir(folder)?.next().is_none();
+            anyhow::ensure!(
+                is_ours,
+                "{} is not empty and not of a demo; name another folder",
+                folder.display()
+            );
             fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))?;
         }
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
