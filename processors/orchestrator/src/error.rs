@@ -1,7 +1,7 @@
 use schemas::{EncodeError, RegistryError};
 use topics::{ProduceError, TailError, engine::EngineError};
 
-use crate::chains::{Conflict, LoadError, Missing};
+use crate::chains::{Conflict, LoadError};
 
 /// Why the orchestrator ends other than by being told to.
 #[derive(Debug, thiserror::Error)]
@@ -16,12 +16,6 @@ pub enum Error {
     /// The catalog refuses it, too: a record that is no request needs a chain to be the input of.
     #[error("topics.yaml binds `{topic}` to no chain: add `chain:` to it")]
     NoChain { topic: String },
-    #[error("topics.yaml binds `{topic}` to a chain that this process cannot run: add its file, or mend `chain:`")]
-    BoundChain {
-        topic: String,
-        #[source]
-        source: Missing,
-    },
     #[error("the schema registry refuses")]
     Registry(#[source] RegistryError),
     #[error("the topic of chains cannot be read")]

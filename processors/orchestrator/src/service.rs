@@ -92,7 +92,7 @@ async fn start(
         .map_err(|error| Error::Producer(Box::new(error)))?;
     publication.publish(&own, kafka, &encoder, &producer).await?;
     producer.close().await;
-    check_bindings(&bindings, &chains)?;
+    warn_of_missing(&bindings, &chains);
 
     Ok((
         Orchestrator {
@@ -145,20 +145,24 @@ fn bindings(settings: &Settings, group: &Group) -> Result<HashMap<String, Bindin
     group.inputs.iter().map(binding).collect()
 }
 
-/// A bound topic whose chain nobody has would make a dead letter of each of its records.
-fn check_bindings(bindings: &HashMap<String, Binding>, chains: &Chains) -> Result<(), Error> {
+/// A bound topic whose chain nobody has makes a dead letter of each of its records. It is no reason not to start: the
+/// process that brings the chain may come a moment later.
+fn warn_of_missing(bindings: &HashMap<String, Binding>, chains: &Chains) {
     for (topic, binding) in bindings {
         match &binding.form {
             Form::Request => {}
             Form::Avro { chain } | Form::Json { chain } => {
-                chains.find(chain).map_err(|source| Error::BoundChain {
-                    topic: topic.clone(),
-                    source,
-                })?;
+                if let Err(missing) = chains.find(chain) {
+                    tracing::warn!(
+                        topic,
+                        chain,
+                        "topics.yaml binds the topic to a chain that cannot run here, so its records become dead letters: \
+                         {missing}. Add the chain's file, or mend `chain:`"
+                    );
+                }
             }
         }
     }
-    Ok(())
 }
 
 /// Asks the registry until it is there.
