@@ -13,7 +13,7 @@ use rdkafka::{
 };
 
 use super::{ASK, Action, Admin, AdminError, Plan, observe::member_of, options};
-use crate::{KafkaSettings, TopicPartition, client::Named};
+use crate::{KafkaSettings, TopicPartition, client::Named, engine::core::Committed};
 
 /// How often to ask whether what was created is there.
 const ASK_AGAIN: Duration = Duration::from_millis(20);
@@ -159,7 +159,9 @@ fn leaders(kafka: &KafkaSettings, client: &AdminClient<Named>, topic: &str) -> R
 fn commit(kafka: &KafkaSettings, group: &str, offsets: &BTreeMap<TopicPartition, i64>) -> Result<(), KafkaError> {
     let mut list = TopicPartitionList::new();
     for (partition, offset) in offsets {
-        list.add_partition_offset(&partition.topic, partition.partition, Offset::Offset(*offset))?;
+        let mut element = list.add_partition(&partition.topic, partition.partition);
+        element.set_offset(Offset::Offset(*offset))?;
+        element.set_metadata(Committed::first(*offset).encode());
     }
     member_of(kafka, group)?.commit(&list, CommitMode::Sync)
 }
