@@ -3,7 +3,7 @@
 
 use rdkafka::{ClientConfig, config::FromClientConfigAndContext, consumer::BaseConsumer, producer::ThreadedProducer};
 
-use super::{EngineError, EngineSettings, events::ProducerEvents};
+use super::{EngineError, EngineSettings, crash, events::ProducerEvents};
 use crate::client::{self, Named};
 
 /// The member of the group.
@@ -84,6 +84,7 @@ pub(super) fn producer(
         .set("queue.buffering.max.kbytes", "524288")
         .set("partitioner", "murmur2_random")
         .set("statistics.interval.ms", "1000");
+    crash::watch(&mut config);
     ThreadedProducer::from_config_and_context(&config, ProducerEvents::default()).map_err(|source| {
         EngineError::Client {
             client: "transactional-producer",

@@ -12,6 +12,7 @@ use rdkafka::consumer::BaseConsumer;
 use super::{
     EngineError, EngineSettings, Node, committed,
     core::{Batch, Fault, Outcome},
+    crash::{self, Point},
     gap::Gap,
     membership::Group,
     producer::TransactionalProducer,
@@ -45,6 +46,12 @@ impl<N: Node> Committer<N> {
             let is_committed = ended.outcome == Outcome::Committed;
             self.note(&batch, started.elapsed(), ended.reason.as_deref(), &ended.outcome);
             let culprit = self.runs.shared.member().settle(&ended.outcome);
+            if is_committed {
+                crash::point(Point::LedgerCleared, || {});
+                if batch.parts.iter().any(|part| part.release) {
+                    crash::point(Point::Released, || {});
+                }
+            }
             if let Some(culprit) = culprit {
                 let outputs = self.runs.replacement(&culprit);
                 self.runs.shared.member().replace(&culprit, outputs);

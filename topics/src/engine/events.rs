@@ -14,6 +14,7 @@ use rdkafka::{
 };
 use serde::Deserialize;
 
+use super::crash;
 use crate::client;
 
 const CLIENT: &str = "transactional-producer";
@@ -57,6 +58,7 @@ impl ProducerEvents {
 
 impl ClientContext for ProducerEvents {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        crash::line(message);
         client::log(CLIENT, level, facility, message);
     }
 

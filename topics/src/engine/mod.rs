@@ -14,6 +14,7 @@ mod canary;
 mod clients;
 mod committed;
 mod committer;
+mod crash;
 mod error;
 mod events;
 mod failure;

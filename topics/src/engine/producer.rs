@@ -15,6 +15,7 @@ use rdkafka::{
 use super::{
     EngineError, EngineSettings, clients,
     core::{Batch, Fault, Outcome},
+    crash::{self, Point},
     events::ProducerEvents,
     failure::{Failure, Kind},
 };
@@ -88,8 +89,10 @@ impl TransactionalProducer {
         self.producer
             .begin_transaction()
             .map_err(|error| Failure::wrapper(&error))?;
+        crash::point(Point::Begun, || {});
         for output in batch.outputs() {
             self.send(output)?;
+            crash::point(Point::Produced, || drop(self.producer.flush(self.timeout)));
         }
         native::send_offsets(
             &self.producer,
@@ -99,7 +102,10 @@ impl TransactionalProducer {
             self.timeout,
         )
         .map_err(|error| Failure::native(&error))?;
-        self.commit()
+        crash::point(Point::OffsetsSent, || {});
+        self.commit()?;
+        crash::point(Point::EndAnswered, || {});
+        Ok(())
     }
 
     /// A transaction that carries nothing but this offset of a group without members.

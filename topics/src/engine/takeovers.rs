@@ -15,6 +15,7 @@ use super::{
     EngineError, EngineSettings,
     committed::{self, is_pending},
     core::{Answer, Step, Takeover, Unfenced, Verdict},
+    crash::{self, Point},
     producer::TransactionalProducer,
 };
 use crate::{TopicPartition, client::Named};
@@ -50,7 +51,10 @@ impl Takeovers {
                 Step::Inspect { partitions, absent } => answer(inspect(member, partitions, absent)),
                 Step::Claim { claims } => {
                     let failed = match committed::claim(member, claims) {
-                        Ok(()) => BTreeMap::new(),
+                        Ok(()) => {
+                            crash::point(Point::Claimed, || {});
+                            BTreeMap::new()
+                        }
                         Err(error) => claims
                             .iter()
                             .map(|claim| (claim.partition.clone(), error.to_string()))

@@ -13,7 +13,7 @@ use testkit::{OwnParts, Space};
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 use topics::{
-    Headers, History, Output, Record, Start, Tail, TailEvent, TailSettings,
+    Headers, History, Output, Producer, Record, Start, Tail, TailEvent, TailSettings,
     engine::{self, EngineError, EngineSettings, Input, Node, Prepared, Rejection, Run, core::Committed},
 };
 
@@ -127,7 +127,10 @@ impl Story {
 
     /// Records with their number as value, spread over the partitions by number.
     pub async fn produce(&self, count: i64, key: impl Fn(i64) -> Option<String>) {
-        let producer = producer(&self.space);
+        self.produce_by(&producer(&self.space), count, key).await;
+    }
+
+    pub async fn produce_by(&self, producer: &Producer, count: i64, key: impl Fn(i64) -> Option<String>) {
         let sends = (0..count).map(|number| {
             let key = key(number).map(Bytes::from);
             // A key stays in its partition, as it does with any partitioner.
@@ -388,6 +391,14 @@ impl Results {
             }
         }
         seen
+    }
+
+    pub async fn next(&mut self) -> Seen {
+        loop {
+            if let TailEvent::Record(record) = self.0.recv().await.unwrap() {
+                return Seen::from(record);
+            }
+        }
     }
 
     /// What still appears until there is nothing for a while.
