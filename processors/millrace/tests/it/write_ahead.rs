@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use testkit::{OwnParts, PartsConfig, Script, ScriptedModel, until};
 
-use crate::world::{SOON, World, json_lines};
+use crate::world::{SOON, World, get, json_lines};
 
 const CHAIN: &str = r#"
 apiVersion: chain/v1
@@ -88,9 +88,12 @@ async fn a_registry_that_is_down_stops_reading_and_makes_no_dead_letter() {
     world.succeed(&["request", "--chain", "echo", "--id", "r", "--no-wait", "{}"]);
     own.registry.stop().await.unwrap();
     let mut worker = world.start_unready("worker", "orchestrator");
-    until(SOON, async || worker.log().contains("registry").then_some(()))
-        .await
-        .unwrap();
+    let ready = format!("{}/readyz", worker.url);
+    let waits = until(SOON, async || {
+        let said = get(&ready).await.ok()?.text().await.ok()?;
+        said.contains("waiting for the schema registry").then_some(())
+    });
+    waits.await.unwrap();
     worker.process.running().unwrap();
 
     own.registry.start().await.unwrap();
