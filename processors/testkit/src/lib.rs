@@ -5,6 +5,7 @@
 //! model provider that answers, fails and hangs as it is told; [`history`] reads what a run claims to have done.
 
 mod binary;
+pub mod chaos;
 pub mod history;
 pub mod kafka;
 mod launch;

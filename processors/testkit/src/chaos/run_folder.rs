@@ -1,0 +1,137 @@
+//! What a fault run leaves behind.
+//!
+//! ```text
+//! plan.json        Plan: what was to be done, and where everything answers
+//! driver-*.jsonl   history lines of the producers: produced, acknowledged
+//! worker-*.jsonl   history lines of the workers; used to count what was in flight, never to acquit
+//! reader.jsonl     Seen: the results a read_committed reader saw while it happened
+//! faults.jsonl     Fault: what was broken, in order
+//! summary.json     Summary: what only the driver can know
+//! ```
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+/// The folder of one run.
+#[derive(Debug, Clone)]
+pub struct RunFolder(PathBuf);
+
+impl RunFolder {
+    #[must_use]
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    #[must_use]
+    pub fn plan(&self) -> PathBuf {
+        self.0.join("plan.json")
+    }
+
+    /// The history of the producer of this name.
+    #[must_use]
+    pub fn driver(&self, name: &str) -> PathBuf {
+        self.0.join(format!("driver-{name}.jsonl"))
+    }
+
+    /// The history of the worker of this name.
+    #[must_use]
+    pub fn worker(&self, name: &str) -> PathBuf {
+        self.0.join(format!("worker-{name}.jsonl"))
+    }
+
+    #[must_use]
+    pub fn reader(&self) -> PathBuf {
+        self.0.join("reader.jsonl")
+    }
+
+    #[must_use]
+    pub fn faults(&self) -> PathBuf {
+        self.0.join("faults.jsonl")
+    }
+
+    #[must_use]
+    pub fn summary(&self) -> PathBuf {
+        self.0.join("summary.json")
+    }
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Plan {
+    pub seed: u64,
+    pub seconds: u64,
+    /// Requests a second.
+    pub rate: u64,
+    pub brokers: usize,
+    /// `host:port,...` of the brokers themselves, not of the proxy in front of them.
+    pub bootstrap: String,
+    pub registry_url: String,
+    pub postgres_url: String,
+    /// In front of every topic and group.
+    pub prefix: String,
+    /// Of the workers.
+    pub group: String,
+    /// Request topics, with prefix.
+    pub request_topics: Vec<String>,
+    pub session_timeout_ms: u64,
+    pub transaction_timeout_ms: u64,
+}
+
+/// A committed result, when a reader that was there all the time got it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Seen {
+    /// Microseconds since 1970.
+    pub at: i64,
+    /// Where the result lies.
+    pub partition: i32,
+    pub offset: i64,
+    /// From its headers.
+    pub request_id: String,
+    pub src: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Fault {
+    /// Microseconds since 1970, when it began.
+    pub at: i64,
+    /// `kill_worker`, `stop_worker`, `pause_worker`, `crash_point`, `kill_broker`, `proxy_cut`, ...
+    pub kind: String,
+    /// Whom it hit: a worker's or broker's name.
+    pub target: String,
+    /// What else there is to know: the proxy's rule, how long it lasted.
+    pub detail: String,
+    /// For the death of a worker.
+    pub crash: Option<Crash>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Crash {
+    /// The crash point, if it was one.
+    pub point: Option<String>,
+    /// Calls under way at the model server for this worker's requests.
+    pub in_flight: u64,
+    /// Offsets above the watermark in the committed maps, of all partitions.
+    pub map: u64,
+}
+
+/// What the judge cannot find in the logs of others.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Summary {
+    pub model_calls: u64,
+    /// Calls of the same body under the same request id beyond the first, the provider's own failures not counted.
+    pub model_calls_repeated: u64,
+    /// Crash points armed, by name, and how often a worker died there.
+    pub crash_points: BTreeMap<String, u64>,
+    /// The longest time in which the reader saw nothing although requests were waiting.
+    pub longest_reader_stall_s: f64,
+    /// From the death of a worker to the next result of a partition that was its own.
+    pub longest_takeover_s: f64,
+}
