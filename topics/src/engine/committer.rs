@@ -17,7 +17,7 @@ use super::{
     membership::Group,
     producer::TransactionalProducer,
     runs::Runs,
-    takeovers::{chain, drop_aside},
+    takeovers::chain,
 };
 use crate::history::Event;
 
@@ -39,10 +39,14 @@ impl<N: Node> Committer<N> {
         let mut gap = Gap::new();
         let mut pause = FIRST_PAUSE;
         while let Some(batch) = self.runs.shared.next_batch() {
+            let batch = Arc::new(batch);
+            if self.producer.as_ref().is_some_and(TransactionalProducer::is_spent) {
+                self.producer = None;
+            }
             let Some(producer) = self.producer() else { break };
             let started = Instant::now();
             let ended = producer.transact(&batch);
-            let retries = producer.retries();
+            let (retries, is_spent) = (producer.retries(), producer.is_spent());
             let is_committed = ended.outcome == Outcome::Committed;
             self.note(&batch, started.elapsed(), ended.reason.as_deref(), &ended.outcome);
             let culprit = self.runs.shared.member().settle(&ended.outcome);
@@ -53,11 +57,10 @@ impl<N: Node> Committer<N> {
                 }
             }
             if let Some(culprit) = culprit {
-                let outputs = self.runs.replacement(&culprit);
-                self.runs.shared.member().replace(&culprit, outputs);
+                self.runs.replace(&culprit);
             }
-            if ended.spent {
-                self.discard();
+            if is_spent || ended.outcome == Outcome::Unknown {
+                self.producer = None;
             }
             if ended.outcome == Outcome::Unknown {
                 self.resolve();
@@ -92,12 +95,6 @@ impl<N: Node> Committer<N> {
             }
         }
         self.producer.as_ref()
-    }
-
-    fn discard(&mut self) {
-        if let Some(producer) = self.producer.take() {
-            drop_aside(producer);
-        }
     }
 
     /// A commit without an answer. The new producer's initialisation ends whatever the old one left open; after it the

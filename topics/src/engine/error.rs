@@ -2,6 +2,8 @@
 
 use rdkafka::error::KafkaError;
 
+use super::watchdog::Hung;
+
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     #[error("the engine settings are not usable: {0}")]
@@ -36,6 +38,8 @@ pub enum EngineError {
         #[source]
         source: KafkaError,
     },
+    #[error(transparent)]
+    Hung(#[from] Hung),
     #[error("the consumer of group `{group}` failed for good")]
     Consumer {
         group: String,

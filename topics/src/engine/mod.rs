@@ -10,6 +10,7 @@
 
 pub mod core;
 
+mod attempt;
 mod canary;
 mod clients;
 mod committed;
@@ -28,6 +29,7 @@ mod settings;
 mod shared;
 mod start;
 mod takeovers;
+mod watchdog;
 
 use std::{future::Future, sync::Arc};
 

@@ -100,6 +100,12 @@ impl EngineTuning {
         Duration::from_millis(self.revoke_deadline_ms)
     }
 
+    /// A transaction that takes longer hangs: librdkafka's own timeouts are over by then.
+    #[must_use]
+    pub fn call_deadline(&self) -> Duration {
+        self.transaction_timeout() * 2
+    }
+
     #[must_use]
     pub fn transaction_timeout(&self) -> Duration {
         Duration::from_millis(self.transaction_timeout_ms)

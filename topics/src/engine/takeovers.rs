@@ -106,7 +106,7 @@ impl Takeovers {
             let failed = |(writer, fence): (&String, thread::ScopedJoinHandle<'_, Result<_, EngineError>>)| {
                 let unfenced = match fence.join() {
                     Ok(Ok(producer)) => {
-                        drop_aside(producer);
+                        drop(producer);
                         return None;
                     }
                     Ok(Err(error)) => Unfenced {
@@ -148,14 +148,6 @@ fn inspect<C: ConsumerContext>(
 
 fn answer(result: Result<Answer, KafkaError>) -> Answer {
     result.unwrap_or_else(|error| Answer::Failed(error.to_string()))
-}
-
-/// A producer's end takes up to half a second: nobody waits for it.
-pub(super) fn drop_aside(producer: TransactionalProducer) {
-    // Without a thread to be had it ends here, a little later.
-    let _ = thread::Builder::new()
-        .name("producer-end".to_owned())
-        .spawn(move || drop(producer));
 }
 
 pub(super) fn chain(error: &dyn std::error::Error) -> String {

@@ -244,9 +244,12 @@ pub struct Log(PathBuf);
 
 impl Log {
     pub fn contains(&self, event: &str) -> bool {
-        std::fs::read_to_string(&self.0)
-            .unwrap()
-            .contains(&format!("\"event\":\"{event}\""))
+        self.count(event) > 0
+    }
+
+    pub fn count(&self, event: &str) -> usize {
+        let log = std::fs::read_to_string(&self.0).unwrap();
+        log.matches(&format!("\"event\":\"{event}\"")).count()
     }
 }
 
