@@ -115,10 +115,16 @@ fn engine_settings(settings: &Settings, group: &Group) -> EngineSettings {
         topic: input.full_topic(&settings.kafka),
         weight: input.weight,
     });
+    let outputs = ["results", "audit", "dead-letters"].map(|name| settings.kafka.topic(name));
     EngineSettings {
         tuning: settings.engine.clone(),
         history: settings.history.clone(),
-        ..EngineSettings::new(settings.kafka.clone(), settings.kafka.group(GROUP), inputs.collect())
+        ..EngineSettings::new(
+            settings.kafka.clone(),
+            settings.kafka.group(GROUP),
+            inputs.collect(),
+            outputs.into(),
+        )
     }
 }
 

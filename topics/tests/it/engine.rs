@@ -1,6 +1,7 @@
 //! The exactly-once engine, through its door, on a real broker.
 
 mod crash;
+mod outages;
 mod story;
 mod worker;
 
