@@ -8,6 +8,7 @@
 //! What cannot be stored does not stop the rest: a batch that Postgres refuses is halved until the row is found, which
 //! goes to `quarantine` with its bytes. A Postgres or a registry that is away is waited for.
 
+mod crash;
 mod days;
 mod entry;
 mod failure;

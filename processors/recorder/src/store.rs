@@ -6,6 +6,7 @@ use sqlx::{PgConnection, PgPool, postgres::PgPoolOptions};
 use tokio::time::timeout;
 
 use crate::{
+    crash::{self, Point},
     days::Days,
     entry::{Entry, Row},
     failure::Failure,
@@ -67,9 +68,12 @@ impl Store {
 
 async fn transaction(pool: &PgPool, moves: &[positions::Move], entries: &[Entry]) -> Result<u64, Failure> {
     let mut transaction = pool.begin().await?;
+    crash::point(Point::Begun);
     positions::advance(&mut transaction, moves).await?;
     let duplicates = write_rows(&mut transaction, &Rows::of(entries)).await?;
+    crash::point(Point::Written);
     transaction.commit().await?;
+    crash::point(Point::Committed);
     Ok(duplicates)
 }
 
