@@ -17,6 +17,9 @@ use crate::{
 /// A database that accepts connections and then says nothing is as good as away.
 const PATIENCE: Duration = Duration::from_secs(30);
 const CONNECT: Duration = Duration::from_secs(5);
+/// A recorder that sleeps in its transaction, or whose machine is gone, holds its positions no longer than this; whoever
+/// owns the partitions now waits for them.
+const ASLEEP: &str = "SET idle_in_transaction_session_timeout = '10s'";
 
 pub(crate) struct Store {
     pub pool: PgPool,
@@ -41,6 +44,9 @@ impl Store {
         let pool = PgPoolOptions::new()
             .max_connections(2)
             .acquire_timeout(CONNECT)
+            .after_connect(|connection, _| {
+                Box::pin(async move { sqlx::raw_sql(ASLEEP).execute(connection).await.map(|_| ()) })
+            })
             .connect_lazy(url)?;
         Ok(Self {
             pool,
