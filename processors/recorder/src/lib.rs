@@ -21,6 +21,7 @@ mod recording;
 mod settings;
 mod store;
 mod tables;
+mod unresolved;
 
 use schemas::{Registry, RegistryError};
 use tokio::sync::watch;
@@ -28,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use topics::{Catalog, FollowerError, KafkaSettings};
 
 pub use settings::RecorderSettings;
+pub use unresolved::{LostCall, Unresolved, UnresolvedError, UnresolvedFilter, unresolved};
 
 /// What a recorder works with.
 #[derive(Clone)]

@@ -9,4 +9,5 @@ mod kill;
 mod limits_of_brokers;
 mod pinecone;
 mod stranger;
+mod unresolved;
 mod write_ahead;
