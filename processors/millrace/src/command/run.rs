@@ -185,6 +185,7 @@ impl Process {
             catalog: self.catalog.clone(),
             engine: self.config.orchestrator.clone(),
             chains: vec![self.config.chains.clone()],
+            oversized_outputs: self.config.oversized_outputs.clone(),
             history: self.history.clone(),
         };
         let dependencies = orchestrator::Dependencies {

@@ -65,6 +65,9 @@ pub struct Config {
     /// A paid call is announced on `attempts` before it leaves. Off: a crash hides what was being paid for.
     #[serde(default = "yes")]
     pub write_ahead: bool,
+    /// A folder for outputs that are too large for `results`. Without it they are lost, though they were paid for.
+    #[serde(default)]
+    pub oversized_outputs: Option<PathBuf>,
     /// JSON lines of what this process did; the fault runs are judged by it. Off without a path.
     #[serde(default)]
     pub history: Option<PathBuf>,
@@ -161,6 +164,7 @@ impl Config {
             self.models.as_mut(),
             self.topics.as_mut(),
             self.history.as_mut(),
+            self.oversized_outputs.as_mut(),
         ];
         for path in files.into_iter().flatten() {
             *path = folder.join(&*path);
