@@ -16,6 +16,7 @@ test: setup-test ## every check, with the real parts: what CI runs
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
 	$(CARGO) test --workspace --no-fail-fast
+	$(CARGO) test --quiet --package topics --test it -- --ignored --test-threads=1
 
 check: ## the inner loop: format, lints, unit tests, simulation (no broker)
 	$(CARGO) fmt --all --check
