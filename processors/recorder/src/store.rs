@@ -1,8 +1,14 @@
 //! One batch, one transaction: the positions first, then the rows.
 
-use std::time::{Duration, Instant};
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
-use sqlx::{PgConnection, PgPool, postgres::PgPoolOptions};
+use sqlx::{
+    Connection, PgConnection, PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
 use tokio::time::timeout;
 
 use crate::{
@@ -23,6 +29,8 @@ const ASLEEP: &str = "SET idle_in_transaction_session_timeout = '10s'";
 
 pub(crate) struct Store {
     pub pool: PgPool,
+    /// Where it is, for messages.
+    pub place: String,
     pub days: Days,
 }
 
@@ -41,14 +49,16 @@ impl Store {
     /// Opens no connection yet.
     pub fn new(url: &str, retention_days: Option<u32>) -> Result<Self, sqlx::Error> {
         // One writes; the other reads positions in the meantime.
+        let options: PgConnectOptions = url.parse()?;
         let pool = PgPoolOptions::new()
             .max_connections(2)
             .acquire_timeout(CONNECT)
             .after_connect(|connection, _| {
                 Box::pin(async move { sqlx::raw_sql(ASLEEP).execute(connection).await.map(|_| ()) })
             })
-            .connect_lazy(url)?;
+            .connect_lazy_with(options.clone());
         Ok(Self {
+            place: format!("{}:{}", options.get_host(), options.get_port()),
             pool,
             days: Days::new(retention_days),
         })
@@ -66,9 +76,21 @@ impl Store {
         let written = timeout(PATIENCE, transaction(&self.pool, moves, entries));
         let duplicates = written
             .await
-            .map_err(|_elapsed| Failure::Wait(sqlx::Error::PoolTimedOut))??;
+            .map_err(|_elapsed| Failure::Wait(sqlx::Error::Io(io::ErrorKind::TimedOut.into())))??;
         metrics::committed(entries, duplicates, began.elapsed());
         Ok(())
+    }
+
+    /// A pool tries again until its patience is over, and then does not say what it tried in vain: this asks once.
+    pub async fn cause(&self, error: sqlx::Error) -> sqlx::Error {
+        if !matches!(error, sqlx::Error::PoolTimedOut) {
+            return error;
+        }
+        let options = self.pool.connect_options();
+        match timeout(CONNECT, PgConnection::connect_with(&options)).await {
+            Ok(Err(cause)) => cause,
+            Ok(Ok(_)) | Err(_) => error,
+        }
     }
 }
 

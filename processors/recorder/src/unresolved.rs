@@ -10,8 +10,6 @@ use schemas::{Money, Timestamp};
 use serde::Serialize;
 use sqlx::{Connection, PgConnection, Row, postgres::PgRow};
 
-use crate::failure::with_causes;
-
 /// Which calls are looked at.
 #[derive(Debug, Clone, Default)]
 pub struct UnresolvedFilter {
@@ -54,8 +52,8 @@ pub struct LostCall {
 
 #[derive(Debug, thiserror::Error)]
 pub enum UnresolvedError {
-    #[error("Postgres cannot be asked: {}. Mend `postgres.url`, or MILLRACE_POSTGRES__URL", with_causes(.0))]
-    Connect(sqlx::Error),
+    #[error("Postgres cannot be asked; is it up, and is `postgres.url` (MILLRACE_POSTGRES__URL) right?")]
+    Connect(#[source] sqlx::Error),
     #[error("this database has no tables of Millrace: `postgres.url` names another one, or no recorder ever ran here")]
     NoTables,
     #[error("the attempts cannot be read")]

@@ -67,7 +67,13 @@ Examples:
     )]
     Topics(topics::Topics),
     /// Register the Avro schemas, or check them against what is registered
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  millrace schemas check
+  millrace schemas register"
+    )]
     Schemas(schemas::Schemas),
     /// Check chain files, or run a chain here without Kafka
     #[command(

@@ -161,7 +161,7 @@ impl Process {
             if let Err(error) = outcome {
                 error!(
                     role,
-                    error = format!("{error:#}"),
+                    error = telemetry::with_causes(error.as_ref()),
                     "the role cannot go on; stopping the process"
                 );
                 failed.get_or_insert(error.context(format!("role {role}")));

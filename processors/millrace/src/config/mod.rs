@@ -139,21 +139,43 @@ impl Config {
         })?)
     }
 
-    /// What no type says.
-    fn mistakes(&self) -> Vec<String> {
+    /// What no type says: where, and what.
+    fn mistakes(&self) -> Vec<(String, String)> {
         let mut mistakes = Vec::new();
+        let mut wrong = |place: &str, what: String| mistakes.push((place.to_owned(), what));
         for (part, engine) in [
             ("orchestrator", &self.orchestrator),
             ("indexer.engine", &self.indexer.engine),
         ] {
             if engine.in_flight == 0 {
-                mistakes.push(format!("{part}.in_flight: nothing would ever run; at least 1"));
+                wrong(
+                    &format!("{part}.in_flight"),
+                    "nothing would ever run; at least 1".to_owned(),
+                );
             }
         }
         if let Some(name) = &self.indexer.index
             && !self.indexes.iter().any(|index| index.name == *name)
         {
-            mistakes.push(format!("indexer.index: `{name}` is not under `indexes`"));
+            wrong("indexer.index", format!("`{name}` is not under `indexes`"));
+        }
+        let brokers = &self.kafka.bootstrap_servers;
+        if !brokers.split(',').all(is_host_and_port) {
+            wrong(
+                "kafka.bootstrap_servers",
+                format!("must be HOST:PORT, several with commas between them, not `{brokers}`"),
+            );
+        }
+        let http: &[&str] = &["http://", "https://"];
+        for (place, url, schemes) in [
+            ("registry.url", &self.registry.url, http),
+            ("pinecone.control_url", &self.pinecone.control_url, http),
+            ("postgres.url", &self.postgres.url, &["postgres://", "postgresql://"]),
+        ] {
+            if !schemes.iter().any(|scheme| url.starts_with(scheme)) {
+                // never the value: it may hold a password
+                wrong(place, format!("must begin with {}", schemes.join(" or ")));
+            }
         }
         mistakes
     }
@@ -170,6 +192,13 @@ impl Config {
             *path = folder.join(&*path);
         }
     }
+}
+
+fn is_host_and_port(server: &str) -> bool {
+    // PLAINTEXT://host:port is taken by clients, too
+    let server = server.trim().rsplit("://").next().unwrap_or_default();
+    let parts = server.rsplit_once(':');
+    parts.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
 }
 
 fn default_chains() -> PathBuf {
