@@ -35,7 +35,7 @@ bench: setup ## performance figures, one JSON object a line (SCENARIO=floor,late
 fmt: ## format the Rust code
 	$(CARGO) fmt --all
 
-deny: ## licences, advisories and bans (needs cargo-deny)
+deny: ## licences, advisories and bans (needs cargo-deny, and github.com for the advisories)
 	@command -v cargo-deny >/dev/null || { echo "missing: cargo-deny. Type: cargo install --locked cargo-deny"; exit 1; }
 	cargo-deny check
 
