@@ -187,8 +187,8 @@ mod tests {
         for right in ["a:1", "a:1,b:2", "PLAINTEXT://a:1, SSL://[::1]:9093"] {
             parse_text(&format!("kafka: {{bootstrap_servers: \"{right}\"}}")).unwrap();
         }
-        let said =
-            parse_text("kafka: {bootstrap_servers: \"a:1,b\"}\npostgres: {url: \"mysql://u:hunter2@h/d\"}").unwrap_err();
+        let said = parse_text("kafka: {bootstrap_servers: \"a:1,b\"}\npostgres: {url: \"mysql://u:hunter2@h/d\"}")
+            .unwrap_err();
         assert_eq!(said.len(), 2, "{said:#?}");
         assert!(!said.iter().any(|line| line.contains("hunter2")), "{said:#?}");
     }
