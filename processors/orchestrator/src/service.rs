@@ -18,6 +18,7 @@ use crate::{
     metrics,
     node::Orchestrator,
     outputs::Outputs,
+    oversized::Oversized,
     publication::Publication,
     request::{Binding, Form, Reader},
     settings::{GROUP, Settings},
@@ -75,9 +76,13 @@ async fn start(
     let bindings = bindings(settings, group)?;
     let chains = Arc::new(Chains::load(&settings.chains, &resources).map_err(Error::Chains)?);
     let own = chains.runnable();
+    let oversized = settings.oversized_outputs.clone().map(Oversized::new).transpose();
+    let oversized = oversized.map_err(Error::Oversized)?;
 
     not_ready(ready, "waiting for the schema registry");
-    let outputs = patiently(|| Outputs::new(&registry, kafka, catalog)).await?;
+    let outputs = patiently(|| Outputs::new(&registry, kafka, catalog))
+        .await?
+        .keeping(oversized);
     let topic = kafka.topic("chains");
     let encoder = patiently(|| registry.encoder(&topic)).await?;
     let max_bytes = catalog
