@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+use warp::reply::Response;
 
 use crate::{
     ApiSettings,
@@ -15,6 +17,7 @@ use crate::{
     query::Query,
     ring::RunKey,
     routes::segment,
+    sse::{self, Out},
     waiters::Waiter,
 };
 
@@ -30,6 +33,10 @@ pub(crate) struct Api {
     pub ready: watch::Receiver<Result<(), String>>,
     /// Whether all published chains are known.
     pub chains_known: watch::Receiver<Result<(), String>>,
+    /// One for each stream of events that may be open.
+    pub streams: Arc<Semaphore>,
+    /// Cancelled at the signal to stop.
+    pub stopping: CancellationToken,
 }
 
 impl Api {
@@ -83,6 +90,25 @@ impl Api {
             .waiters
             .register(run.clone())
             .map_err(|full| Problem::new(Kind::Overloaded, full.to_string()).retry_after(COME_BACK))
+    }
+
+    /// A stream of events: the answer, and where the events go.
+    ///
+    /// # Errors
+    /// 503 when too many are open.
+    pub fn stream(&self) -> Result<(Response, Out), Problem> {
+        let permit = Arc::clone(&self.streams).try_acquire_owned().map_err(|_| {
+            let detail = format!("{} streams are open already", self.settings.max_streams);
+            Problem::new(Kind::Overloaded, detail).retry_after(COME_BACK)
+        })?;
+        Ok(sse::open(&self.stopping, permit))
+    }
+
+    /// Streams of events that are open.
+    pub fn open_streams(&self) -> usize {
+        self.settings
+            .max_streams
+            .saturating_sub(self.streams.available_permits())
     }
 
     /// The run that a path and its query ask about.

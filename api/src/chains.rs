@@ -11,7 +11,10 @@ use schemas::{ChainRecord, Decoder};
 use serde_json::Value;
 use topics::Record;
 
-use crate::{problem::Mistake, tail::Following};
+use crate::{
+    problem::Mistake,
+    tail::{Followed, Following},
+};
 
 /// Between two attempts to decode a chain while the registry is away.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -35,7 +38,9 @@ impl Chains {
     /// be read is left out. Runs until it is dropped.
     pub async fn keep_up(&self, mut published: Following, decoder: &Decoder<ChainRecord>) {
         loop {
-            let record = published.next().await;
+            let Followed::Record(record) = published.next().await else {
+                continue;
+            };
             match &record.value {
                 Some(value) => {
                     if let Some(chain) = decode(decoder, &record, value).await {

@@ -4,6 +4,8 @@
 //! read and write (`body`, `call`, `problem`, `run`, ...), and what they stand on: the `bridge` to the stream with its
 //! `ring` and `waiters`, the published `chains`, the `history` in Postgres. The only crate that knows warp. Nothing here decides what a run is: it asks, waits and shows.
 
+mod http;
+mod origin;
 mod server;
 mod settings;
 
@@ -15,10 +17,12 @@ mod call;
 mod problem;
 mod query;
 mod run;
+mod sse;
 mod trace;
 
 mod bridge;
 mod chains;
+mod feed;
 mod history;
 mod ring;
 mod tail;

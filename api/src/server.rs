@@ -8,7 +8,11 @@ use std::{
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use schemas::{ChainRecord, Encoder, Registry, RegistryError, Request};
-use tokio::{net::TcpListener, sync::watch, time::sleep};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, watch},
+    time::sleep,
+};
 use tokio_util::sync::CancellationToken;
 use topics::{KafkaSettings, ProduceError, Producer, ProducerSettings, Start};
 use warp::{filters::BoxedFilter, reply::Response};
@@ -20,7 +24,7 @@ use crate::{
     chains::Chains,
     health::{Health, say},
     history::History,
-    metrics,
+    http, metrics,
     ring::Ring,
     routes,
     tail::Following,
@@ -101,13 +105,16 @@ pub async fn run(
         waiters: Waiters::new(settings.max_waiters),
         closing: CancellationToken::new(),
     });
-    let results = Following::new(&kafka, "results", Start::End);
+    let recent = i64::try_from(settings.ring_results).unwrap_or(i64::MAX);
+    let results = Following::new(&kafka, "results", Start::Recent(recent));
     let published = Following::new(&kafka, "chains", Start::Beginning);
     let decoder = registry.decoder::<ChainRecord>().map_err(ApiError::Schema)?;
     let encodes = watch::Sender::new(Err("the schema registry has not been asked yet".to_owned()));
 
     let grace = settings.grace();
     let api = Arc::new(Api {
+        streams: Arc::new(Semaphore::new(settings.max_streams)),
+        stopping: shutdown.clone(),
         settings,
         bridge: Arc::clone(&bridge),
         chains: Arc::new(Chains::default()),
@@ -206,10 +213,7 @@ pub(crate) async fn serve(
     stop: CancellationToken,
     grace: Duration,
 ) {
-    let server = warp::serve(routes)
-        .incoming(listener)
-        .graceful(stop.clone().cancelled_owned())
-        .run();
+    let server = http::serve(listener, routes, stop.clone());
     let overdue = async {
         stop.cancelled().await;
         sleep(grace + LAST_ANSWERS).await;

@@ -5,6 +5,7 @@
 //! the table of paths.
 
 mod chains;
+mod feed;
 mod health;
 mod invoke;
 mod runs;
@@ -25,6 +26,7 @@ use crate::{
     api::Api,
     health::Health,
     metrics,
+    origin::Names,
     problem::{Kind, Problem},
     ring::is_name,
 };
@@ -67,6 +69,15 @@ impl Path {
     }
 }
 
+const ALL: Paths = &[
+    invoke::PATHS,
+    runs::PATHS,
+    steps::PATHS,
+    chains::PATHS,
+    feed::PATHS,
+    health::PATHS,
+];
+
 /// Everything the api answers.
 pub(crate) fn all(api: &Arc<Api>, health: &Health) -> BoxedFilter<(Response,)> {
     let routes = invoke::routes(api)
@@ -76,28 +87,31 @@ pub(crate) fn all(api: &Arc<Api>, health: &Health) -> BoxedFilter<(Response,)> {
         .unify()
         .or(chains::routes(api))
         .unify()
+        .or(feed::routes(api))
+        .unify()
         .or(health::routes(health, Some(&api.history)))
         .unify();
-    answer(
-        &[invoke::PATHS, runs::PATHS, steps::PATHS, chains::PATHS, health::PATHS],
-        routes.boxed(),
-    )
+    answer(ALL, Names::new(&api.settings.hosts), routes.boxed())
 }
 
 /// `/healthz`, `/readyz`, `/metrics`: what a process without the api answers.
 pub(crate) fn admin(health: &Health) -> BoxedFilter<(Response,)> {
-    answer(&[health::PATHS], health::routes(health, None))
+    answer(&[health::PATHS], Names::default(), health::routes(health, None))
 }
 
-/// Everything around the routes: the request id, the problem for what no route took, and the metrics.
-fn answer(paths: Paths, routes: BoxedFilter<(Answer,)>) -> BoxedFilter<(Response,)> {
+/// Everything around the routes: the names it may be called by, the request id, the problem for what no route took, and the metrics.
+fn answer(paths: Paths, names: Names, routes: BoxedFilter<(Answer,)>) -> BoxedFilter<(Response,)> {
+    let foreign = warp::header::headers_cloned().and_then(move |headers: HeaderMap| {
+        let checked = names.check(&headers);
+        async move { checked.map_or_else(|problem| Ok(Err(problem)), |()| Err(warp::reject())) }
+    });
     let unrouted = path().map(move |path: String| Err(unrouted(paths, &path)));
     warp::any()
         .map(Instant::now)
         .and(warp::method())
         .and(path())
         .and(warp::header::headers_cloned())
-        .and(routes.or(unrouted).unify())
+        .and(foreign.or(routes).unify().or(unrouted).unify())
         .map(
             move |started: Instant, method: Method, path: String, headers: HeaderMap, answer: Answer| {
                 let mut response = answer.unwrap_or_else(|problem| problem.into_response(&path));

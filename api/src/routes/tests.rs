@@ -6,7 +6,7 @@ use futures::future::join_all;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use schemas::{ChainRecord, Registry, RegistrySettings};
 use serde_json::{Value, json};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use topics::{KafkaSettings, Producer, ProducerSettings};
 use warp::http::StatusCode;
@@ -50,6 +50,8 @@ fn alone() -> Alone {
         }),
         chains: Arc::clone(&chains),
         history,
+        streams: Arc::new(Semaphore::new(1)),
+        stopping: CancellationToken::new(),
         ready: is_ready.clone(),
         chains_known: is_ready.clone(),
     });
@@ -109,7 +111,7 @@ impl Alone {
 #[tokio::test]
 async fn every_path_takes_its_methods_and_says_which_when_it_gets_another() {
     let api = alone();
-    let paths = [invoke::PATHS, runs::PATHS, steps::PATHS, chains::PATHS, health::PATHS].concat();
+    let paths = ALL.concat();
     let methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "BREW"];
     let checks = paths
         .iter()
