@@ -9,7 +9,7 @@ use std::{
 use metrics_exporter_prometheus::PrometheusHandle;
 use schemas::{ChainRecord, Encoder, Registry, RegistryError, Request};
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, TcpSocket},
     sync::{Semaphore, watch},
     time::sleep,
 };
@@ -35,6 +35,9 @@ use crate::{
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
 /// A request that the brokers did not take in this time is not waited for any longer.
 const PRODUCE_TIMEOUT: Duration = Duration::from_secs(10);
+const SEND_BUFFER_BYTES: u32 = 128 * 1024;
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 1_024;
 /// Between two attempts to reach the registry.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -200,9 +203,20 @@ pub(crate) async fn bind(listen: SocketAddr) -> Result<TcpListener, ApiError> {
     if !listen.ip().is_loopback() {
         return Err(ApiError::NotLoopback(listen));
     }
-    TcpListener::bind(listen)
-        .await
-        .map_err(|source| ApiError::Bind { listen, source })
+    listener(listen).map_err(|source| ApiError::Bind { listen, source })
+}
+
+/// With the bound that its connections inherit on what the kernel keeps for a reader who stalls.
+fn listener(listen: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if listen.is_ipv4() {
+        TcpSocket::new_v4()
+    } else {
+        TcpSocket::new_v6()
+    }?;
+    socket.set_reuseaddr(true)?;
+    socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
+    socket.bind(listen)?;
+    socket.listen(BACKLOG)
 }
 
 /// Serves until `stop`; callers that wait then have `grace`, and answers a little longer.

@@ -16,6 +16,7 @@ async fn callers_leave_and_are_sent_away_in_order() {
         max_waiters: 1,
         postgres_url: Some("postgres://nobody@127.0.0.1:9/none".to_owned()),
         grace_seconds: 1,
+        ..Start::default()
     };
     let api = stage.start(start).await;
     assert_eq!(

@@ -3,10 +3,12 @@
 
 #![cfg(test)]
 
+mod events;
 mod http;
 mod stage;
 
 mod away;
+mod feed;
 mod history;
 mod invoke;
 mod late;

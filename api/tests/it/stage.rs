@@ -48,6 +48,7 @@ pub struct Asked {
 /// What a test chooses of an api.
 pub struct Start {
     pub max_waiters: usize,
+    pub ring_results: usize,
     /// Instead of the one that has the tables.
     pub postgres_url: Option<String>,
     pub grace_seconds: u64,
@@ -57,6 +58,7 @@ impl Default for Start {
     fn default() -> Self {
         Self {
             max_waiters: 100,
+            ring_results: 20_000,
             postgres_url: None,
             grace_seconds: 0,
         }
@@ -153,6 +155,40 @@ impl Stage {
         }
     }
 
+    /// A result of a request that nobody here has seen.
+    pub fn result_of(request_id: &str) -> RunResult {
+        RunResult {
+            request_id: request_id.to_owned(),
+            tenant: "default".to_owned(),
+            src: format!("requests/0/{request_id}"),
+            accepted_at: Timestamp::now(),
+            chain: Some("echo@1#abc".to_owned()),
+            completed_at: Timestamp::now(),
+            ..Self::completed()
+        }
+    }
+
+    /// Commits results with their keys.
+    pub async fn commit(&self, results: impl IntoIterator<Item = (Option<&str>, RunResult)>) {
+        let sent = results.into_iter().map(|(key, result)| {
+            let output = Output {
+                topic: self.kafka.topic("results"),
+                // spread over the partitions, whatever the key
+                partition: result.request_id.bytes().last().map(|byte| i32::from(byte % 6)),
+                key: key.map(|key| key.to_owned().into()),
+                value: Some(self.results.encode(&result).unwrap()),
+                headers: Headers::new()
+                    .with(headers::REQUEST_ID, result.request_id.clone())
+                    .with(headers::TENANT, result.tenant.clone())
+                    .with(headers::SRC, result.src.clone()),
+            };
+            self.producer.send(output)
+        });
+        for sent in futures::future::join_all(sent).await {
+            sent.unwrap();
+        }
+    }
+
     /// Commits a result as the orchestrator would.
     pub async fn answer(&self, asked: &Asked, result: RunResult) {
         let request_id = asked.request.request_id.clone().unwrap();
@@ -185,6 +221,7 @@ impl Stage {
         let settings = ApiSettings {
             listen,
             max_waiters: start.max_waiters,
+            ring_results: start.ring_results,
             grace_seconds: start.grace_seconds,
             ..ApiSettings::default()
         };
@@ -202,7 +239,7 @@ pub async fn free_address() -> SocketAddr {
 
 /// A running api.
 pub struct Api {
-    address: SocketAddr,
+    pub address: SocketAddr,
     pub shutdown: CancellationToken,
     running: JoinHandle<Result<(), ApiError>>,
 }
