@@ -24,6 +24,7 @@ mod bridge;
 mod chains;
 mod feed;
 mod history;
+mod progress;
 mod ring;
 mod tail;
 mod waiters;

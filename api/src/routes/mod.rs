@@ -5,11 +5,12 @@
 //! the table of paths.
 
 mod chains;
+mod events;
+mod evidence;
 mod feed;
 mod health;
 mod invoke;
 mod runs;
-mod steps;
 
 use std::{convert::Infallible, sync::Arc, time::Instant};
 
@@ -72,7 +73,8 @@ impl Path {
 const ALL: Paths = &[
     invoke::PATHS,
     runs::PATHS,
-    steps::PATHS,
+    evidence::PATHS,
+    events::PATHS,
     chains::PATHS,
     feed::PATHS,
     health::PATHS,
@@ -83,7 +85,9 @@ pub(crate) fn all(api: &Arc<Api>, health: &Health) -> BoxedFilter<(Response,)> {
     let routes = invoke::routes(api)
         .or(runs::routes(api))
         .unify()
-        .or(steps::routes(api))
+        .or(evidence::routes(api))
+        .unify()
+        .or(events::routes(api))
         .unify()
         .or(chains::routes(api))
         .unify()

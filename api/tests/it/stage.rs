@@ -102,9 +102,12 @@ impl Stage {
             registry,
             kafka,
         };
-        stage
-            .sql(include_str!("../../../schemas/migrations/0001_runs.sql"))
-            .await;
+        for migration in [
+            include_str!("../../../schemas/migrations/0001_runs.sql"),
+            include_str!("../../../schemas/migrations/0005_feed.sql"),
+        ] {
+            stage.sql(migration).await;
+        }
         stage.publish("echo").await;
         stage
     }

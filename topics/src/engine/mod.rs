@@ -12,7 +12,7 @@ pub mod core;
 
 mod canary;
 mod clients;
-mod committed;
+pub(crate) mod committed;
 mod committer;
 mod crash;
 mod error;

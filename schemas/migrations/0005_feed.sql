@@ -1,0 +1,2 @@
+-- What ended in the last minutes, for the charts.
+CREATE INDEX runs_completed ON runs (tenant, completed_at);
