@@ -12,7 +12,7 @@ use serde_json::Value;
 use sqlx::{PgPool, Postgres, QueryBuilder, postgres::PgPoolOptions};
 
 pub(crate) use cursor::Cursor;
-pub(crate) use evidence::{DeadLetter, Place, RecordPlace};
+pub(crate) use evidence::{Place, RecordPlace};
 pub(crate) use stats::{Counted, Counts, OfChain, Span};
 pub(crate) use step::Step;
 

@@ -12,6 +12,7 @@ mod settings;
 mod api;
 mod routes;
 
+mod assets;
 mod body;
 mod call;
 mod problem;
@@ -22,6 +23,7 @@ mod trace;
 
 mod bridge;
 mod chains;
+mod cluster;
 mod feed;
 mod history;
 mod progress;
@@ -29,6 +31,7 @@ mod ring;
 mod tail;
 mod waiters;
 
+mod gauges;
 mod metrics;
 
 pub mod health;

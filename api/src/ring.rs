@@ -135,6 +135,13 @@ impl Ring {
         Some(Arc::clone(&found.record))
     }
 
+    /// Kafka timestamp of the newest result of a tenant, in milliseconds.
+    pub fn newest(&self, tenant: &str) -> Option<i64> {
+        let kept = self.lock();
+        let newest = kept.oldest_first.iter().rev().find(|it| it.run.tenant == tenant)?;
+        Some(newest.record.timestamp_ms)
+    }
+
     /// Changes whenever a result arrives.
     pub fn arrivals(&self) -> watch::Receiver<u64> {
         self.arrived.subscribe()

@@ -7,14 +7,17 @@ use std::{
 };
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use schemas::{ChainRecord, Encoder, Registry, RegistryError, Request};
+use schemas::{ChainRecord, Encoder, Registry, RegistryError, Request, Timestamp};
 use tokio::{
     net::{TcpListener, TcpSocket},
-    sync::{Semaphore, watch},
+    sync::{Mutex, Semaphore, watch},
     time::sleep,
 };
 use tokio_util::sync::CancellationToken;
-use topics::{KafkaSettings, ProduceError, Producer, ProducerSettings, Start};
+use topics::{
+    Catalog, KafkaSettings, ProduceError, Producer, ProducerSettings, Start,
+    standing::{Standing, StandingError},
+};
 use warp::{filters::BoxedFilter, reply::Response};
 
 use crate::{
@@ -22,6 +25,7 @@ use crate::{
     api::Api,
     bridge::Bridge,
     chains::Chains,
+    cluster::Cluster,
     health::{Health, say},
     history::History,
     http, metrics,
@@ -44,6 +48,8 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// What the api role needs from its process.
 pub struct Dependencies {
     pub kafka: KafkaSettings,
+    /// Whose groups `/health` shows.
+    pub catalog: Catalog,
     pub registry: Registry,
     /// `postgres://…`. Only read; while it is away there is no history, and everything else works.
     pub postgres_url: String,
@@ -69,6 +75,8 @@ pub enum ApiError {
     PostgresUrl(#[source] sqlx::Error),
     #[error("api cannot produce requests")]
     Producer(#[source] ProduceError),
+    #[error("api cannot look at the groups")]
+    Standing(#[source] StandingError),
     #[error("api cannot read records")]
     Schema(#[source] RegistryError),
 }
@@ -89,6 +97,7 @@ pub async fn run(
     metrics::describe();
     let Dependencies {
         kafka,
+        catalog,
         registry,
         postgres_url,
         health,
@@ -118,6 +127,11 @@ pub async fn run(
     let api = Arc::new(Api {
         streams: Arc::new(Semaphore::new(settings.max_streams)),
         stopping: shutdown.clone(),
+        cluster: Cluster::new(Standing::new(&kafka, &catalog).map_err(ApiError::Standing)?),
+        started_at: Timestamp::now(),
+        counted: Mutex::default(),
+        encodes: encodes.subscribe(),
+        results: results.standing(),
         settings,
         bridge: Arc::clone(&bridge),
         chains: Arc::new(Chains::default()),
@@ -133,6 +147,7 @@ pub async fn run(
         () = learn_to_encode(&registry, &bridge.requests, &bridge.encoder, &encodes) => {}
         () = tell(conditions, &ready, &shutdown) => {}
         () = close(&bridge.closing, &shutdown, grace) => {}
+        () = api.cluster.sample(&health.metrics) => {}
     }
     bridge.producer.close().await;
     Ok(())

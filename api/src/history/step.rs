@@ -70,14 +70,14 @@ pub(super) const SELECT: &str = "
            coalesce(a.output_tokens, b.output_tokens, 0) AS output_tokens,
            coalesce(a.usage_source, b.usage_source, '') AS usage_source,
            coalesce(a.cost_nanos, b.cost_nanos, b.estimate_nanos, 0) AS cost_nanos,
-           (extract(epoch FROM coalesce(a.started_at, b.started_at)) * 1000000)::bigint AS started_us,
+           (extract(epoch FROM coalesce(b.started_at, a.started_at)) * 1000000)::bigint AS started_us,
            (extract(epoch FROM coalesce(b.ended_at, a.started_at + a.total_us * interval '1 microsecond')) * 1000000)::bigint
                AS ended_us,
            a.queue_us, a.connect_us, a.first_token_us, a.total_us, a.topic_partition, a.topic_offset,
            CASE WHEN $3 THEN a.prompt END AS prompt, CASE WHEN $3 THEN a.response END AS response,
            a.prompt_sha256, a.response_sha256, a.documents, a.trace_id
     FROM audited a FULL JOIN booked b ON a.attempt_id = b.attempt_id
-    ORDER BY coalesce(a.started_at, b.started_at), attempt_id";
+    ORDER BY coalesce(b.started_at, a.started_at), attempt_id";
 
 /// Parameters: tenant and request id. The run's own audit record has all that was retrieved.
 pub(super) const DOCUMENTS: &str = "

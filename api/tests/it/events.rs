@@ -9,10 +9,11 @@ use tokio::{
     time::timeout,
 };
 
-use crate::SOON;
+use crate::{SOON, contract};
 
 pub struct Events {
     stream: TcpStream,
+    path: String,
     pub head: String,
     text: String,
     /// All bytes that came so far.
@@ -37,6 +38,7 @@ impl Events {
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut events = Self {
             stream,
+            path: path.to_owned(),
             head: String::new(),
             text: String::new(),
             bytes: 0,
@@ -65,6 +67,7 @@ impl Events {
                 }
             }
             if let Some(data) = data {
+                contract::check_event(&self.path, &name, &data);
                 return Some(Event { name, data });
             }
         }

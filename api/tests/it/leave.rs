@@ -24,7 +24,7 @@ async fn callers_leave_and_are_sent_away_in_order() {
         json!(["history: Postgres cannot be read"])
     );
 
-    let first = api.open(Call::post("/chains/echo/invoke", &json!({"input": 1}))).await;
+    let first = api.open(&Call::post("/chains/echo/invoke", &json!({"input": 1}))).await;
     stage.next_request().await;
     let refused = api.get("/runs/x?wait=1s").await;
     assert_eq!(
@@ -51,7 +51,7 @@ async fn callers_leave_and_are_sent_away_in_order() {
         "and so does the ring"
     );
 
-    let last = api.open(Call::post("/chains/echo/invoke", &json!({"input": 3}))).await;
+    let last = api.open(&Call::post("/chains/echo/invoke", &json!({"input": 3}))).await;
     let asked = stage.next_request().await;
     api.shutdown.cancel();
     let answer = last.answer().await;

@@ -3,6 +3,7 @@
 
 #![cfg(test)]
 
+mod contract;
 mod events;
 mod http;
 mod stage;

@@ -24,7 +24,7 @@ use topics::{
 };
 
 use crate::{
-    SOON,
+    SOON, contract,
     http::{Answer, Call, Open},
 };
 
@@ -129,6 +129,11 @@ impl Stage {
             ..Output::default()
         };
         self.producer.send(output).await.unwrap();
+    }
+
+    /// The full name of a topic.
+    pub fn topic(&self, name: &str) -> String {
+        self.kafka.topic(name)
     }
 
     pub async fn sql(&self, statements: &str) {
@@ -259,6 +264,7 @@ impl Api {
         };
         let dependencies = Dependencies {
             kafka,
+            catalog: Catalog::embedded().unwrap(),
             registry,
             postgres_url,
             health,
@@ -280,12 +286,15 @@ impl Api {
         self.listens().await && self.get("/readyz").await.status == 200
     }
 
-    pub async fn open(&self, call: Call) -> Open {
-        Open::call(self.address, &call).await
+    pub async fn open(&self, call: &Call) -> Open {
+        Open::call(self.address, call).await
     }
 
     pub async fn send(&self, call: Call) -> Answer {
-        timeout(SOON, self.open(call).await.answer()).await.expect("no answer")
+        let answer = timeout(SOON, self.open(&call).await.answer()).await.expect("no answer");
+        let kind = answer.header("content-type").unwrap_or_default().to_owned();
+        contract::check(call.method, &call.path, answer.status, &kind, &answer.body);
+        answer
     }
 
     pub async fn get(&self, path: &str) -> Answer {
