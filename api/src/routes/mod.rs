@@ -70,6 +70,9 @@ impl Path {
                 .strip_prefix(before)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         }
+        if self.template == "/" {
+            return path == "/";
+        }
         let mut segments = path.strip_suffix('/').unwrap_or(path).split('/');
         self.template.split('/').all(|part| match segments.next() {
             Some(segment) if part.starts_with('{') => !segment.is_empty(),

@@ -14,6 +14,8 @@ mod history;
 mod invoke;
 mod late;
 mod leave;
+mod numbers;
+mod progress;
 
 use std::time::Duration;
 
