@@ -96,6 +96,7 @@ impl Run {
             turn: ended.turn,
             status: ended.status,
             chain: ended.chain,
+            request_src: ended.request_src,
             accepted_at: ended.accepted_at,
             end: ended.end,
             ..self

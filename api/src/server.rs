@@ -168,11 +168,14 @@ async fn learn_to_encode(
                 return std::future::pending().await;
             }
             Err(error) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "requests cannot be encoded yet"
-                );
-                say(encodes, Err(format!("requests cannot be encoded yet: {error}")));
+                let reason = format!("requests cannot be encoded yet: {error}");
+                if encodes.borrow().as_ref().err() != Some(&reason) {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "requests cannot be encoded yet"
+                    );
+                }
+                say(encodes, Err(reason));
             }
         }
         sleep(AGAIN).await;

@@ -4,6 +4,7 @@
 #![cfg(test)]
 
 mod contract;
+mod crowd;
 mod events;
 mod http;
 mod stage;
