@@ -3,6 +3,7 @@
 mod cursor;
 mod evidence;
 mod recorded;
+mod replay;
 mod stats;
 mod step;
 
@@ -10,9 +11,11 @@ use std::{sync::Arc, time::Duration};
 
 use serde_json::Value;
 use sqlx::{PgPool, Postgres, QueryBuilder, postgres::PgPoolOptions};
+use topics::KafkaSettings;
 
 pub(crate) use cursor::Cursor;
 pub(crate) use evidence::{Place, RecordPlace};
+pub(crate) use replay::{Replayed, Stretch};
 pub(crate) use stats::{Counted, Counts, OfChain, Span};
 pub(crate) use step::Step;
 
@@ -34,6 +37,8 @@ pub(crate) struct History {
     pool: PgPool,
     /// The full name of the topic that the rows of `audit` come from.
     audit_topic: Arc<str>,
+    /// That of the topic whose results are recorded.
+    results_topic: Arc<str>,
 }
 
 /// Which runs are asked for.
@@ -53,14 +58,15 @@ impl History {
     ///
     /// # Errors
     /// When the URL is not one of Postgres.
-    pub fn new(url: &str, audit_topic: &str) -> Result<Self, sqlx::Error> {
+    pub fn new(url: &str, kafka: &KafkaSettings) -> Result<Self, sqlx::Error> {
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS)
             .acquire_timeout(CONNECT)
             .connect_lazy(url)?;
         Ok(Self {
             pool,
-            audit_topic: audit_topic.into(),
+            audit_topic: kafka.topic("audit").into(),
+            results_topic: kafka.topic("results").into(),
         })
     }
 

@@ -103,7 +103,7 @@ pub async fn run(
         health,
     } = dependencies;
     let listener = bind(settings.listen).await?;
-    let history = History::new(&postgres_url, &kafka.topic("audit")).map_err(ApiError::PostgresUrl)?;
+    let history = History::new(&postgres_url, &kafka).map_err(ApiError::PostgresUrl)?;
     let producer = ProducerSettings {
         timeout: PRODUCE_TIMEOUT,
         ..ProducerSettings::new("api-requests")

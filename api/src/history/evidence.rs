@@ -72,10 +72,13 @@ const RECORDS: &str = r#"
     SELECT 'request' AS what, request_src AS src, NULL AS "partition", NULL AS "offset", NULL AS attempt_id, 0 AS place
     FROM runs JOIN run USING (tenant, request_id, accepted_at) WHERE request_src IS NOT NULL
     UNION ALL
-    SELECT kind, NULL, topic_partition, topic_offset, attempt_id, 1
+    SELECT 'result', NULL, result_partition, result_offset, NULL, 1
+    FROM runs JOIN run USING (tenant, request_id, accepted_at) WHERE result_offset IS NOT NULL
+    UNION ALL
+    SELECT kind, NULL, topic_partition, topic_offset, attempt_id, 2
     FROM audit JOIN run USING (tenant, request_id, accepted_at)
     UNION ALL
-    SELECT 'dead_letter', topic, "partition", "offset", NULL, 2
+    SELECT 'dead_letter', topic, "partition", "offset", NULL, 3
     FROM dead_letters JOIN run USING (tenant, request_id, accepted_at)
     ORDER BY place, "partition", "offset""#;
 
@@ -86,7 +89,7 @@ const DEAD_LETTER: &str = r#"
     WHERE tenant = $1 AND request_id = $2 ORDER BY topic, "partition", "offset" LIMIT 1"#;
 
 impl History {
-    /// Where the records of a run lie, but for its result, whose place is not recorded.
+    /// Where the records of a run lie.
     ///
     /// # Errors
     /// 503 when Postgres cannot be read.
@@ -117,6 +120,7 @@ impl History {
         let place = match (what.as_str(), src) {
             ("request", Some(src)) => Place::parse(&src),
             (_, Some(topic)) => at(topic)?,
+            ("result", None) => at(self.results_topic.to_string())?,
             (_, None) => at(self.audit_topic.to_string())?,
         };
         let attempt_id = row.try_get("attempt_id")?;

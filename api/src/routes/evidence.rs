@@ -67,14 +67,15 @@ async fn steps(api: &Api, id: &str, query: &str) -> Answer {
 #[derive(Serialize)]
 struct Records {
     run_id: String,
-    /// The request, the result while this instance remembers it, and what is in the audit.
+    /// The request, the result, and what is in the audit.
     records: Vec<RecordPlace>,
 }
 
 async fn records(api: &Api, id: &str, query: &str) -> Answer {
     let run = api.asked_for(id, Query::of(query))?;
     let mut records = api.history.records(&run).await?;
-    if let Some(result) = api.bridge.ring.find(&run, None) {
+    let is_recorded = records.iter().any(|record| record.what == "result");
+    if let Some(result) = api.bridge.ring.find(&run, None).filter(|_| !is_recorded) {
         records.push(RecordPlace {
             what: "result".to_owned(),
             place: Place {

@@ -39,7 +39,7 @@ fn alone() -> Alone {
     let (ready, is_ready) = watch::channel(Ok(()));
     let (recorder, recorder_is_ready) = watch::channel(Ok(()));
     let chains = Arc::new(Chains::default());
-    let history = History::new(&format!("postgres://nobody@{NOWHERE}/none"), "audit").unwrap();
+    let history = History::new(&format!("postgres://nobody@{NOWHERE}/none"), &kafka).unwrap();
     let api = Arc::new(Api {
         settings,
         bridge: Arc::new(Bridge {

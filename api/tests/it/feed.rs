@@ -151,6 +151,73 @@ async fn who_comes_back_gets_every_result_once_from_whichever_instance() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_has_left_the_ring_comes_from_postgres_once_it_is_there() {
+    let stage = Stage::set("api-replay").await;
+    let start = Start {
+        ring_results: 10,
+        ..Start::default()
+    };
+    let api = stage.start(start).await;
+    let mut reader = open(&api, "/feed", "").await;
+    reader.expect("ready").await;
+    commit(&stage, 0..12).await;
+    assert_eq!(reader.results(12).await, names(0..12));
+    let seen = reader.last_id.clone();
+
+    let mut away = Vec::new();
+    for batch in 0..5 {
+        let numbers = 12 + batch * 6..18 + batch * 6;
+        commit(&stage, numbers.clone()).await;
+        for _ in numbers {
+            away.push(reader.expect("result").await);
+        }
+    }
+    let mut lost = open(&api, "/feed", &seen).await;
+    assert_eq!(
+        lost.expect("ready").await,
+        json!({"resumed": false}),
+        "not recorded yet"
+    );
+    assert_eq!(lost.expect("gap").await["reason"], "old");
+
+    let results = stage.topic("results");
+    for row in &away {
+        let [id, src, status] = ["id", "src", "status"].map(|name| row[name].as_str().unwrap());
+        stage
+            .sql(&format!(
+                "INSERT INTO runs (tenant, request_id, turn, accepted_at, status, chain, result_src, output, completed_at,
+                                   result_partition, result_offset)
+                 VALUES ('default', '{id}', 0, '{}', '{status}', 'echo@1#abc', '{src}', '\"done\"', '{}', {}, {})",
+                row["accepted_at"].as_str().unwrap(),
+                row["completed_at"].as_str().unwrap(),
+                row["partition"],
+                row["offset"],
+            ))
+            .await;
+    }
+    stage
+        .sql(&format!(
+            "INSERT INTO consumer_positions SELECT '{results}', part, 1000 FROM generate_series(0, 5) AS part"
+        ))
+        .await;
+    let mut back = open(&api, "/feed", &seen).await;
+    assert_eq!(back.expect("ready").await, json!({"resumed": true}));
+    let mut got = Vec::new();
+    for _ in 0..7 {
+        got.push(back.expect("result").await["id"].as_str().unwrap().to_owned());
+    }
+    let again = back.last_id.clone();
+    drop(back);
+    let mut back = open(&api, "/feed", &again).await;
+    assert_eq!(back.expect("ready").await, json!({"resumed": true}));
+    commit(&stage, 42..43).await;
+    got.extend(back.results(24).await);
+    got.sort();
+    assert_eq!(got, names(12..43), "nothing lost, nothing twice");
+    api.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_does_not_keep_up_is_told_what_it_missed_and_holds_up_nobody() {
     const RESULTS: usize = 6_000;
     let stage = Stage::set("api-stalled").await;
