@@ -7,10 +7,10 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::calls::usage;
 use crate::figure::{Figure, milliseconds, percentile};
 use crate::kafka::Bench;
-use crate::system::System;
+use crate::meter::usage;
+use crate::system::{Setup, System};
 
 const PER_SECOND: u32 = 1_000;
 const CALL_MS: u64 = 300;
@@ -22,7 +22,7 @@ const DRAINED_WITHIN: Duration = Duration::from_secs(30);
 pub async fn run(bench: &Bench) -> anyhow::Result<()> {
     // a minute with the default of 3 s a measurement
     let measured = bench.measurement * 20;
-    let system = System::prepare(bench, CALL_MS, 1_024).await?;
+    let system = System::prepare(bench, Setup::new(CALL_MS, 1_024)).await?;
     let process = system.run("orchestrator,recorder,api").await?;
     let mut results = system.results().await?;
 
@@ -48,7 +48,7 @@ pub async fn run(bench: &Bench) -> anyhow::Result<()> {
                     for _ in 0..PER_SECOND / 100 {
                         let id = format!("steady-{sent}");
                         open.insert(id.clone(), Instant::now());
-                        sending.push(system.send("ask", id));
+                        sending.push(system.send("ask", id, None));
                         sent += 1;
                     }
                 }
@@ -83,6 +83,6 @@ pub async fn run(bench: &Bench) -> anyhow::Result<()> {
     }
     let per_request = used.as_secs_f64() * 1e6 / latencies.len().max(1) as f64;
     Figure::new("steady", format!("{name}, CPU"), per_request, "µs/request").print()?;
-    process.stop(DRAINED_WITHIN).await?;
+    process.stop().await?;
     Ok(())
 }

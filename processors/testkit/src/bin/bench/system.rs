@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
@@ -15,6 +16,7 @@ use crate::kafka::Bench;
 use crate::model::Model;
 
 const READY_WITHIN: Duration = Duration::from_secs(60);
+const STOPPED_WITHIN: Duration = Duration::from_secs(30);
 
 /// One call of the scripted model.
 const ASK: &str = r#"
@@ -22,7 +24,7 @@ apiVersion: chain/v1
 kind: Chain
 metadata: {name: ask, version: 1}
 input: {schema: {}}
-budget: {deadline: 60s}
+budget: {deadline: 1h}
 steps:
   - id: answer
     chat: {model: scripted, messages: [{role: user, content: "{{ input }}"}]}
@@ -35,7 +37,7 @@ apiVersion: chain/v1
 kind: Chain
 metadata: {name: echo, version: 1}
 input: {schema: {}}
-budget: {deadline: 60s}
+budget: {deadline: 1h}
 steps:
   - id: echo
     transform: "{{ input }}"
@@ -49,14 +51,76 @@ pub struct System {
     environment: Vec<(String, String)>,
     program: std::path::PathBuf,
     folder: TempDir,
-    _model: Model,
+    http: reqwest::Client,
+    members: AtomicUsize,
+    pub model: Model,
+}
+
+/// What differs between scenarios.
+pub struct Setup {
+    call_ms: u64,
+    in_flight: usize,
+    /// `MILLRACE_*` without the prefix, over what all have.
+    environment: Vec<(&'static str, String)>,
+}
+
+impl Setup {
+    pub fn new(call_ms: u64, in_flight: usize) -> Self {
+        Self {
+            call_ms,
+            in_flight,
+            environment: Vec::new(),
+        }
+    }
+
+    pub fn with(mut self, name: &'static str, value: impl ToString) -> Self {
+        self.environment.push((name, value.to_string()));
+        self
+    }
+}
+
+/// A running process of Millrace.
+pub struct Member {
+    process: Process,
+    address: String,
+    http: reqwest::Client,
+}
+
+impl Member {
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// Results that its engine has committed so far.
+    pub async fn committed(&self) -> anyhow::Result<u64> {
+        let metrics = self.http.get(format!("http://{}/metrics", self.address)).send().await?;
+        let metrics = metrics.error_for_status()?.text().await?;
+        let sums = metrics
+            .lines()
+            .filter(|line| line.starts_with("millrace_commit_results_sum"))
+            .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok());
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
+        Ok(sums.sum::<f64>() as u64)
+    }
+
+    /// `kill -9`.
+    pub fn kill(self) -> anyhow::Result<()> {
+        self.process.kill()?;
+        Ok(())
+    }
+
+    /// `SIGTERM`, and waits for its end.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        self.process.stop(STOPPED_WITHIN).await?;
+        Ok(())
+    }
 }
 
 impl System {
     /// Topics and schemas are there; nothing runs yet.
-    pub async fn prepare(bench: &Bench, call_ms: u64, in_flight: u32) -> anyhow::Result<Self> {
+    pub async fn prepare(bench: &Bench, setup: Setup) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
-        let model = Model::start(folder.path(), call_ms).await?;
+        let model = Model::start(folder.path(), setup.call_ms).await?;
         let chains = folder.path().join("chains");
         std::fs::create_dir(&chains)?;
         std::fs::write(chains.join("ask.yaml"), ASK)?;
@@ -77,12 +141,14 @@ impl System {
             ("POSTGRES__URL", bench.parts.postgres_url.clone()),
             ("CHAINS", chains.display().to_string()),
             ("MODELS", models.display().to_string()),
-            ("ORCHESTRATOR__IN_FLIGHT", in_flight.to_string()),
+            ("ORCHESTRATOR__IN_FLIGHT", setup.in_flight.to_string()),
             ("LOG", "warn".to_owned()),
         ];
-        let environment = environment
+        let environment: Vec<_> = environment
+            .into_iter()
+            .chain(setup.environment)
             .map(|(name, value)| (format!("MILLRACE_{name}"), value))
-            .to_vec();
+            .collect();
         let program = tokio::task::spawn_blocking(|| build("millrace", "millrace")).await??;
         for arguments in [["topics", "apply"], ["schemas", "register"]] {
             let launch = launch(&program, &environment, folder.path(), arguments[0]).args(arguments);
@@ -105,27 +171,28 @@ impl System {
             environment,
             program,
             folder,
-            _model: model,
+            http: reqwest::Client::builder().no_proxy().build()?,
+            members: AtomicUsize::new(0),
+            model,
         })
     }
 
     /// A process with these roles, ready.
-    pub async fn run(&self, roles: &str) -> anyhow::Result<Process> {
-        let address = parts::free_port()?;
-        let address = format!("127.0.0.1:{address}");
+    pub async fn run(&self, roles: &str) -> anyhow::Result<Member> {
+        let address = format!("127.0.0.1:{}", parts::free_port()?);
         let setting = if roles.contains("api") {
             "MILLRACE_API__LISTEN"
         } else {
             "MILLRACE_ADMIN"
         };
-        let launch = launch(&self.program, &self.environment, self.folder.path(), "millrace");
+        let name = format!("millrace-{}", self.members.fetch_add(1, Ordering::Relaxed));
+        let launch = launch(&self.program, &self.environment, self.folder.path(), &name);
         let mut process = launch.args(["run", "--roles", roles]).env(setting, &address).start()?;
-        let http = reqwest::Client::builder().no_proxy().build()?;
         let ready = until(READY_WITHIN, async || {
             if let Err(ended) = process.running() {
                 return Some(Err(ended));
             }
-            let answer = http.get(format!("http://{address}/readyz")).send().await;
+            let answer = self.http.get(format!("http://{address}/readyz")).send().await;
             answer
                 .is_ok_and(|answer| answer.status().is_success())
                 .then_some(Ok(()))
@@ -134,11 +201,20 @@ impl System {
             Ok(ready) => ready?,
             Err(_) => return Err(process.late("readiness", READY_WITHIN).into()),
         }
-        Ok(process)
+        Ok(Member {
+            process,
+            address,
+            http: self.http.clone(),
+        })
+    }
+
+    /// Its full name.
+    pub fn topic(&self, name: &str) -> String {
+        self.kafka.topic(name)
     }
 
     /// Returns when the broker has it.
-    pub async fn send(&self, chain: &str, id: String) -> anyhow::Result<()> {
+    pub async fn send(&self, chain: &str, id: String, key: Option<String>) -> anyhow::Result<()> {
         let request = Request {
             request_id: Some(id.clone()),
             kind: request_kind::RUN.to_owned(),
@@ -150,7 +226,7 @@ impl System {
         let output = Output {
             topic: self.kafka.topic("requests"),
             partition: None,
-            key: None,
+            key: key.map(Into::into),
             value: Some(self.encoder.encode(&request)?),
             headers: Headers::new().with(headers::REQUEST_ID, id),
         };
