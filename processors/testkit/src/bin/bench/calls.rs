@@ -57,7 +57,7 @@ pub async fn run(bench: &Bench) -> anyhow::Result<()> {
 pub async fn fill(system: &System, records: usize) -> anyhow::Result<()> {
     const SENDERS: usize = 1_000;
     let sent = stream::iter(0..records)
-        .map(|n| system.send("ask", format!("call-{n}"), None))
+        .map(|n| system.send("ask", format!("call-{n}")))
         .buffer_unordered(SENDERS);
     sent.try_for_each(|()| async { Ok(()) }).await
 }

@@ -188,12 +188,10 @@ fn print_plain(plain: &[Copied]) -> anyhow::Result<()> {
 }
 
 fn print_cpu(name: &str, done: &[Copied], reference: [f64; 2]) -> anyhow::Result<()> {
-    let of: [(&str, fn(&Copied) -> f64); 2] = [
-        ("client", |copied| copied.client_cpu),
-        ("broker", |copied| copied.broker_cpu),
-    ];
-    for ((who, of), reference) in of.into_iter().zip(reference) {
-        let cpu = median(done.iter().map(of).collect());
+    let client = done.iter().map(|copied| copied.client_cpu).collect();
+    let broker = done.iter().map(|copied| copied.broker_cpu).collect();
+    for ((who, cpu), reference) in [("client", client), ("broker", broker)].into_iter().zip(reference) {
+        let cpu = median(cpu);
         Figure::new("floor", format!("{name}, CPU of the {who}"), cpu, "µs/record")
             .beside(reference)
             .under("reference: another machine")

@@ -170,7 +170,7 @@ impl River {
 }
 
 /// About 1 KB of JSON, of words and numbers that repeat as those of a text do: lz4 makes about half of it.
-fn value(n: usize) -> String {
+pub fn value(n: usize) -> String {
     const WORDS: [&str; 32] = [
         "the",
         "invoice",

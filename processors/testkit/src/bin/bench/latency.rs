@@ -5,12 +5,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use rdkafka::Offset;
-use rdkafka::message::{Headers, Message};
 
 use crate::closed_loop::{PATIENCE, Passed, closed_loop};
 use crate::figure::{Figure, Wanted, milliseconds, percentile, progress};
 use crate::kafka::Bench;
-use crate::system::{Setup, System};
+use crate::system::{Setup, System, request_id};
 
 #[derive(Clone, Copy)]
 struct Loop {
@@ -50,7 +49,7 @@ const PERCENTILES: [(f64, &str); 2] = [(0.5, "median"), (0.99, "99th percentile"
 type Span = fn(&Passed) -> Duration;
 
 pub async fn run(bench: &Bench) -> anyhow::Result<()> {
-    let off = System::prepare(bench, Setup::new(0, 1_024).with("WRITE_AHEAD", false)).await?;
+    let off = System::prepare(bench, Setup::new(0, 1_024).with("WRITE_AHEAD", &false)).await?;
     let on = System::prepare(bench, Setup::new(0, 1_024)).await?;
     let (mut loops, mut systems) = ([const { Vec::new() }; LOOPS.len()], [Vec::new(), Vec::new()]);
     for round in 1..=bench.rounds {
@@ -161,7 +160,7 @@ async fn one_at_a_time(bench: &Bench, system: &System) -> anyhow::Result<Vec<f64
                 continue;
             };
             let (message, at) = (message?, Instant::now());
-            let _ = seen.send((id_of(&message), at));
+            let _ = seen.send((request_id(&message).unwrap_or_default().to_owned(), at));
         }
         anyhow::Ok(())
     });
@@ -173,7 +172,7 @@ async fn one_at_a_time(bench: &Bench, system: &System) -> anyhow::Result<Vec<f64
         }
         let id = format!("one-{run}-{}", times.len());
         let began = Instant::now();
-        system.send("ask", id.clone(), None).await?;
+        system.send("ask", id.clone()).await?;
         let at = loop {
             let next = tokio::time::timeout(PATIENCE, results.recv()).await;
             let (seen, at) = next
@@ -192,14 +191,4 @@ async fn one_at_a_time(bench: &Bench, system: &System) -> anyhow::Result<Vec<f64
     reading.await??;
     member.stop().await?;
     Ok(times)
-}
-
-/// The header `request-id`.
-fn id_of(message: &impl Message) -> String {
-    let headers = message.headers().into_iter().flat_map(Headers::iter);
-    let id = headers
-        .filter(|header| header.key == schemas::headers::REQUEST_ID)
-        .last();
-    let id = id.and_then(|header| header.value).unwrap_or_default();
-    String::from_utf8_lossy(id).into_owned()
 }

@@ -9,15 +9,19 @@ mod closed_loop;
 mod engine;
 mod figure;
 mod floor;
+mod flow;
+mod hot_key;
 mod inflight;
 mod kafka;
 mod keys;
 mod latency;
+mod memory;
 mod meter;
 mod model;
+mod restart;
 mod skeleton;
-mod steady;
 mod system;
+mod takeover;
 mod transaction;
 
 use std::time::Duration;
@@ -33,12 +37,8 @@ use crate::kafka::Bench;
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    #[arg(
-        long,
-        value_enum,
-        value_delimiter = ',',
-        default_value = "floor,latency,calls,steady"
-    )]
+    /// Which, in this order; all without it
+    #[arg(long, value_enum, value_delimiter = ',')]
     scenario: Vec<Scenario>,
     /// Length of one measurement
     #[arg(long, env = "SECONDS", default_value_t = 2)]
@@ -46,6 +46,9 @@ struct Arguments {
     /// Measurements of the same thing, interleaved with the others; the median counts
     #[arg(long, env = "ROUNDS", default_value_t = 3)]
     rounds: usize,
+    /// Length of `memory`
+    #[arg(long, env = "MINUTES", default_value_t = 2)]
+    minutes: u64,
     /// What this program is told when it is the skeleton
     #[arg(long, hide = true)]
     skeleton: Option<String>,
@@ -68,8 +71,14 @@ enum Scenario {
     Inflight,
     /// A thousand keys in their order
     Keys,
-    /// A thousand requests a second for twenty measurements' time
-    Steady,
+    /// A member dies under load
+    Takeover,
+    /// One key has half of the traffic
+    HotKey,
+    /// A rolling restart under load
+    Restart,
+    /// A thousand requests a second for minutes
+    Memory,
 }
 
 #[tokio::main]
@@ -98,7 +107,11 @@ async fn main() -> anyhow::Result<()> {
         measurement: Duration::from_secs(arguments.seconds),
         rounds: arguments.rounds.max(1),
     };
-    for scenario in &arguments.scenario {
+    let scenarios = match arguments.scenario.as_slice() {
+        [] => Scenario::value_variants(),
+        asked => asked,
+    };
+    for scenario in scenarios {
         let bench = bench.clone();
         match scenario {
             Scenario::Floor => floor::run(&bench).await?,
@@ -107,7 +120,10 @@ async fn main() -> anyhow::Result<()> {
             Scenario::Calls => calls::run(&bench).await?,
             Scenario::Inflight => inflight::run(&bench).await?,
             Scenario::Keys => keys::run(&bench).await?,
-            Scenario::Steady => steady::run(&bench).await?,
+            Scenario::Takeover => takeover::run(&bench).await?,
+            Scenario::HotKey => hot_key::run(&bench).await?,
+            Scenario::Restart => restart::run(&bench).await?,
+            Scenario::Memory => memory::run(&bench, Duration::from_secs(60 * arguments.minutes)).await?,
         }
     }
     set.end()?;

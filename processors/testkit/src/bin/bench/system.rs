@@ -3,18 +3,22 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use schemas::{Encoder, Registry, RegistrySettings, Request, Timestamp, headers, request_kind};
 use tempfile::TempDir;
 use testkit::{Launch, Process, build, parts, until};
-use tokio::sync::mpsc;
-use topics::{Headers, KafkaSettings, Output, Producer, ProducerSettings, Start, Tail, TailEvent, TailSettings};
+use topics::{Headers, KafkaSettings, Output, Producer, ProducerSettings};
 
+use crate::flow::{Asked, Flow};
 use crate::kafka::Bench;
 use crate::model::Model;
 
+/// Partitions of `requests`, as topics.yaml has them.
+const PARTITIONS: i32 = 6;
+/// Begins the id of a request of a [`Flow`].
+const FLOWING: &str = "flow-";
 const READY_WITHIN: Duration = Duration::from_secs(60);
 const STOPPED_WITHIN: Duration = Duration::from_secs(30);
 
@@ -73,7 +77,7 @@ impl Setup {
         }
     }
 
-    pub fn with(mut self, name: &'static str, value: impl ToString) -> Self {
+    pub fn with(mut self, name: &'static str, value: &impl ToString) -> Self {
         self.environment.push((name, value.to_string()));
         self
     }
@@ -214,54 +218,51 @@ impl System {
     }
 
     /// Returns when the broker has it.
-    pub async fn send(&self, chain: &str, id: String, key: Option<String>) -> anyhow::Result<()> {
-        let request = Request {
-            request_id: Some(id.clone()),
-            kind: request_kind::RUN.to_owned(),
-            chain: chain.to_owned(),
-            input: "\"one request\"".to_owned(),
-            created_at: Timestamp::now(),
-            ..Request::default()
-        };
+    pub async fn send(&self, chain: &str, id: String) -> anyhow::Result<()> {
         let output = Output {
-            topic: self.kafka.topic("requests"),
-            partition: None,
-            key: key.map(Into::into),
-            value: Some(self.encoder.encode(&request)?),
+            topic: self.topic("requests"),
+            value: Some(request(&self.encoder, chain, &id)?.into()),
             headers: Headers::new().with(headers::REQUEST_ID, id),
+            ..Output::default()
         };
         self.producer.send(output).await?;
         Ok(())
     }
 
-    /// Ids of committed results from now on, with the time at which they were seen.
-    pub async fn results(&self) -> anyhow::Result<mpsc::UnboundedReceiver<(String, Instant)>> {
-        let settings = TailSettings {
-            client_id: "bench".to_owned(),
-            topics: vec![self.kafka.topic("results")],
-            start: Start::End,
-            buffer_bytes: 16 << 20,
+    /// Requests without keys, of all partitions in turn.
+    pub fn flow(&self, bench: &Bench, chain: &'static str, per_second: f64) -> anyhow::Result<Flow> {
+        let encoder = self.encoder.clone();
+        let ask = move |n: usize| {
+            Ok(Asked {
+                partition: i32::try_from(n)? % PARTITIONS,
+                key: None,
+                value: request(&encoder, chain, &format!("{FLOWING}{n}"))?,
+            })
         };
-        let mut tail = Tail::open(&self.kafka, settings)?;
-        let at_end = tokio::time::timeout(READY_WITHIN, tail.recv())
-            .await
-            .context("the results cannot be read")??;
-        ensure!(
-            matches!(at_end, TailEvent::CaughtUp),
-            "a result before the first request"
-        );
-        let (seen, results) = mpsc::unbounded_channel();
-        tokio::spawn(async move {
-            while let Ok(event) = tail.recv().await {
-                let TailEvent::Record(record) = event else { continue };
-                let id = record.headers.text(headers::REQUEST_ID).unwrap_or_default().to_owned();
-                if seen.send((id, Instant::now())).is_err() {
-                    return;
-                }
-            }
-        });
-        Ok(results)
+        let topics = (&*self.topic("requests"), &*self.topic("results"));
+        Flow::start(bench, topics, per_second, ask, |message| {
+            request_id(message)?.strip_prefix(FLOWING)?.parse().ok()
+        })
     }
+}
+
+/// The header of a result.
+pub fn request_id<'m>(message: &'m BorrowedMessage<'_>) -> Option<&'m str> {
+    let headers = message.headers()?.iter();
+    let id = headers.filter(|header| header.key == headers::REQUEST_ID).last()?;
+    std::str::from_utf8(id.value?).ok()
+}
+
+fn request(encoder: &Encoder<Request>, chain: &str, id: &str) -> anyhow::Result<Vec<u8>> {
+    let request = Request {
+        request_id: Some(id.to_owned()),
+        kind: request_kind::RUN.to_owned(),
+        chain: chain.to_owned(),
+        input: "\"one request\"".to_owned(),
+        created_at: Timestamp::now(),
+        ..Request::default()
+    };
+    Ok(encoder.encode(&request)?.to_vec())
 }
 
 fn launch(program: &Path, environment: &[(String, String)], folder: &Path, name: &str) -> Launch {
