@@ -135,7 +135,12 @@ pub async fn serve(errand: Errand) -> anyhow::Result<()> {
         prefix: String::new(),
         client: std::collections::BTreeMap::new(),
     };
-    let mut settings = EngineSettings::new(kafka, errand.group, vec![Input::new(errand.input)]);
+    let mut settings = EngineSettings::new(
+        kafka,
+        errand.group,
+        vec![Input::new(errand.input)],
+        errand.outputs.clone(),
+    );
     settings.tuning = serde_json::from_value(errand.tuning)?;
     let node = Copying {
         sleep: errand.sleep,
