@@ -5,5 +5,6 @@
 
 pub mod check;
 mod run_folder;
+pub mod schedule;
 
 pub use run_folder::{Crash, Fault, Plan, RunFolder, Seen, Summary};
