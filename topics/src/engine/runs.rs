@@ -4,6 +4,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::FutureExt;
 use tokio::runtime::Handle;
+use tokio_util::task::TaskTracker;
 
 use super::{
     Node, Prepared, Rejection, Run,
@@ -21,6 +22,8 @@ pub(super) struct Runs<N> {
     pub(super) node: Arc<N>,
     pub(super) history: History,
     pub(super) writer: String,
+    /// Outputs that the node settles because nobody will commit them.
+    pub(super) discards: TaskTracker,
     runtime: Handle,
 }
 
@@ -36,6 +39,7 @@ impl<N: Node> Runs<N> {
             node,
             history,
             writer,
+            discards: TaskTracker::new(),
             runtime: Handle::current(),
         }
     }
@@ -61,6 +65,25 @@ impl<N: Node> Runs<N> {
             let runs = Arc::clone(self);
             self.runtime.spawn(async move { runs.run(assignment, record).await });
         }
+    }
+
+    /// Lets the node settle what nobody will commit.
+    pub(super) fn discard(self: &Arc<Self>) {
+        let discarded = self.shared.member().take_discarded();
+        if discarded.is_empty() {
+            return;
+        }
+        tracing::info!(
+            results = discarded.len(),
+            "results are thrown away: their partitions left before the commit"
+        );
+        let runs = Arc::clone(self);
+        let settle = async move {
+            for outputs in discarded {
+                let _panicked = AssertUnwindSafe(runs.node.discarded(outputs)).catch_unwind().await;
+            }
+        };
+        self.discards.spawn_on(settle, &self.runtime);
     }
 
     /// Puts into the ledger what the node wants to have committed instead of a result that cannot be written.

@@ -69,7 +69,7 @@ pub(super) async fn run<N: Node>(
     let poll = Poll {
         settings,
         consumer: Arc::clone(&consumer),
-        runs,
+        runs: Arc::clone(&runs),
         shutdown: shutdown.clone(),
     };
 
@@ -106,6 +106,10 @@ pub(super) async fn run<N: Node>(
         // Nothing is left for it to do. A call to brokers that are away is not waited out.
         let _ = tokio::time::timeout(LAST_CALL, committing).await;
     }
+    runs.discard();
+    runs.discards.close();
+    // Brokers that are away are not waited for: an attempt that cannot be settled shows as unresolved.
+    let _ = tokio::time::timeout(LAST_CALL, runs.discards.wait()).await;
     ended
 }
 
