@@ -104,7 +104,7 @@ impl Stage {
         };
         for migration in [
             include_str!("../../../schemas/migrations/0001_runs.sql"),
-            include_str!("../../../schemas/migrations/0005_feed.sql"),
+            include_str!("../../../schemas/migrations/0002_feed.sql"),
         ] {
             stage.sql(migration).await;
         }

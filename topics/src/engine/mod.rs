@@ -10,6 +10,7 @@
 
 pub mod core;
 
+mod attempt;
 mod canary;
 mod clients;
 pub(crate) mod committed;
@@ -27,7 +28,9 @@ mod runs;
 mod settings;
 mod shared;
 mod start;
+mod sweep;
 mod takeovers;
+mod watchdog;
 
 use std::{future::Future, sync::Arc};
 

@@ -171,6 +171,9 @@ impl Partition {
     /// The commit under way did not happen: the ledger emits it again.
     pub fn keep(&mut self) {
         self.sent = 0;
+        if let Phase::Stopped(_) = self.phase {
+            self.drop_unsent();
+        }
     }
 
     /// Nothing is read or run any more; the ledger stays. A stopped partition is given back in good order, too.
@@ -179,11 +182,19 @@ impl Partition {
         self.clear();
     }
 
+    /// What a commit under way carries stays until it is known what came of it: if it is acknowledged, a release must name
+    /// these offsets as done.
     pub fn stop(&mut self, message: String) {
         self.phase = Phase::Stopped(message);
         self.clear();
-        self.ledger.clear();
-        (self.sent, self.singly, self.bytes) = (0, 0, 0);
+        self.drop_unsent();
+    }
+
+    fn drop_unsent(&mut self) {
+        for entry in self.ledger.drain(self.sent..) {
+            self.bytes = self.bytes.saturating_sub(entry.record.size() + entry.size());
+        }
+        self.singly = self.singly.min(self.sent);
     }
 
     /// Records without a result are left to whoever reads them next.

@@ -136,12 +136,16 @@ impl Member {
 
     /// The partition cannot go on: what is not committed is left to whoever takes it after an operator acted.
     pub fn stop_partition(&mut self, partition: &TopicPartition, message: String) -> Option<Assignment> {
-        let held = self.partitions.get_mut(partition)?;
+        let epoch = self.partitions.get(partition)?.epoch;
+        let partition = partition.clone();
+        self.stop_assignment(&Assignment { partition, epoch }, message)
+    }
+
+    /// The same, if it is still this assignment.
+    pub fn stop_assignment(&mut self, assignment: &Assignment, message: String) -> Option<Assignment> {
+        let held = self.same(assignment).filter(|held| held.is_active())?;
         held.stop(message);
-        Some(Assignment {
-            partition: partition.clone(),
-            epoch: held.epoch,
-        })
+        Some(assignment.clone())
     }
 
     #[must_use]
