@@ -16,6 +16,7 @@ test: setup-test ## every check, with the real parts: what CI runs
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
 	$(CARGO) test --workspace --no-fail-fast
+	$(CARGO) test --quiet --package topics --test it -- --ignored --test-threads=1
 
 check: ## the inner loop: format, lints, unit tests, simulation (no broker)
 	$(CARGO) fmt --all --check
@@ -34,7 +35,7 @@ bench: setup ## performance figures, one JSON object a line (SCENARIO=floor,late
 fmt: ## format the Rust code
 	$(CARGO) fmt --all
 
-deny: ## licences, advisories and bans (needs cargo-deny)
+deny: ## licences, advisories and bans (needs cargo-deny, and github.com for the advisories)
 	@command -v cargo-deny >/dev/null || { echo "missing: cargo-deny. Type: cargo install --locked cargo-deny"; exit 1; }
 	cargo-deny check
 

@@ -106,10 +106,12 @@ fn engine_settings(settings: &Settings, group: &Group) -> EngineSettings {
         topic: input.full_topic(&settings.kafka),
         weight: input.weight,
     });
+    let outputs = ["audit", "dead-letters"].map(|name| settings.kafka.topic(name));
     EngineSettings {
         kafka: settings.kafka.clone(),
         group: settings.kafka.group(GROUP),
         inputs: inputs.collect(),
+        outputs: outputs.into(),
         tuning: settings.engine.clone(),
         history: settings.history.clone(),
     }

@@ -71,11 +71,11 @@ impl Node for Orchestrator {
             self.services.caller.settle(&outcome.bill.attempts).await;
             return Vec::new();
         }
-        let _entered = span.entered();
         let report = Report::of_run(&work, &run.record, outcome, started_at);
         metrics::ended(&work.chain.name, &report.result);
-        log(&report.result);
-        self.outputs.of_run(&run.record, report).unwrap_or_else(|error| {
+        span.in_scope(|| log(&report.result));
+        let outputs = self.outputs.of_run(&run.record, report).instrument(span).await;
+        outputs.unwrap_or_else(|error| {
             let class = "unwritable".to_owned();
             let message = error.to_string();
             self.rejected(&run.record, &Rejection { class, message }, &[])

@@ -27,9 +27,9 @@ use crate::{Output, native};
 const BETWEEN_CALLS: Duration = Duration::from_millis(10);
 
 pub(super) struct Transactions {
-    producer: ThreadedProducer<ProducerEvents>,
-    group: String,
-    timeout: Duration,
+    pub(super) producer: ThreadedProducer<ProducerEvents>,
+    pub(super) group: String,
+    pub(super) timeout: Duration,
 }
 
 /// How a transaction ended, and the words for it.
@@ -190,6 +190,15 @@ impl Transactions {
             outcome: Outcome::Aborted(fault),
             reason,
         }
+    }
+
+    pub(super) fn forget_refused(&self) {
+        self.heard().forget_refused();
+    }
+
+    /// Why an output did not get into its topic.
+    pub(super) fn refused(&self) -> Option<Code> {
+        self.heard().refused().map(|refused| refused.code)
     }
 
     fn heard(&self) -> &Heard {

@@ -41,9 +41,10 @@ pub(super) fn sing(settings: &EngineSettings, producer: &TransactionalProducer) 
 
 fn offsets(partition: &TopicPartition, song: &str) -> Result<TopicPartitionList, KafkaError> {
     let mut offsets = TopicPartitionList::with_capacity(1);
-    let mut element = offsets.add_partition(&partition.topic, partition.partition);
-    element.set_offset(Offset::Offset(0))?;
-    element.set_metadata(song);
-    drop(element);
+    {
+        let mut element = offsets.add_partition(&partition.topic, partition.partition);
+        element.set_offset(Offset::Offset(0))?;
+        element.set_metadata(song);
+    }
     Ok(offsets)
 }

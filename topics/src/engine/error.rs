@@ -40,6 +40,16 @@ pub enum EngineError {
     },
     #[error(transparent)]
     Hung(#[from] Hung),
+    #[error("what earlier transactions left open cannot be ended")]
+    Sweep {
+        #[source]
+        source: KafkaError,
+    },
+    #[error("cannot read what came of a commit")]
+    Unresolved {
+        #[source]
+        source: KafkaError,
+    },
     #[error("the consumer of group `{group}` failed for good")]
     Consumer {
         group: String,

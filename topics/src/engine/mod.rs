@@ -28,6 +28,7 @@ mod runs;
 mod settings;
 mod shared;
 mod start;
+mod sweep;
 mod takeovers;
 mod watchdog;
 

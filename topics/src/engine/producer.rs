@@ -37,6 +37,15 @@ impl TransactionalProducer {
         })
     }
 
+    /// Ends what earlier transactions of this id left open without a marker; see [`super::sweep`].
+    pub(super) fn sweep(&self, topics: &[String]) -> Result<(), EngineError> {
+        let owned = topics.to_vec();
+        let swept: Result<(), KafkaError> = self
+            .transactions
+            .call("sweep", self.deadline, move |transactions| transactions.sweep(&owned))?;
+        swept.map_err(|source| EngineError::Sweep { source })
+    }
+
     /// begin → produce all → send offsets → commit. A call that hangs is abandoned: what came of it is not known.
     pub(super) fn transact(&self, batch: &Arc<Batch>) -> Ended {
         let carried = Arc::clone(batch);

@@ -112,6 +112,8 @@ pub(super) async fn run<N: Node>(
 fn check(settings: &EngineSettings) -> Result<(), EngineError> {
     let problem = if settings.inputs.is_empty() {
         "there is no request topic to read".to_owned()
+    } else if settings.outputs.is_empty() {
+        "there is no topic to write results to".to_owned()
     } else if settings.group.is_empty() || settings.group.len() > LONGEST_GROUP {
         format!("the group's name must have 1 to {LONGEST_GROUP} bytes")
     } else if settings.tuning.in_flight == 0 {

@@ -86,8 +86,8 @@ impl Takeovers {
         }
     }
 
-    /// A producer initialised with the writer's transactional id aborts whatever the writer left open. A writer that is
-    /// alive finds out at its next commit, replaces its producer and emits again from its ledger.
+    /// A producer initialised with the writer's transactional id aborts whatever the writer left open, and sweeps up what
+    /// brokers left of it. A writer that is alive finds out at its next commit, replaces its producer and emits again from its ledger.
     fn fence(&self, writers: &BTreeSet<String>) -> BTreeMap<String, Unfenced> {
         tracing::info!(
             ?writers,
@@ -99,16 +99,15 @@ impl Takeovers {
                 .map(|writer| {
                     (
                         writer,
-                        scope.spawn(|| TransactionalProducer::open(&self.settings, writer)),
+                        scope.spawn(|| {
+                            TransactionalProducer::open(&self.settings, writer)?.sweep(&self.settings.outputs)
+                        }),
                     )
                 })
                 .collect();
             let failed = |(writer, fence): (&String, thread::ScopedJoinHandle<'_, Result<_, EngineError>>)| {
                 let unfenced = match fence.join() {
-                    Ok(Ok(producer)) => {
-                        drop(producer);
-                        return None;
-                    }
+                    Ok(Ok(())) => return None,
                     Ok(Err(error)) => Unfenced {
                         reason: chain(&error),
                         is_final: is_final(&error),

@@ -1,5 +1,6 @@
 //! The exactly-once engine, through its door, on a real broker.
 
+mod alone;
 mod crash;
 mod outages;
 mod story;

@@ -163,6 +163,7 @@ impl Story {
             settings(&self.space),
             self.group.clone(),
             vec![Input::new(self.requests.clone())],
+            vec![self.results.clone()],
         )
     }
 
