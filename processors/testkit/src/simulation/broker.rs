@@ -87,6 +87,8 @@ struct Open {
     /// Offsets were sent: the partition of committed offsets gets a marker.
     has_offsets: bool,
     is_sweep: bool,
+    /// Somebody sweeps up after a dead one, and nobody will again.
+    is_by_heir: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -191,6 +193,7 @@ impl Broker {
                 pending: BTreeMap::new(),
                 has_offsets: false,
                 is_sweep: false,
+                is_by_heir: false,
             }
         });
         if open.phase == Phase::Ongoing {
@@ -212,6 +215,7 @@ impl Broker {
         let partition = TopicPartition::new(record.topic.clone(), record.partition);
         open.results.insert(partition.clone());
         let transaction = open.transaction;
+        self.tell(|| format!("{id} writes the result of {partition}/{}", record.offset));
         self.results.entry(partition).or_default().push(Written {
             offset: record.offset,
             key: record.key.clone(),
@@ -231,7 +235,14 @@ impl Broker {
         offsets: Vec<(TopicPartition, i64, String)>,
     ) -> Result<(), Refusal> {
         self.open(id, epoch)?;
-        if membership.generation >= 0 && !group.knows(membership) {
+        let refused = membership.generation >= 0 && !group.knows(membership);
+        self.tell(|| {
+            format!(
+                "{id} sends offsets in generation {}, refused: {refused}",
+                membership.generation
+            )
+        });
+        if refused {
             return Err(Refusal::Membership);
         }
         self.position += 1;
@@ -252,10 +263,11 @@ impl Broker {
     }
 
     /// A transaction with an empty record for every partition and an offset that nobody reads; it is to be aborted.
-    pub fn sweep(&mut self, id: &str, epoch: u32) -> Result<(), Refusal> {
+    pub fn sweep(&mut self, id: &str, epoch: u32, is_by_heir: bool) -> Result<(), Refusal> {
         let partitions = self.inputs.keys().cloned().collect();
         let open = self.open(id, epoch)?;
         (open.results, open.has_offsets, open.is_sweep) = (partitions, true, true);
+        open.is_by_heir = is_by_heir;
         Ok(())
     }
 
@@ -312,9 +324,7 @@ impl Broker {
         let is_ending = |known: &Transactional| known.open.as_ref().is_some_and(|open| open.phase != Phase::Ongoing);
         self.transactional
             .iter()
-            .filter(move |(_, known)| {
-                known.open.as_ref().is_some_and(holds) || known.unmarked.iter().any(holds)
-            })
+            .filter(move |(_, known)| known.open.as_ref().is_some_and(holds) || known.unmarked.iter().any(holds))
             // What is being ended is on its way, and so is what its markers will end.
             .filter(move |(_, known)| !is_ending(known))
             .map(|(id, _)| id)
@@ -341,13 +351,17 @@ impl Broker {
     }
 
     pub fn write_markers(&mut self, id: &str) {
-        let Some(known) = self.transactional.get_mut(id) else { return };
+        let Some(known) = self.transactional.get_mut(id) else {
+            return;
+        };
         let Some(open) = known.open.take() else { return };
         let commit = open.phase == Phase::Committing;
         // A marker in a partition decides about everything that its producer has open there.
         let mut ended = Vec::new();
         for unmarked in &mut known.unmarked {
-            let results = unmarked.results.extract_if(.., |partition| open.results.contains(partition));
+            let results = unmarked
+                .results
+                .extract_if(.., |partition| open.results.contains(partition));
             let pending = if open.has_offsets {
                 std::mem::take(&mut unmarked.pending)
             } else {
@@ -394,13 +408,14 @@ impl Broker {
         }
     }
 
-    /// The transaction counts as ended, and its markers are never written. A broker that does so twice in a row, also to the
-    /// transaction that sweeps up, is not modelled: nothing that a client can do ends that.
+    /// The transaction counts as ended, and its markers are never written. What is not modelled is a broker that does so twice
+    /// in a row, also to the transaction with which an heir sweeps up: nobody would know.
     pub fn lose_markers(&mut self, id: &str) {
-        let Some(known) = self.transactional.get_mut(id) else { return };
-        if let Some(open) = known.open.take_if(|open| open.phase != Phase::Ongoing && !open.is_sweep) {
-            known.unmarked.push(open);
-        }
+        let Some(known) = self.transactional.get_mut(id) else {
+            return;
+        };
+        let is_lost = |open: &mut Open| open.phase != Phase::Ongoing && !open.is_by_heir;
+        known.unmarked.extend(known.open.take_if(is_lost));
     }
 
     /// What was on its way is gone.
@@ -429,6 +444,7 @@ impl Broker {
         }
         for (partition, offset, metadata) in offsets {
             self.touched.insert(partition.clone());
+            self.tell(|| format!("{} claims {partition} at {offset}", membership.member));
             self.position += 1;
             self.claimed.push(partition.clone());
             self.committed.insert(

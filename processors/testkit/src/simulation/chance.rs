@@ -47,7 +47,10 @@ impl Chance {
     pub fn below(&mut self, count: usize) -> usize {
         let count = count.max(1);
         if let Some((decision, choice)) = &mut self.at {
-            let written = self.script.get(decision.wrapping_sub(1)).and_then(|choices| choices.get(*choice));
+            let written = self
+                .script
+                .get(decision.wrapping_sub(1))
+                .and_then(|choices| choices.get(*choice));
             *choice += 1;
             return usize::from(written.copied().unwrap_or_default()) % count;
         }

@@ -22,7 +22,10 @@ pub fn invariants(broker: &Broker, partition: &TopicPartition) -> Result<(), Str
     let results = broker.results.get(partition).into_iter().flatten();
     for result in results.filter(|result| result.fate == Fate::Visible) {
         if result.value == Some(CANCELLED) {
-            return Err(format!("{partition}/{} has the result of a cancelled run", result.offset));
+            return Err(format!(
+                "{partition}/{} has the result of a cancelled run",
+                result.offset
+            ));
         }
         if std::mem::replace(&mut visible[result.offset as usize], true) {
             return Err(format!("{partition}/{} has two results", result.offset));

@@ -152,7 +152,7 @@ impl Committer {
                 }
                 Err(_) => Renewal::Init,
             },
-            Renewal::Sweep => match broker.sweep(&self.id, self.epoch) {
+            Renewal::Sweep => match broker.sweep(&self.id, self.epoch, false) {
                 Ok(()) => Renewal::EndSweep,
                 Err(Refusal::Concurrent) => Renewal::Sweep,
                 Err(_) => Renewal::Ask,

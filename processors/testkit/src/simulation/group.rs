@@ -27,8 +27,15 @@ pub struct Change {
 
 impl std::fmt::Display for Change {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let list = |partitions: &[TopicPartition]| partitions.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
-        write!(f, "{} gives back [{}], gets [{}]", self.member, list(&self.revoked), list(&self.assigned))
+        let list =
+            |partitions: &[TopicPartition]| partitions.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        write!(
+            f,
+            "{} gives back [{}], gets [{}]",
+            self.member,
+            list(&self.revoked),
+            list(&self.assigned)
+        )
     }
 }
 

@@ -159,9 +159,7 @@ impl Process {
     }
 
     pub fn wants_rejoin(&self) -> bool {
-        self.is_out && self.events.is_empty()
-            && matches!(self.poll, Poll::Idle)
-            && self.shutdown == Shutdown::No
+        self.is_out && self.events.is_empty() && matches!(self.poll, Poll::Idle) && self.shutdown == Shutdown::No
     }
 
     // --- chains
@@ -299,7 +297,11 @@ impl Process {
             } else {
                 step
             };
-            self.poll = Poll::Taking { takeover, step, unfenced };
+            self.poll = Poll::Taking {
+                takeover,
+                step,
+                unfenced,
+            };
             return;
         }
         let careless = self.mutation == Some(Mutation::ClaimFirst);
@@ -364,7 +366,10 @@ impl Process {
                     is_final: false,
                 };
                 Answer::Fenced {
-                    failed: writers.iter().map(|writer| (writer.clone(), unfenced.clone())).collect(),
+                    failed: writers
+                        .iter()
+                        .map(|writer| (writer.clone(), unfenced.clone()))
+                        .collect(),
                 }
             }
             Step::Claim { claims } => {
@@ -467,7 +472,9 @@ fn fence(broker: &mut Broker, writer: &str, mutation: Option<Mutation>) -> bool 
     broker.tell(|| format!("{writer} is fenced"));
     if mutation != Some(Mutation::SkipSweep) {
         // Whoever is fenced in between has nothing to sweep up.
-        let _ = broker.sweep(writer, epoch).and_then(|()| broker.end(writer, epoch, false));
+        let _ = broker
+            .sweep(writer, epoch, true)
+            .and_then(|()| broker.end(writer, epoch, false));
     }
     true
 }

@@ -54,7 +54,13 @@ fn every_mistake_is_found() {
     println!("{:<26}{:>12}  what was seen", "mistake", "found after");
     for mutation in Mutation::ALL {
         let name = format!("{mutation:?}");
-        match (0..10_000).find_map(|seed| run(seed, Some(mutation)).err()) {
+        // That it is not given back in good order is seen in every schedule, and proves little.
+        let fails = |seed| {
+            run(seed, Some(mutation))
+                .err()
+                .filter(|failed| !failed.what.contains("not released"))
+        };
+        match (0..10_000).find_map(fails) {
             Some(violation) => println!("{name:<26}{:>12}  {violation}", violation.seed + 1),
             None => missed.push(mutation),
         }
@@ -67,12 +73,20 @@ fn a_schedule_that_fails_becomes_a_short_story() {
     let mutation = Some(Mutation::ClaimFirst);
     let violation = (0..10_000).find_map(|seed| run(seed, mutation).err()).unwrap();
     let again = run(violation.seed, mutation).unwrap_err();
-    assert_eq!((again.step, &again.what), (violation.step, &violation.what), "a function of its seed");
+    assert_eq!(
+        (again.step, &again.what),
+        (violation.step, &violation.what),
+        "a function of its seed"
+    );
 
     let story = shrink(&violation, mutation);
 
     println!("{story}");
     let decisions: usize = story.split(' ').next().unwrap().parse().unwrap();
-    assert!(decisions * 3 < violation.script.len(), "{decisions} of {}", violation.script.len());
-    assert!(story.contains("is fenced"), "{story}");
+    assert!(
+        decisions * 3 < violation.script.len(),
+        "{decisions} of {}",
+        violation.script.len()
+    );
+    assert!(story.contains(" dies") && story.contains(" claims "), "{story}");
 }

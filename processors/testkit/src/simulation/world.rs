@@ -147,7 +147,11 @@ impl World {
     fn disturb(&mut self) {
         let which = self.chance.below(self.processes.len());
         let what = self.chance.below(9);
-        let writer = self.processes.get(which).map_or("nobody", |process| &process.writer).to_owned();
+        let writer = self
+            .processes
+            .get(which)
+            .map_or("nobody", |process| &process.writer)
+            .to_owned();
         let is_room = self.processes.len() <= MEMBERS;
         match (what, self.processes.get_mut(which)) {
             (1, Some(_)) => {
@@ -262,7 +266,8 @@ impl World {
             let first = self.chance.below(MEMBERS);
             self.tally.rebalances += 1;
             for change in self.group.rebalance(&self.partitions, first) {
-                self.broker.tell(|| format!("generation {}: {change}", self.group.generation));
+                self.broker
+                    .tell(|| format!("generation {}: {change}", self.group.generation));
                 if let Some(which) = of(&self.processes, &change.member) {
                     self.processes[which].rebalanced(self.group.generation, change.revoked, change.assigned);
                 }

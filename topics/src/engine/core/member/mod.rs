@@ -367,7 +367,10 @@ mod tests {
             run(&mut member, [2]);
             member.stop_partition(&partition(), "the log is gone".to_owned());
             member.settle(&outcome);
-            assert!(member.batch().is_none() && member.bytes() == 0, "nothing more of it is committed");
+            assert!(
+                member.batch().is_none() && member.bytes() == 0,
+                "nothing more of it is committed"
+            );
             member.revoke(&[partition()]);
             let release = member.batch().unwrap();
             assert_eq!((release.parts[0].offset, release.results()), (watermark, 0));
