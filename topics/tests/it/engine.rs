@@ -2,6 +2,7 @@
 
 mod alone;
 mod crash;
+mod hang;
 mod outages;
 mod story;
 mod worker;
@@ -270,6 +271,35 @@ async fn a_partition_stops_with_a_message_when_nothing_can_stand_in_for_a_result
 
     assert!(why.contains(&format!("{}/0/7", story.requests)), "{why}");
     engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_over_a_refused_result_stops_its_partition_and_nothing_else() {
+    let story = Story::begin("engine-panic", 2).await;
+    story.produce(40, |_| None).await;
+    let mut results = story.results();
+    let mut copy = Copy::at_once();
+    // The fifth record of partition 1, and it is the only one.
+    copy.value = |record| (record.partition == 1 && record.offset == 5).then(too_large);
+    copy.rejection_panics = true;
+    let mut engine = story.start(copy);
+
+    let why = engine.why_not("panicked").await;
+
+    assert!(why.contains(&format!("{}/1/5", story.requests)), "{why}");
+    story.produce(40, |_| None).await;
+    let mut others = 0;
+    while others < 40 {
+        others += usize::from(results.next().await.partition == 0);
+    }
+    engine.stop().await;
+    let committed = story.committed().await;
+    assert_eq!(committed[0].progress.watermark(), 40);
+    assert!(
+        !committed[1].progress.contains(5),
+        "it is left to whoever comes after the mend"
+    );
+    assert!(committed.iter().all(|state| state.writer.is_none()), "released");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -302,6 +302,7 @@ pub struct Copy {
     pub value: fn(&Record) -> Option<Bytes>,
     /// The value of what stands in for a result that is refused; the rejection's class if empty.
     pub rejection: Bytes,
+    pub rejection_panics: bool,
     pub prepare: Prepare,
     pub results: String,
 }
@@ -312,6 +313,7 @@ impl Copy {
             takes: Box::new(takes),
             value: |_| None,
             rejection: Bytes::new(),
+            rejection_panics: false,
             prepare: Box::new(|_| None),
             results: String::new(),
         }
@@ -342,6 +344,7 @@ impl Node for Copy {
     }
 
     fn rejected(&self, record: &Record, rejection: &Rejection, _spared: &[Output]) -> Vec<Output> {
+        assert!(!self.rejection_panics, "on purpose");
         let class = Bytes::from(rejection.class.clone());
         let value = if self.rejection.is_empty() {
             class
