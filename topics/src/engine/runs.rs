@@ -4,6 +4,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::FutureExt;
 use tokio::runtime::Handle;
+use tokio_util::task::TaskTracker;
 
 use super::{
     Node, Prepared, Rejection, Run,
@@ -21,6 +22,8 @@ pub(super) struct Runs<N> {
     pub(super) node: Arc<N>,
     pub(super) history: History,
     pub(super) writer: String,
+    /// Runs, and what nodes do about discarded results.
+    pub(super) tasks: TaskTracker,
     runtime: Handle,
 }
 
@@ -36,18 +39,25 @@ impl<N: Node> Runs<N> {
             node,
             history,
             writer,
+            tasks: TaskTracker::new(),
             runtime: Handle::current(),
         }
     }
 
-    /// Starts whatever has a slot.
+    /// Starts whatever has a slot, and tells the node of what was discarded.
     pub(super) fn dispatch(self: &Arc<Self>) {
         let mut starts = Vec::new();
-        {
+        let discarded = {
             let mut member = self.shared.member();
             while let Some(start) = member.next_run() {
                 starts.push(start);
             }
+            member.take_discarded()
+        };
+        for outputs in discarded.into_iter().filter(|outputs| !outputs.is_empty()) {
+            let runs = Arc::clone(self);
+            let tell = async move { runs.node.discarded(outputs).await };
+            self.tasks.spawn_on(tell, &self.runtime);
         }
         for (assignment, record) in starts {
             let src = &mut String::new();
@@ -59,7 +69,8 @@ impl<N: Node> Runs<N> {
                 }
             });
             let runs = Arc::clone(self);
-            self.runtime.spawn(async move { runs.run(assignment, record).await });
+            let run = async move { runs.run(assignment, record).await };
+            self.tasks.spawn_on(run, &self.runtime);
         }
     }
 

@@ -69,7 +69,7 @@ pub(super) async fn run<N: Node>(
     let poll = Poll {
         settings,
         consumer: Arc::clone(&consumer),
-        runs,
+        runs: Arc::clone(&runs),
         shutdown: shutdown.clone(),
     };
 
@@ -105,6 +105,10 @@ pub(super) async fn run<N: Node>(
     if ended.is_ok() {
         // Nothing is left for it to do. A call to brokers that are away is not waited out.
         let _ = tokio::time::timeout(LAST_CALL, committing).await;
+        // What is left are runs that were cancelled: they settle what was paid for.
+        runs.dispatch();
+        runs.tasks.close();
+        let _ = tokio::time::timeout(LAST_CALL, runs.tasks.wait()).await;
     }
     ended
 }

@@ -17,7 +17,7 @@ use rdkafka::mocking::MockCluster;
 use testkit::{OwnParts, PartsConfig, Signal, until};
 use topics::{
     Record,
-    engine::{EngineError, Input, Prepared},
+    engine::{self, EngineError, Input, Prepared},
 };
 
 use self::{
@@ -270,6 +270,28 @@ async fn a_partition_stops_with_a_message_when_nothing_can_stand_in_for_a_result
     let why = engine.why_not("cannot be written").await;
 
     assert!(why.contains(&format!("{}/0/7", story.requests)), "{why}");
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hot_key_that_fills_its_partition_is_told_and_is_no_reason_not_to_be_ready() {
+    let story = Story::begin("engine-full", 1).await;
+    story.produce(400, |_| Some("hot".to_owned())).await;
+    let (mut results, mut settings) = (story.results(), story.settings());
+    settings.tuning.partition_bytes_in_flight = 1_000;
+    let slow = |record: &Record| Duration::from_secs(if record.offset == 0 { 8 } else { 0 });
+    let mut engine = story.start_with(Copy::taking(slow), settings);
+    let full = format!(
+        "the byte limit of {}/0 is full: the record at offset 0,",
+        story.requests
+    );
+    let told = || engine::hindrances().iter().any(|told| told.starts_with(&full));
+
+    until(SOON, async || told().then_some(())).await.expect("it is told");
+
+    engine.is_ready().await;
+    each_once(&results.take(400).await, 400);
+    until(SOON, async || (!told()).then_some(())).await.expect("it is over");
     engine.stop().await;
 }
 

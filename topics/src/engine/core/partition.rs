@@ -125,13 +125,14 @@ impl Partition {
         Some(open.record.clone())
     }
 
-    /// A run ended: its result is in the ledger from here on, and the next record of its lane may run.
-    pub fn finish(&mut self, offset: i64, outputs: Arc<[Output]>, rejected: bool) {
+    /// A run ended: its result is in the ledger from here on, and the next record of its lane may run. False if nobody
+    /// waits for it any more.
+    pub fn finish(&mut self, offset: i64, outputs: Arc<[Output]>, rejected: bool) -> bool {
         if !self.is_active() {
-            return;
+            return false;
         }
         let Some(Open { record, .. }) = self.open.remove(&offset) else {
-            return;
+            return false;
         };
         self.bytes += size(&outputs);
         let key: Option<Bytes> = record.key.clone();
@@ -141,6 +142,7 @@ impl Partition {
             rejected,
         });
         self.ready.extend(self.lanes.leave(key.as_ref()));
+        true
     }
 
     /// What stands in place of the first result of the ledger, which the broker refused.
@@ -169,10 +171,12 @@ impl Partition {
     }
 
     /// The commit under way did not happen: the ledger emits it again.
-    pub fn keep(&mut self) {
+    /// Returns what is dropped.
+    pub fn keep(&mut self) -> Vec<Entry> {
         self.sent = 0;
-        if matches!(self.phase, Phase::Stopped(_)) {
-            self.drop_unsent();
+        match self.phase {
+            Phase::Stopped(_) => self.drop_unsent(),
+            Phase::Active | Phase::Draining => Vec::new(),
         }
     }
 
@@ -185,19 +189,20 @@ impl Partition {
     /// What a commit under way carries stays until it is known what came of it: if it is acknowledged, a release must name
     /// these offsets as done.
     /// One that is leaving is released without the rest: whoever has it next will find out, too.
-    pub fn stop(&mut self, message: String) {
+    pub fn stop(&mut self, message: String) -> Vec<Entry> {
         if self.is_active() {
             self.phase = Phase::Stopped(message);
         }
         self.clear();
-        self.drop_unsent();
+        self.drop_unsent()
     }
 
-    fn drop_unsent(&mut self) {
-        for entry in self.ledger.drain(self.sent..) {
-            self.bytes = self.bytes.saturating_sub(entry.record.size() + entry.size());
-        }
+    fn drop_unsent(&mut self) -> Vec<Entry> {
+        let dropped: Vec<Entry> = self.ledger.drain(self.sent..).collect();
+        let bytes: usize = dropped.iter().map(|entry| entry.record.size() + entry.size()).sum();
+        self.bytes = self.bytes.saturating_sub(bytes);
         self.singly = self.singly.min(self.sent);
+        dropped
     }
 
     /// Records without a result are left to whoever reads them next.

@@ -220,6 +220,8 @@ impl Story {
     /// A member that writes down what it does.
     pub fn start_logged(&self, name: &str, copy: Copy, mut settings: EngineSettings) -> (Member, Log) {
         let log = Log(std::env::temp_dir().join(format!("{}{name}.jsonl", self.space.prefix)));
+        // Spaces on brokers of their own share a prefix, one run after another.
+        let _ = std::fs::remove_file(&log.0);
         settings.history = History::open(Some(&log.0)).unwrap();
         (self.start_with(copy, settings), log)
     }

@@ -62,8 +62,9 @@ impl Member {
     /// A run ended. Its outputs count only if the partition is still held under the same assignment.
     pub fn finished(&mut self, assignment: &Assignment, offset: i64, outputs: Arc<[Output]>, rejected: bool) {
         self.running = self.running.saturating_sub(1);
-        if let Some(held) = self.same(assignment) {
-            held.finish(offset, outputs, rejected);
+        let held = self.same(assignment);
+        if !held.is_some_and(|held| held.finish(offset, Arc::clone(&outputs), rejected)) {
+            self.discarded.push(outputs);
         }
     }
 
