@@ -429,10 +429,13 @@ async fn what_does_not_finish_within_the_grace_period_is_left_to_others() {
     settings.tuning.grace_ms = 500;
     // Every tenth hangs for longer than anybody waits.
     let hanging = Copy::taking(|record| Duration::from_millis(if record.offset % 10 == 5 { 600_000 } else { 10 }));
+    let discarded = std::sync::Arc::clone(&hanging.discarded);
     let engine = story.start_with(hanging, settings);
     let mut seen = results.take(36).await;
 
     engine.stop().await;
+    let discarded = discarded.load(std::sync::atomic::Ordering::Acquire);
+    assert_eq!(discarded, 4, "the node is told of each, before the engine ends");
     assert!(
         story
             .committed()

@@ -1,7 +1,15 @@
 //! A story of the engine: a request topic, a result topic, members that copy one to the other, and a reader of what is
 //! committed.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use rdkafka::{
@@ -307,6 +315,8 @@ pub struct Copy {
     pub rejection_panics: bool,
     pub prepare: Prepare,
     pub results: String,
+    /// How many results the engine said it discarded.
+    pub discarded: Arc<AtomicUsize>,
 }
 
 impl Copy {
@@ -318,6 +328,7 @@ impl Copy {
             rejection_panics: false,
             prepare: Box::new(|_| None),
             results: String::new(),
+            discarded: Arc::default(),
         }
     }
 
@@ -343,6 +354,10 @@ impl Node for Copy {
         }
         let value = (self.value)(&run.record).or_else(|| run.record.value.clone());
         vec![copy(&self.results, &run.record, value)]
+    }
+
+    async fn discarded(&self, outputs: Arc<[Output]>) {
+        self.discarded.fetch_add(outputs.len(), Ordering::AcqRel);
     }
 
     fn rejected(&self, record: &Record, rejection: &Rejection, _spared: &[Output]) -> Vec<Output> {
