@@ -1,7 +1,7 @@
 # Every command of this repository; `make` alone lists them.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
-.PHONY: help demo test check up down bench chaos fmt deny clean setup setup-test
+.PHONY: help demo test check simulate up down bench chaos fmt deny clean setup setup-test
 
 CARGO ?= cargo
 
@@ -22,6 +22,9 @@ check: ## the inner loop: format, lints, unit tests, simulation (no broker)
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
 	$(CARGO) test --workspace --quiet --lib --bins
+
+simulate: ## the engine against a model of brokers: SCHEDULES= of them, then the table of mistakes that it must find
+	@SCHEDULES="$(or $(SCHEDULES),30000)" SEED="$(SEED)" $(CARGO) test --quiet --package testkit --lib -- --nocapture --test-threads 1 simulation
 
 up: setup ## start broker, registry and PostgreSQL on fixed ports; prints how to reach them
 	@$(CARGO) run --quiet --package testkit --bin parts -- up

@@ -57,6 +57,7 @@ async fn readiness(health: &Health, history: Option<&History>) -> Answer {
         return Err(Problem::new(Kind::NotReady, reasons(missing).join("; ")).retry_after(1));
     }
     let mut degraded = reasons(behind);
+    degraded.extend(topics::engine::hindrances());
     if let Some(history) = history
         && !history.is_there().await
     {

@@ -64,8 +64,6 @@ impl Transactions {
                 }
             }
         }
-        // What went wrong before there was a transaction concerns none.
-        producer.client().context().0.forget_trouble();
         Ok(Self {
             producer,
             group: settings.group.clone(),

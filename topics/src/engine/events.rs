@@ -43,6 +43,7 @@ impl Heard {
         *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
+    /// There was no transaction yet.
     pub(super) fn forget_trouble(&self) {
         self.trouble.store(false, Ordering::Release);
     }

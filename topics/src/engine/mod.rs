@@ -20,6 +20,7 @@ mod error;
 mod events;
 mod failure;
 mod gap;
+mod hindrance;
 mod membership;
 mod observe;
 mod poll;
@@ -42,6 +43,7 @@ use crate::{Output, Record};
 use shared::Shared;
 
 pub use error::EngineError;
+pub use hindrance::hindrances;
 pub use settings::{EngineSettings, EngineTuning, Input, Order};
 
 /// Runs one member of the group until `shutdown`: then it stops reading, lets what runs finish within the grace period,
@@ -73,8 +75,8 @@ pub trait Node: Send + Sync + 'static {
     /// those for other topics. If these are refused too, the partition stops.
     fn rejected(&self, record: &Record, rejection: &Rejection, spared: &[Output]) -> Vec<Output>;
 
-    /// What a run put out is thrown away: its partition left before the commit, and the record runs again elsewhere.
-    /// Settle what was paid for. It may be that the commit happened all the same.
+    /// A run ended, and its outputs will never be committed by this process: the partition went before. Its record runs
+    /// again; what was paid for can be settled. At the end of the engine this is waited for, for some seconds.
     fn discarded(&self, outputs: Arc<[Output]>) -> impl Future<Output = ()> + Send {
         drop(outputs);
         std::future::ready(())

@@ -1,9 +1,9 @@
 //! What an operator sees: gauges per partition, and whether this member is ready.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Weak},
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram, gauge};
@@ -11,13 +11,16 @@ use rdkafka::consumer::BaseConsumer;
 use tokio::sync::watch;
 
 use super::{
-    core::{PartitionStatus, Status},
+    core::{Full, PartitionStatus, Status},
+    hindrance,
     membership::Group,
     shared::{Shared, Trouble},
 };
 use crate::{TopicPartition, native};
 
 const EVERY: Duration = Duration::from_millis(500);
+/// A burst fills a partition for a moment; that is no news.
+const FULL_BEATS: u32 = 6;
 
 pub(super) struct Observer {
     pub(super) group: String,
@@ -26,18 +29,24 @@ pub(super) struct Observer {
     pub(super) ready: watch::Sender<Result<(), String>>,
 }
 
+impl Drop for Observer {
+    fn drop(&mut self) {
+        hindrance::set(&self.group, Vec::new());
+    }
+}
+
 impl Observer {
     /// Until it is dropped.
     pub(super) async fn run(self) {
         describe();
         let mut held = BTreeSet::new();
-        let mut full = BTreeSet::new();
+        let mut full = BTreeMap::new();
         let mut beat = tokio::time::interval(EVERY);
         loop {
             beat.tick().await;
             let status = self.shared.member().status();
             self.gauges(&status, &mut held);
-            tell_full(&status, &mut full);
+            hindrance::set(&self.group, full_partitions(&status, &mut full));
             let state = readiness(&status, self.trouble());
             self.ready.send_if_modified(|last| {
                 let is_news = *last != state;
@@ -86,6 +95,8 @@ impl Observer {
         set("millrace_highest_done", status.map(|status| status.end));
         set("millrace_map_offsets", status.map(|status| status.map as i64));
         set("millrace_window_offsets", status.map(|status| status.window));
+        let is_full = |status: &PartitionStatus| i64::from(status.full.is_some());
+        set("millrace_partition_full", status.map(is_full));
         set(
             "millrace_ledger_results",
             status.map(|status| status.ready_results as i64),
@@ -108,44 +119,53 @@ impl Observer {
 
 fn readiness(status: &Status, trouble: Trouble) -> Result<(), String> {
     let stalled = status.partitions.iter().any(|partition| partition.stalled);
-    let full = status
-        .partitions
-        .iter()
-        .filter(|partition| partition.full)
-        .map(full_window);
     let problems = status
         .stopped
         .iter()
         .cloned()
         .chain(trouble.joining)
         .chain(trouble.committing)
-        .chain(trouble.stalled.filter(|_| stalled))
-        .chain(full);
+        .chain(trouble.stalled.filter(|_| stalled));
     match problems.reduce(|all, next| format!("{all}; {next}")) {
         None => Ok(()),
         Some(problems) => Err(problems),
     }
 }
 
-fn tell_full(status: &Status, told: &mut BTreeSet<TopicPartition>) {
-    told.retain(|partition| {
-        status
-            .partitions
-            .iter()
-            .any(|status| status.full && status.partition == *partition)
-    });
-    for status in status.partitions.iter().filter(|status| status.full) {
-        if told.insert(status.partition.clone()) {
-            tracing::warn!("{}", full_window(status));
+/// The partitions that have been full for some time, each told once: when that begins. `beats` counts for how long.
+fn full_partitions(status: &Status, beats: &mut BTreeMap<TopicPartition, u32>) -> Vec<String> {
+    let is_full = |status: &&PartitionStatus| status.full.is_some();
+    let full: Vec<&PartitionStatus> = status.partitions.iter().filter(is_full).collect();
+    beats.retain(|partition, _| full.iter().any(|status| status.partition == *partition));
+    let mut told = Vec::new();
+    for status in full {
+        let beats = beats.entry(status.partition.clone()).or_default();
+        *beats = beats.saturating_add(1);
+        if *beats >= FULL_BEATS {
+            let words = full_words(status);
+            if *beats == FULL_BEATS {
+                tracing::warn!("{words}");
+            }
+            told.push(words);
         }
     }
+    told
 }
 
-fn full_window(status: &PartitionStatus) -> String {
-    let oldest = status.oldest.map_or(status.watermark, |(offset, _)| offset);
+fn full_words(status: &PartitionStatus) -> String {
+    let limit = match status.full {
+        Some(Full::Bytes) => "the byte limit",
+        Some(Full::Window) | None => "the window",
+    };
+    let (partition, now) = (&status.partition, SystemTime::now());
+    let Some((offset, timestamp)) = status.oldest else {
+        return format!("{limit} of {partition} is full of results that cannot be committed");
+    };
+    let written = UNIX_EPOCH + Duration::from_millis(u64::try_from(timestamp).unwrap_or_default());
+    let seconds = now.duration_since(written).unwrap_or_default().as_secs();
     format!(
-        "the window of {} is full: the record at {oldest} holds it up",
-        status.partition
+        "{limit} of {partition} is full: the record at offset {offset}, {seconds} s old, holds it up, at the latest until \
+         its deadline"
     )
 }
 
@@ -189,6 +209,10 @@ fn describe() {
         "millrace_window_offsets",
         Unit::Count,
         "Offsets between the watermark and the last record read"
+    );
+    describe_gauge!(
+        "millrace_partition_full",
+        "1 while nothing more is read because the window or the byte limit is full; the oldest open offset says of what"
     );
     describe_gauge!(
         "millrace_ledger_results",

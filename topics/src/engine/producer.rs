@@ -23,7 +23,21 @@ pub(super) struct TransactionalProducer {
 
 impl TransactionalProducer {
     /// Initialises `transactional_id`: whoever used it before is fenced, and what it left open is aborted.
+    ///
+    /// librdkafka tells the same failure of a connection once in 30 s. One that came during the initialisation would hide the
+    /// next one, which would be about a transaction: so there is a second start, and rarely more trouble in that.
     pub(super) fn open(settings: &EngineSettings, transactional_id: &str) -> Result<Self, EngineError> {
+        let opened = Self::open_once(settings, transactional_id)?;
+        let opened = if opened.is_spent() {
+            Self::open_once(settings, transactional_id)?
+        } else {
+            opened
+        };
+        opened.heard.forget_trouble();
+        Ok(opened)
+    }
+
+    fn open_once(settings: &EngineSettings, transactional_id: &str) -> Result<Self, EngineError> {
         let heard = Arc::new(Heard::default());
         let within = settings.tuning.transaction_timeout().max(INITIALISED);
         let (owned, id, hears) = (settings.clone(), transactional_id.to_owned(), Arc::clone(&heard));

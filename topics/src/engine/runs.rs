@@ -22,8 +22,8 @@ pub(super) struct Runs<N> {
     pub(super) node: Arc<N>,
     pub(super) history: History,
     pub(super) writer: String,
-    /// Outputs that the node settles because nobody will commit them.
-    pub(super) discards: TaskTracker,
+    /// Runs, and what nodes do about discarded results.
+    pub(super) tasks: TaskTracker,
     runtime: Handle,
 }
 
@@ -39,19 +39,25 @@ impl<N: Node> Runs<N> {
             node,
             history,
             writer,
-            discards: TaskTracker::new(),
+            tasks: TaskTracker::new(),
             runtime: Handle::current(),
         }
     }
 
-    /// Starts whatever has a slot.
+    /// Starts whatever has a slot, and tells the node of what was discarded.
     pub(super) fn dispatch(self: &Arc<Self>) {
         let mut starts = Vec::new();
-        {
+        let discarded = {
             let mut member = self.shared.member();
             while let Some(start) = member.next_run() {
                 starts.push(start);
             }
+            member.take_discarded()
+        };
+        for outputs in discarded.into_iter().filter(|outputs| !outputs.is_empty()) {
+            let runs = Arc::clone(self);
+            let tell = async move { runs.node.discarded(outputs).await };
+            self.tasks.spawn_on(tell, &self.runtime);
         }
         for (assignment, record) in starts {
             let src = &mut String::new();
@@ -63,27 +69,9 @@ impl<N: Node> Runs<N> {
                 }
             });
             let runs = Arc::clone(self);
-            self.runtime.spawn(async move { runs.run(assignment, record).await });
+            let run = async move { runs.run(assignment, record).await };
+            self.tasks.spawn_on(run, &self.runtime);
         }
-    }
-
-    /// Lets the node settle what nobody will commit.
-    pub(super) fn discard(self: &Arc<Self>) {
-        let discarded = self.shared.member().take_discarded();
-        if discarded.is_empty() {
-            return;
-        }
-        tracing::info!(
-            results = discarded.len(),
-            "results are thrown away: their partitions left before the commit"
-        );
-        let runs = Arc::clone(self);
-        let settle = async move {
-            for outputs in discarded {
-                let _panicked = AssertUnwindSafe(runs.node.discarded(outputs)).catch_unwind().await;
-            }
-        };
-        self.discards.spawn_on(settle, &self.runtime);
     }
 
     /// Puts into the ledger what the node wants to have committed instead of a result that cannot be written.

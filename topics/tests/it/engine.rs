@@ -2,6 +2,7 @@
 
 mod alone;
 mod crash;
+mod hang;
 mod outages;
 mod story;
 mod worker;
@@ -16,7 +17,7 @@ use rdkafka::mocking::MockCluster;
 use testkit::{OwnParts, PartsConfig, Signal, until};
 use topics::{
     Record,
-    engine::{EngineError, Input, Prepared},
+    engine::{self, EngineError, Input, Prepared},
 };
 
 use self::{
@@ -273,6 +274,57 @@ async fn a_partition_stops_with_a_message_when_nothing_can_stand_in_for_a_result
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_hot_key_that_fills_its_partition_is_told_and_is_no_reason_not_to_be_ready() {
+    let story = Story::begin("engine-full", 1).await;
+    story.produce(400, |_| Some("hot".to_owned())).await;
+    let (mut results, mut settings) = (story.results(), story.settings());
+    settings.tuning.partition_bytes_in_flight = 1_000;
+    let slow = |record: &Record| Duration::from_secs(if record.offset == 0 { 8 } else { 0 });
+    let mut engine = story.start_with(Copy::taking(slow), settings);
+    let full = format!(
+        "the byte limit of {}/0 is full: the record at offset 0,",
+        story.requests
+    );
+    let told = || engine::hindrances().iter().any(|told| told.starts_with(&full));
+
+    until(SOON, async || told().then_some(())).await.expect("it is told");
+
+    engine.is_ready().await;
+    each_once(&results.take(400).await, 400);
+    until(SOON, async || (!told()).then_some(())).await.expect("it is over");
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_over_a_refused_result_stops_its_partition_and_nothing_else() {
+    let story = Story::begin("engine-panic", 2).await;
+    story.produce(40, |_| None).await;
+    let mut results = story.results();
+    let mut copy = Copy::at_once();
+    // The fifth record of partition 1, and it is the only one.
+    copy.value = |record| (record.partition == 1 && record.offset == 5).then(too_large);
+    copy.rejection_panics = true;
+    let mut engine = story.start(copy);
+
+    let why = engine.why_not("panicked").await;
+
+    assert!(why.contains(&format!("{}/1/5", story.requests)), "{why}");
+    story.produce(40, |_| None).await;
+    let mut others = 0;
+    while others < 40 {
+        others += usize::from(results.next().await.partition == 0);
+    }
+    engine.stop().await;
+    let committed = story.committed().await;
+    assert_eq!(committed[0].progress.watermark(), 40);
+    assert!(
+        !committed[1].progress.contains(5),
+        "it is left to whoever comes after the mend"
+    );
+    assert!(committed.iter().all(|state| state.writer.is_none()), "released");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_record_needs_is_waited_for() {
     let story = Story::begin("engine-wait", 1).await;
     story.produce(500, |_| None).await;
@@ -377,10 +429,13 @@ async fn what_does_not_finish_within_the_grace_period_is_left_to_others() {
     settings.tuning.grace_ms = 500;
     // Every tenth hangs for longer than anybody waits.
     let hanging = Copy::taking(|record| Duration::from_millis(if record.offset % 10 == 5 { 600_000 } else { 10 }));
+    let discarded = std::sync::Arc::clone(&hanging.discarded);
     let engine = story.start_with(hanging, settings);
     let mut seen = results.take(36).await;
 
     engine.stop().await;
+    let discarded = discarded.load(std::sync::atomic::Ordering::Acquire);
+    assert_eq!(discarded, 4, "the node is told of each, before the engine ends");
     assert!(
         story
             .committed()

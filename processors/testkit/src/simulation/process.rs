@@ -427,12 +427,12 @@ impl Process {
     }
 
     /// The log of a partition does not have what comes next: it stops, whatever is under way.
-    pub fn lose_log(&mut self, chance: &mut Chance) {
+    pub fn lose_log(&mut self, chance: &mut Chance) -> Option<TopicPartition> {
         let held = self.core.held();
-        if let Some(partition) = chance.of(&held) {
-            let stopped = self.core.stop_partition(partition, "the log is gone".to_owned());
-            self.cancelled.extend(stopped);
-        }
+        let partition = chance.of(&held)?;
+        let stopped = self.core.stop_partition(partition, "the log is gone".to_owned());
+        self.cancelled.extend(stopped);
+        Some(partition.clone())
     }
 
     fn read(&mut self, chance: &mut Chance, broker: &Broker, reaches: bool) {

@@ -179,7 +179,11 @@ impl World {
                     self.broker.time_out(id);
                 }
             }
-            (7, Some(process)) => process.lose_log(&mut self.chance),
+            (7, Some(process)) => {
+                let stopped = process.lose_log(&mut self.chance);
+                self.broker
+                    .tell(|| format!("partitions that stop at {writer}: {stopped:?}"));
+            }
             (8, _) => self.restart_broker(),
             _ => {}
         }

@@ -24,7 +24,7 @@ pub use member::{Limits, Member};
 pub use metadata::{Committed, MAX_METADATA, MetadataError};
 pub use partition::{Entry, Partition};
 pub use progress::{Progress, WINDOW};
-pub use status::{PartitionStatus, Status};
+pub use status::{Full, PartitionStatus, Status};
 pub use takeover::{Answer, Claim, Found, Step, Takeover, Unfenced, Verdict};
 pub use turns::Turns;
 

@@ -33,8 +33,6 @@ pub struct Partition {
     pub singly: usize,
     /// Bytes of the records and results held.
     pub bytes: usize,
-    /// Outputs that left the ledger without a commit.
-    pub dropped: Vec<Arc<[Output]>>,
     /// Runs that found something down which their record needs: reading stops until there are none.
     pub stalled: usize,
 }
@@ -79,7 +77,6 @@ impl Partition {
             sent: 0,
             singly: 0,
             bytes: 0,
-            dropped: Vec::new(),
             stalled: 0,
         }
     }
@@ -128,14 +125,14 @@ impl Partition {
         Some(open.record.clone())
     }
 
-    /// A run ended: its result is in the ledger from here on, and the next record of its lane may run. Gives it back if
-    /// it has no place here any more.
-    pub fn finish(&mut self, offset: i64, outputs: Arc<[Output]>, rejected: bool) -> Option<Arc<[Output]>> {
+    /// A run ended: its result is in the ledger from here on, and the next record of its lane may run. False if nobody
+    /// waits for it any more.
+    pub fn finish(&mut self, offset: i64, outputs: Arc<[Output]>, rejected: bool) -> bool {
         if !self.is_active() {
-            return Some(outputs);
+            return false;
         }
         let Some(Open { record, .. }) = self.open.remove(&offset) else {
-            return Some(outputs);
+            return false;
         };
         self.bytes += size(&outputs);
         let key: Option<Bytes> = record.key.clone();
@@ -145,7 +142,7 @@ impl Partition {
             rejected,
         });
         self.ready.extend(self.lanes.leave(key.as_ref()));
-        None
+        true
     }
 
     /// What stands in place of the first result of the ledger, which the broker refused.
@@ -174,10 +171,12 @@ impl Partition {
     }
 
     /// The commit under way did not happen: the ledger emits it again.
-    pub fn keep(&mut self) {
+    /// Returns what is dropped.
+    pub fn keep(&mut self) -> Vec<Entry> {
         self.sent = 0;
-        if matches!(self.phase, Phase::Stopped(_)) {
-            self.drop_unsent();
+        match self.phase {
+            Phase::Stopped(_) => self.drop_unsent(),
+            Phase::Active | Phase::Draining => Vec::new(),
         }
     }
 
@@ -190,27 +189,20 @@ impl Partition {
     /// What a commit under way carries stays until it is known what came of it: if it is acknowledged, a release must name
     /// these offsets as done.
     /// One that is leaving is released without the rest: whoever has it next will find out, too.
-    pub fn stop(&mut self, message: String) {
+    pub fn stop(&mut self, message: String) -> Vec<Entry> {
         if self.is_active() {
             self.phase = Phase::Stopped(message);
         }
         self.clear();
-        self.drop_unsent();
+        self.drop_unsent()
     }
 
-    /// The partition is gone: what was thrown away with it.
-    pub fn drop_all(&mut self) -> Vec<Arc<[Output]>> {
-        self.sent = 0;
-        self.drop_unsent();
-        std::mem::take(&mut self.dropped)
-    }
-
-    fn drop_unsent(&mut self) {
-        for entry in self.ledger.drain(self.sent..) {
-            self.bytes = self.bytes.saturating_sub(entry.record.size() + entry.size());
-            self.dropped.push(entry.outputs);
-        }
+    fn drop_unsent(&mut self) -> Vec<Entry> {
+        let dropped: Vec<Entry> = self.ledger.drain(self.sent..).collect();
+        let bytes: usize = dropped.iter().map(|entry| entry.record.size() + entry.size()).sum();
+        self.bytes = self.bytes.saturating_sub(bytes);
         self.singly = self.singly.min(self.sent);
+        dropped
     }
 
     /// Records without a result are left to whoever reads them next.

@@ -23,8 +23,8 @@ pub struct PartitionStatus {
     pub map: usize,
     /// Offsets between the watermark and the last record that was admitted.
     pub window: i64,
-    /// A record waits because the window is full.
-    pub full: bool,
+    /// Why nothing more is read.
+    pub full: Option<Full>,
     pub stalled: bool,
     pub ready_results: usize,
     pub running: usize,
@@ -32,8 +32,16 @@ pub struct PartitionStatus {
     pub oldest: Option<(i64, i64)>,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Full {
+    /// A record waits because it is too far above the watermark.
+    Window,
+    /// The records and results held have as many bytes as a partition may.
+    Bytes,
+}
+
 impl PartitionStatus {
-    pub(super) fn of(partition: &TopicPartition, held: &Partition) -> Self {
+    pub(super) fn of(partition: &TopicPartition, held: &Partition, bytes: usize) -> Self {
         let progress = &held.committed.progress;
         Self {
             partition: partition.clone(),
@@ -41,7 +49,11 @@ impl PartitionStatus {
             end: progress.end(),
             map: progress.len(),
             window: held.window(),
-            full: held.is_full(),
+            full: if held.is_full() {
+                Some(Full::Window)
+            } else {
+                (held.bytes >= bytes).then_some(Full::Bytes)
+            },
             stalled: held.stalled > 0,
             ready_results: held.ledger.len(),
             running: held.runs(),

@@ -1,4 +1,4 @@
-//! A broker dies under load, in the middle of transactions, and comes back: after a moment, after the sessions are over,
+//! A broker dies or stands still under load, in the middle of transactions, and comes back: after a moment, after the sessions are over,
 //! after the transactions are. What counts is what lies in the log, read anew from its start.
 
 use std::{
@@ -22,6 +22,9 @@ const PARTITIONS: i32 = 4;
 const ROUND: i64 = 400;
 /// A broker that was killed is fenced by its own controller until its old session is over.
 const BACK: Duration = Duration::from_secs(120);
+
+/// Killed or stopped, and for how many seconds: a moment, past the sessions, past the transactions.
+const AWAY: [(bool, u64); 6] = [(true, 0), (true, 7), (false, 12), (true, 12), (false, 7), (true, 1)];
 
 /// A result in the log.
 struct Written {
@@ -63,13 +66,21 @@ async fn a_broker_that_dies_in_the_middle_of_transactions_leaves_each_request_wi
         let some = 20 + (random >> 33) as usize % 300;
         seen += results.take_within(some, BACK).await.len();
         sleep(Duration::from_micros(random >> 50)).await;
-        own.kafka.kill().unwrap();
-        let away = [0, 0, 7, 12][outage as usize % 4];
-        sleep(Duration::from_secs(away)).await;
-        own.kafka.start().await.unwrap();
+        let (is_killed, away) = AWAY[outage as usize % AWAY.len()];
+        if is_killed {
+            own.kafka.kill().unwrap();
+            sleep(Duration::from_secs(away)).await;
+            own.kafka.start().await.unwrap();
+        } else {
+            own.kafka.pause().unwrap();
+            sleep(Duration::from_secs(away)).await;
+            own.kafka.resume().unwrap();
+        }
         seen += results.take_within(requests - seen, BACK).await.len();
         let failed = log.count("aborted");
-        println!("outage {outage} of {away} s after {some} results: {failed} transactions failed so far");
+        println!(
+            "outage {outage} (killed: {is_killed}) of {away} s after {some} results: {failed} transactions failed so far"
+        );
     }
     engine.stop().await;
     seen += results.rest().await.len();

@@ -1,7 +1,15 @@
 //! A story of the engine: a request topic, a result topic, members that copy one to the other, and a reader of what is
 //! committed.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use rdkafka::{
@@ -220,6 +228,8 @@ impl Story {
     /// A member that writes down what it does.
     pub fn start_logged(&self, name: &str, copy: Copy, mut settings: EngineSettings) -> (Member, Log) {
         let log = Log(std::env::temp_dir().join(format!("{}{name}.jsonl", self.space.prefix)));
+        // Spaces on brokers of their own share a prefix, one run after another.
+        let _ = std::fs::remove_file(&log.0);
         settings.history = History::open(Some(&log.0)).unwrap();
         (self.start_with(copy, settings), log)
     }
@@ -302,8 +312,11 @@ pub struct Copy {
     pub value: fn(&Record) -> Option<Bytes>,
     /// The value of what stands in for a result that is refused; the rejection's class if empty.
     pub rejection: Bytes,
+    pub rejection_panics: bool,
     pub prepare: Prepare,
     pub results: String,
+    /// How many results the engine said it discarded.
+    pub discarded: Arc<AtomicUsize>,
 }
 
 impl Copy {
@@ -312,8 +325,10 @@ impl Copy {
             takes: Box::new(takes),
             value: |_| None,
             rejection: Bytes::new(),
+            rejection_panics: false,
             prepare: Box::new(|_| None),
             results: String::new(),
+            discarded: Arc::default(),
         }
     }
 
@@ -341,7 +356,12 @@ impl Node for Copy {
         vec![copy(&self.results, &run.record, value)]
     }
 
+    async fn discarded(&self, outputs: Arc<[Output]>) {
+        self.discarded.fetch_add(outputs.len(), Ordering::AcqRel);
+    }
+
     fn rejected(&self, record: &Record, rejection: &Rejection, _spared: &[Output]) -> Vec<Output> {
+        assert!(!self.rejection_panics, "on purpose");
         let class = Bytes::from(rejection.class.clone());
         let value = if self.rejection.is_empty() {
             class

@@ -20,13 +20,24 @@ impl Worker {
 
     /// Dies by itself at this point of the engine, such as `produced:3`.
     pub fn start_to_die(story: &Story, slow: Duration, crash_point: &str) -> Self {
-        let slow = slow.as_millis();
-        let told = format!("{} {} {} {slow}", story.space.prefix, story.requests, story.results);
+        Self::start_with(story, slow, PATIENT, ("CRASH_POINT", crash_point))
+    }
+
+    /// Its call at this point of the engine never returns.
+    pub fn start_to_hang(story: &Story, transaction_timeout: Duration, hang_point: &str) -> Self {
+        let slow = Duration::from_millis(20);
+        Self::start_with(story, slow, transaction_timeout, ("HANG_POINT", hang_point))
+    }
+
+    fn start_with(story: &Story, slow: Duration, transaction_timeout: Duration, (name, point): (&str, &str)) -> Self {
+        let (slow, timeout) = (slow.as_millis(), transaction_timeout.as_millis());
+        let story_told = format!("{} {} {}", story.space.prefix, story.requests, story.results);
+        let told = format!("{story_told} {slow} {timeout}");
         let log = env::temp_dir().join(format!("{}worker.log", story.space.prefix));
         let launch = Launch::new("worker", env::current_exe().unwrap(), log)
             .args(["--exact", "engine::worker::a_worker", "--nocapture"])
             .env(STORY, told)
-            .env("CRASH_POINT", crash_point);
+            .env(name, point);
         Self(launch.start().unwrap())
     }
 
@@ -36,15 +47,25 @@ impl Worker {
         self.0.ended(SOON).await.unwrap();
     }
 
+    pub async fn hangs(&mut self) {
+        self.0.line("hang point: ", SOON).await.unwrap();
+    }
+
     pub fn signal(&self, signal: Signal) {
         self.0.signal(signal).unwrap();
     }
 }
 
 /// What a dead writer left open stays open for a minute, unless somebody ends it.
+const PATIENT: Duration = Duration::from_secs(60);
+
 pub fn patient(story: &Story) -> EngineSettings {
+    with_timeout(story, PATIENT)
+}
+
+fn with_timeout(story: &Story, transaction_timeout: Duration) -> EngineSettings {
     let mut settings = story.settings();
-    settings.tuning.transaction_timeout_ms = 60_000;
+    settings.tuning.transaction_timeout_ms = transaction_timeout.as_millis() as u64;
     settings
 }
 
@@ -56,6 +77,7 @@ async fn a_worker() {
     let mut next = || told.next().unwrap();
     let story = Story::again(next(), next(), next()).await;
     let slow = Duration::from_millis(next().parse().unwrap());
+    let timeout = Duration::from_millis(next().parse().unwrap());
     let copy = Copy::taking(move |record| {
         if record.offset % 20 == 3 {
             slow
@@ -63,7 +85,8 @@ async fn a_worker() {
             Duration::from_millis(5)
         }
     });
-    story.start_with(copy, patient(&story)).ended_ever().await.unwrap();
+    let settings = with_timeout(&story, timeout);
+    story.start_with(copy, settings).ended_ever().await.unwrap();
 }
 
 /// A file whose existence stands for something that is down.

@@ -100,15 +100,15 @@ impl Member {
                 for part in committing.parts {
                     self.acknowledge(&part);
                 }
+                self.orphans.clear();
                 None
             }
             Outcome::Aborted(fault) => {
                 let committing = self.committing.take()?;
                 for part in &committing.parts {
-                    if let Some(held) = self.same(&part.assignment) {
-                        held.keep();
-                    }
+                    self.keep(&part.assignment);
                 }
+                self.discard_orphans();
                 match fault {
                     Fault::Passing => None,
                     Fault::Membership => {
@@ -143,11 +143,12 @@ impl Member {
             let Some(first) = held.ledger.front() else { continue };
             let record = first.record.clone();
             if first.rejected {
-                held.stop(format!(
+                let dropped = held.stop(format!(
                     "the result of {} cannot be written, nor what should stand in its place: {}",
                     record.src(),
                     rejection.message
                 ));
+                self.discard(dropped);
                 continue;
             }
             let spared = topic.map_or_else(Vec::new, |topic| {
@@ -216,9 +217,7 @@ impl Member {
             match state {
                 Some(state) if state.seq == part.seq && mine(&state.writer, part.release) => self.acknowledge(&part),
                 Some(state) if state.seq + 1 == part.seq && mine(&state.writer, false) => {
-                    if let Some(held) = self.same(&part.assignment) {
-                        held.keep();
-                    }
+                    self.keep(&part.assignment);
                 }
                 _ => {
                     if self.same(&part.assignment).is_some() {
@@ -227,10 +226,22 @@ impl Member {
                 }
             }
         }
+        self.discard_orphans();
         lost
     }
 
+    fn keep(&mut self, assignment: &Assignment) {
+        let dropped = self.same(assignment).map(Partition::keep);
+        self.discard(dropped.unwrap_or_default());
+    }
+
+    fn discard_orphans(&mut self) {
+        let orphans = self.orphans.drain(..).map(|(_, outputs)| outputs);
+        self.discarded.extend(orphans);
+    }
+
     fn acknowledge(&mut self, part: &Part) {
+        self.orphans.retain(|(assignment, _)| *assignment != part.assignment);
         let writer = Some(self.me.clone()).filter(|_| !part.release);
         if let Slot::Occupied(mut slot) = self.partitions.entry(part.assignment.partition.clone()) {
             if slot.get().epoch != part.assignment.epoch {

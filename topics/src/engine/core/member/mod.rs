@@ -6,7 +6,7 @@ mod running;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Assignment, Committed, Membership, Partition, PartitionStatus, Status, Turns, partition::Phase};
+use super::{Assignment, Committed, Entry, Membership, Partition, PartitionStatus, Status, Turns, partition::Phase};
 use crate::{Output, TopicPartition, engine::Order};
 
 #[derive(Debug, Clone)]
@@ -33,7 +33,9 @@ pub struct Member {
     waiting: usize,
     stopping: bool,
     committing: Option<Committing>,
-    /// Outputs that will not be committed by this member.
+    /// Results in the transaction under way whose partition is gone meanwhile: it may be committed all the same.
+    orphans: Vec<(Assignment, Arc<[Output]>)>,
+    /// Results that will never be committed, until [`Member::take_discarded`].
     discarded: Vec<Arc<[Output]>>,
     /// The partition whose turn it is to be first in a batch and first to run.
     last_batched: Option<TopicPartition>,
@@ -69,6 +71,7 @@ impl Member {
             waiting: 0,
             stopping: false,
             committing: None,
+            orphans: Vec::new(),
             discarded: Vec::new(),
             last_batched: None,
             last_run: None,
@@ -128,14 +131,27 @@ impl Member {
         for partition in partitions {
             self.refused.remove(partition);
             if let Some(mut held) = self.partitions.remove(partition) {
-                self.discarded.extend(held.drop_all());
-                cancelled.push(Assignment {
+                let assignment = Assignment {
                     partition: partition.clone(),
                     epoch: held.epoch,
-                });
+                };
+                let sent = held.ledger.drain(..held.sent);
+                self.orphans
+                    .extend(sent.map(|entry| (assignment.clone(), entry.outputs)));
+                self.discard(held.ledger);
+                cancelled.push(assignment);
             }
         }
         cancelled
+    }
+
+    fn discard(&mut self, entries: impl IntoIterator<Item = Entry>) {
+        self.discarded.extend(entries.into_iter().map(|entry| entry.outputs));
+    }
+
+    /// Outputs of runs that ended and whose results were dropped: their records run again, here or elsewhere.
+    pub fn take_discarded(&mut self) -> Vec<Arc<[Output]>> {
+        std::mem::take(&mut self.discarded)
     }
 
     /// The partition cannot go on: what is not committed is left to whoever takes it after an operator acted.
@@ -147,18 +163,9 @@ impl Member {
 
     /// The same, if it is still this assignment.
     pub fn stop_assignment(&mut self, assignment: &Assignment, message: String) -> Option<Assignment> {
-        let held = self.same(assignment)?;
-        held.stop(message);
+        let dropped = self.same(assignment)?.stop(message);
+        self.discard(dropped);
         Some(assignment.clone())
-    }
-
-    /// What was thrown away since the last time.
-    pub fn take_discarded(&mut self) -> Vec<Arc<[Output]>> {
-        let mut discarded = std::mem::take(&mut self.discarded);
-        for held in self.partitions.values_mut() {
-            discarded.append(&mut held.dropped);
-        }
-        discarded
     }
 
     #[must_use]
@@ -187,7 +194,7 @@ impl Member {
         let partitions = self
             .partitions
             .iter()
-            .map(|(partition, held)| PartitionStatus::of(partition, held))
+            .map(|(partition, held)| PartitionStatus::of(partition, held, self.limits.partition_bytes))
             .collect();
         let stopped = self.partitions.values().filter_map(|held| match &held.phase {
             Phase::Stopped(message) => Some(message.clone()),
@@ -226,7 +233,7 @@ mod tests {
     use super::*;
     use crate::{
         Headers, Output, Record,
-        engine::core::{Batch, Committed, Fault, Outcome, WINDOW},
+        engine::core::{Batch, Committed, Fault, Full, Outcome, WINDOW},
     };
 
     fn partition() -> TopicPartition {
@@ -346,7 +353,7 @@ mod tests {
         let (slow, _) = member.next_run().unwrap();
         member.offer(&partition(), record(WINDOW * 4 + 1));
         assert!(member.next_run().is_none() && !member.wants(&partition()));
-        assert!(member.status().partitions[0].full);
+        assert_eq!(member.status().partitions[0].full, Some(Full::Window));
         member.finished(&slow, WINDOW * 3 + 1, Arc::new([]), false);
         member.batch().unwrap();
         member.settle(&Outcome::Committed);
@@ -387,6 +394,23 @@ mod tests {
             member.revoke(&[partition()]);
             let release = member.batch().unwrap();
             assert_eq!((release.parts[0].offset, release.results()), (watermark, 0));
+        }
+    }
+
+    #[test]
+    fn results_that_will_never_be_committed_are_told_once_it_is_certain() {
+        for (outcome, discarded) in [(Outcome::Committed, 2), (Outcome::Aborted(Fault::Passing), 4)] {
+            let mut member = member(9);
+            run(&mut member, 0..2);
+            member.batch().unwrap();
+            run(&mut member, [2]);
+            member.offer(&partition(), record(3));
+            let (late, _) = member.next_run().unwrap();
+            member.forget(&[partition()]);
+            assert_eq!(member.take_discarded().len(), 1, "two are on their way");
+            member.settle(&outcome);
+            member.finished(&late, 3, Arc::new([Output::default()]), false);
+            assert_eq!(1 + member.take_discarded().len(), discarded);
         }
     }
 

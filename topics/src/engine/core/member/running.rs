@@ -62,11 +62,10 @@ impl Member {
     /// A run ended. Its outputs count only if the partition is still held under the same assignment.
     pub fn finished(&mut self, assignment: &Assignment, offset: i64, outputs: Arc<[Output]>, rejected: bool) {
         self.running = self.running.saturating_sub(1);
-        let dropped = match self.same(assignment) {
-            Some(held) => held.finish(offset, outputs, rejected),
-            None => Some(outputs),
-        };
-        self.discarded.extend(dropped.filter(|outputs| !outputs.is_empty()));
+        let held = self.same(assignment);
+        if !held.is_some_and(|held| held.finish(offset, Arc::clone(&outputs), rejected)) {
+            self.discarded.push(outputs);
+        }
     }
 
     /// A run waits for something its record needs: the partition is not read meanwhile.
