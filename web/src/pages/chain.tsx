@@ -1,0 +1,1 @@
+export function ChainPage(_: { name: string }) { return null; }
