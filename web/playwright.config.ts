@@ -30,5 +30,11 @@ export default defineConfig({
   ],
   ...(api
     ? {}
-    : { webServer: { command: "npx vite preview --host 127.0.0.1 --port 4173 --strictPort", url: `${mock}/ui/`, reuseExistingServer: false } }),
+    : {
+        webServer: {
+          command: "npx vite preview --host 127.0.0.1 --port 4173 --strictPort",
+          url: `${mock}/ui/`,
+          reuseExistingServer: false,
+        },
+      }),
 });

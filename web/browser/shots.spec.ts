@@ -66,7 +66,9 @@ for (const theme of ["light", "dark"] as const) {
 
 test("empty and away", async ({ page, request }) => {
   await page.setViewportSize({ width: 1280, height: 820 });
-  await page.route("**/feed?*", (route) => route.fulfill({ status: 200, contentType: "text/event-stream", body: "id: 0\nevent: ready\ndata: {}\n\n: x\n" }));
+  await page.route("**/feed?*", (route) =>
+    route.fulfill({ status: 200, contentType: "text/event-stream", body: "id: 0\nevent: ready\ndata: {}\n\n: x\n" }),
+  );
   await page.goto("/ui/");
   await page.waitForTimeout(600);
   await page.screenshot({ path: "shots/live-empty.png" });

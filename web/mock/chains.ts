@@ -9,7 +9,12 @@ const string = (rest: object) => ({ type: "string", ...rest });
 const shapes: [string, Chain["graph"], Chain["input_schema"], Chain["output_schema"]][] = [
   [
     "answer",
-    { steps: [{ id: "docs", kind: "retrieve", waits_for: [] }, { id: "answer", kind: "chat", waits_for: ["docs"] }] },
+    {
+      steps: [
+        { id: "docs", kind: "retrieve", waits_for: [] },
+        { id: "answer", kind: "chat", waits_for: ["docs"] },
+      ],
+    },
     object({ question: string({ minLength: 1, maxLength: 4000 }) }, ["question"]),
     object({ answer: string({}), documents: { type: "array", items: string({}) } }, ["answer", "documents"]),
   ],

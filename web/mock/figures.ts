@@ -7,7 +7,10 @@ export function stats(world: World, query: URLSearchParams): Stats {
   const minutes = Number(query.get("minutes") ?? 15);
   const every = Number(query.get("every") ?? 10);
   const end = Math.floor(Date.now() / 1000 / every) * every;
-  const at = Array.from({ length: Math.floor((minutes * 60) / every) }, (_, index, n = (minutes * 60) / every) => end - (n - 1 - index) * every);
+  const at = Array.from(
+    { length: Math.floor((minutes * 60) / every) },
+    (_, index, n = (minutes * 60) / every) => end - (n - 1 - index) * every,
+  );
   const chain = query.get("chain");
   const rows = world.results
     .slice(-20_000)
@@ -83,7 +86,10 @@ export function health(world: World): Health {
       in_flight: here ? (above ? 9 : 0) : null,
       ledger: here ? 0 : null,
       oldest: here && above ? { offset: done, at: new Date(Date.now() - 42_000).toISOString() } : null,
-      problem: partition === 3 ? "no committed offset, and the log starts at 310: `millrace topics apply` does not guess; say `topics offsets --to earliest` or `--to latest`" : null,
+      problem:
+        partition === 3
+          ? "no committed offset, and the log starts at 310: `millrace topics apply` does not guess; say `topics offsets --to earliest` or `--to latest`"
+          : null,
     };
   });
   return {

@@ -15,7 +15,18 @@ export function answer(world: World, request: IncomingMessage, response: ServerR
     response.end(JSON.stringify(body));
   };
   const problem = (status: number, title: string, detail: string, errors?: object[]) =>
-    json({ type: "urn:problem-type:millrace:mock", title, status, detail, instance: url.pathname, retryable: status >= 500, errors }, status);
+    json(
+      {
+        type: "urn:problem-type:millrace:mock",
+        title,
+        status,
+        detail,
+        instance: url.pathname,
+        retryable: status >= 500,
+        errors,
+      },
+      status,
+    );
 
   if (first === "mock") {
     void body(request).then((order) => json(obey(world, order as Order)));

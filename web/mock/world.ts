@@ -67,7 +67,16 @@ export class World {
         const isFallback = outcome === "fallback";
         const [provider, model] = isFallback ? ["anthropic", "claude-sonnet-4"] : ["openai", "gpt-4o-mini"];
         const ok = outcome === "fail" ? "rate_limited" : "ok";
-        await this.attempt(kept, "answer", provider, model, index + 1, isFallback ? "fallback" : "primary", ok, isSlow ? 4000 : 350);
+        await this.attempt(
+          kept,
+          "answer",
+          provider,
+          model,
+          index + 1,
+          isFallback ? "fallback" : "primary",
+          ok,
+          isSlow ? 4000 : 350,
+        );
       }
     }
     const isFailed = !chain || models.every((model) => model === "fail");
@@ -81,13 +90,24 @@ export class World {
       ...(isFailed
         ? {
             error: chain
-              ? { class: "rate_limited", message: "gpt-4o-mini answered 429 three times; the budget of step answer is spent.", step: "answer" }
-              : { class: "unknown_chain", message: `No chain is called ${kept.run.chain}. Publish it, or name another one.`, step: null },
+              ? {
+                  class: "rate_limited",
+                  message: "gpt-4o-mini answered 429 three times; the budget of step answer is spent.",
+                  step: "answer",
+                }
+              : {
+                  class: "unknown_chain",
+                  message: `No chain is called ${kept.run.chain}. Publish it, or name another one.`,
+                  step: null,
+                },
           }
         : { output: output(kept.run) }),
       usage: { input_tokens: usage.in, output_tokens: usage.out, source: usage.in ? "reported" : "" },
       cost_nano_dollars: kept.steps.reduce((sum, step) => sum + step.cost_nano_dollars, 0),
-      timings: { queued_us: queued, ran_us: Math.max(900, (Date.now() - Date.parse(kept.run.accepted_at ?? now())) * 1000 - queued) },
+      timings: {
+        queued_us: queued,
+        ran_us: Math.max(900, (Date.now() - Date.parse(kept.run.accepted_at ?? now())) * 1000 - queued),
+      },
       attempts: kept.steps.length,
       completed_at: now(),
       ...(chain ? {} : { dead_letter: `/runs/${kept.run.id}/dead-letter` }),
@@ -104,7 +124,16 @@ export class World {
     this.tell(kept, { name: "result", data: { ...kept.run } });
   }
 
-  private async attempt(kept: Kept, step: string, provider: string, model: string, attempt: number, reason: string, outcome: string, ms: number) {
+  private async attempt(
+    kept: Kept,
+    step: string,
+    provider: string,
+    model: string,
+    attempt: number,
+    reason: string,
+    outcome: string,
+    ms: number,
+  ) {
     const isModel = step === "answer";
     const begun: Step = {
       attempt_id: uuid(Date.now(), this.made++),
@@ -195,7 +224,9 @@ export class World {
         cost_nano_dollars: isFree ? 0 : 60_000 + Math.round(random(10) * 900_000),
         attempts: isFree ? 0 : 1 + Math.floor(random(11) * 1.2),
         error_class: isFailed ? "rate_limited" : null,
-        preview: isFailed ? "gpt-4o-mini answered 429 three times; the budget of step answer is spent." : (LINES[number % LINES.length] ?? ""),
+        preview: isFailed
+          ? "gpt-4o-mini answered 429 three times; the budget of step answer is spent."
+          : (LINES[number % LINES.length] ?? ""),
       },
       number % PARTITIONS,
     );

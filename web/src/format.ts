@@ -38,7 +38,11 @@ export function short(value: number): string {
 }
 
 export function perSecond(value: number): string {
-  return value >= 100 ? `${Math.round(value)}` : value >= 10 ? value.toFixed(1) : value.toFixed(2).replace(/\.?0+$/, "");
+  return value >= 100
+    ? `${Math.round(value)}`
+    : value >= 10
+      ? value.toFixed(1)
+      : value.toFixed(2).replace(/\.?0+$/, "");
 }
 
 export function percent(part: number, of: number): string {

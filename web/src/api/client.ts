@@ -72,7 +72,8 @@ type Signal = { signal: AbortSignal };
 
 export const api = {
   chains: (with_: Signal) => taken(client.GET("/chains", with_)),
-  chain: (chain: string, with_: Signal) => taken(client.GET("/chains/{chain}", { params: { path: { chain } }, ...with_ })),
+  chain: (chain: string, with_: Signal) =>
+    taken(client.GET("/chains/{chain}", { params: { path: { chain } }, ...with_ })),
   runs: (chain: string, limit: number, with_: Signal) =>
     taken(client.GET("/runs", { params: { query: { chain, limit } }, ...with_ })),
   run: (id: string, with_: Signal) => taken(client.GET("/runs/{id}", { params: { path: { id } }, ...with_ })),

@@ -26,7 +26,8 @@ export const queries = {
       queryFn: (with_) => api.runs(chain, limit, with_),
       refetchInterval: every(3_000),
     }),
-  run: (id: string) => queryOptions({ queryKey: ["run", id], queryFn: (with_) => api.run(id, with_), staleTime: 5_000 }),
+  run: (id: string) =>
+    queryOptions({ queryKey: ["run", id], queryFn: (with_) => api.run(id, with_), staleTime: 5_000 }),
   steps: (id: string) => queryOptions({ queryKey: ["steps", id], queryFn: (with_) => api.steps(id, with_) }),
   records: (id: string) => queryOptions({ queryKey: ["records", id], queryFn: (with_) => api.records(id, with_) }),
   deadLetter: (id: string) =>

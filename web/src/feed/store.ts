@@ -66,7 +66,11 @@ export class Feed {
 
   start(path = "/feed?recent=1000"): () => void {
     const stopping = new AbortController();
-    void follow(path, { event: (name, data) => this.take(name, data), link: (link) => this.linked(link) }, stopping.signal);
+    void follow(
+      path,
+      { event: (name, data) => this.take(name, data), link: (link) => this.linked(link) },
+      stopping.signal,
+    );
     return () => stopping.abort();
   }
 
@@ -104,7 +108,8 @@ export class Feed {
   }
 
   private gap({ missed, reason }: FeedGap) {
-    const many = missed === null ? "Some results" : missed === 1 ? "1 result" : `${missed.toLocaleString("en-US")} results`;
+    const many =
+      missed === null ? "Some results" : missed === 1 ? "1 result" : `${missed.toLocaleString("en-US")} results`;
     const why = {
       slow: "this page could not keep up",
       old: "the api no longer remembers what came while this page was away",

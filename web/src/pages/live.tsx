@@ -39,7 +39,8 @@ export function LivePage() {
   const end = held?.end ?? feed.end;
   const size = view.size(end);
   const waiting = view.size() - size;
-  const hold = (by: Held["by"]) => setHeld((held) => (held?.by === "person" ? held : { end: held?.end ?? feed.end, by }));
+  const hold = (by: Held["by"]) =>
+    setHeld((held) => (held?.by === "person" ? held : { end: held?.end ?? feed.end, by }));
   const followAgain = () => {
     setHeld(undefined);
     setSelected(undefined);
@@ -96,7 +97,11 @@ export function LivePage() {
       <Charts seconds={view.seconds} band={held ? shown : undefined} mark={pointed} onPick={pick} />
       <div className="tools">
         <Filters filter={filter} change={change} search={search} />
-        <button className="follow" aria-pressed={held !== undefined} onClick={() => (held ? followAgain() : hold("person"))}>
+        <button
+          className="follow"
+          aria-pressed={held !== undefined}
+          onClick={() => (held ? followAgain() : hold("person"))}
+        >
           <Icon name={held ? "play" : "pause"} />
           {held ? "Follow" : "Hold"}
         </button>

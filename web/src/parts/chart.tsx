@@ -63,7 +63,9 @@ export function TimeChart(chart: Chart) {
     const value = values.findLast((value) => value !== null);
     return `${label}: ${value == null ? "nothing" : chart.format(value)}`;
   });
-  return <div className="chart" ref={at} role="img" aria-label={`${label}, the last five minutes. ${last.join(", ")}.`} />;
+  return (
+    <div className="chart" ref={at} role="img" aria-label={`${label}, the last five minutes. ${last.join(", ")}.`} />
+  );
 }
 
 const data = ({ at, lines }: Chart): uPlot.AlignedData => [at, ...lines.map(({ values }) => values)];

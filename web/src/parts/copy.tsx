@@ -22,7 +22,12 @@ export function useCopy(): [string | undefined, (text: string, what: string) => 
 export function CopyButton({ text, what, label }: { text: string; what: string; label?: string }) {
   const [said, copy] = useCopy();
   return (
-    <button className="quiet copy" aria-label={label ? undefined : `Copy ${what}`} title={said ?? `Copy ${what}`} onClick={() => copy(text, what)}>
+    <button
+      className="quiet copy"
+      aria-label={label ? undefined : `Copy ${what}`}
+      title={said ?? `Copy ${what}`}
+      onClick={() => copy(text, what)}
+    >
       <Icon name={said ? "completed" : "copy"} />
       {label}
       <span className="unseen" role="status">

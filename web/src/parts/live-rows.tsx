@@ -95,7 +95,13 @@ export function Rows({ ref, view, end, size, isHeld, selected, onPoint, onShown,
 
 type OneProps = { row: Row; index: number; start: number; isSelected: boolean };
 
-function ResultRow({ row, index, start, isSelected, onPoint }: OneProps & { onPoint: Props["onPoint"]; isNew: boolean }) {
+function ResultRow({
+  row,
+  index,
+  start,
+  isSelected,
+  onPoint,
+}: OneProps & { onPoint: Props["onPoint"]; isNew: boolean }) {
   return (
     <div
       className="row"

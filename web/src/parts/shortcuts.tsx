@@ -64,10 +64,19 @@ export function Shortcuts() {
   });
   return (
     <>
-      <button className="quiet keys-button" aria-label="Keyboard shortcuts" title="Keyboard shortcuts ( ? )" onClick={() => dialog.current?.showModal()}>
+      <button
+        className="quiet keys-button"
+        aria-label="Keyboard shortcuts"
+        title="Keyboard shortcuts ( ? )"
+        onClick={() => dialog.current?.showModal()}
+      >
         <Icon name="keys" />
       </button>
-      <dialog ref={dialog} aria-labelledby="keys-title" onClick={(event) => event.target === dialog.current && dialog.current.close()}>
+      <dialog
+        ref={dialog}
+        aria-labelledby="keys-title"
+        onClick={(event) => event.target === dialog.current && dialog.current.close()}
+      >
         <div className="keys">
           <h2 id="keys-title">Keyboard</h2>
           <dl>
