@@ -89,6 +89,13 @@ impl Chains {
         }
     }
 
+    /// Of a name, the highest first.
+    pub fn versions(&self, name: &str) -> Vec<Arc<Published>> {
+        let by_name = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
+        let versions = by_name.get(name).into_iter().flat_map(BTreeMap::values);
+        versions.rev().cloned().collect()
+    }
+
     /// Every version, by name and version.
     pub fn all(&self) -> Vec<Arc<Published>> {
         let by_name = self.by_name.read().unwrap_or_else(PoisonError::into_inner);

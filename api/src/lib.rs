@@ -12,6 +12,7 @@ mod settings;
 mod api;
 mod routes;
 
+mod assets;
 mod body;
 mod call;
 mod problem;
@@ -22,12 +23,15 @@ mod trace;
 
 mod bridge;
 mod chains;
+mod cluster;
 mod feed;
 mod history;
+mod progress;
 mod ring;
 mod tail;
 mod waiters;
 
+mod gauges;
 mod metrics;
 
 pub mod health;

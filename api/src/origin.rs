@@ -29,7 +29,7 @@ impl Names {
     pub fn check(&self, headers: &HeaderMap) -> Result<(), Problem> {
         let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default());
         if let Some(host) = text(HOST)
-            && !self.is_own(Url::parse(&format!("http://{host}")).ok())
+            && !self.is_own(Url::parse(&format!("http://{host}")).ok().as_ref())
         {
             return Err(Problem::new(
                 Kind::ForeignHost,
@@ -37,7 +37,7 @@ impl Names {
             ));
         }
         if let Some(origin) = text(ORIGIN)
-            && !self.is_own(Url::parse(origin).ok())
+            && !self.is_own(Url::parse(origin).ok().as_ref())
         {
             return Err(Problem::new(
                 Kind::ForeignOrigin,
@@ -47,8 +47,8 @@ impl Names {
         Ok(())
     }
 
-    fn is_own(&self, url: Option<Url>) -> bool {
-        match url.as_ref().and_then(Url::host) {
+    fn is_own(&self, url: Option<&Url>) -> bool {
+        match url.and_then(Url::host) {
             Some(Host::Ipv4(address)) => IpAddr::V4(address).is_loopback() || self.has(&address.to_string()),
             Some(Host::Ipv6(address)) => IpAddr::V6(address).is_loopback() || self.has(&address.to_string()),
             Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost") || self.has(name),

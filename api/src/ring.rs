@@ -19,7 +19,7 @@ use topics::{Record, TopicPartition};
 pub(crate) use key::{RunKey, is_name};
 pub(crate) use positions::Positions;
 
-use crate::feed::Row;
+use crate::{feed::Row, history::Stretch};
 
 /// Whether a result belongs to the request record at `src`; `None` stands for any.
 pub(crate) fn is_from(result: &Record, src: Option<&str>) -> bool {
@@ -135,6 +135,13 @@ impl Ring {
         Some(Arc::clone(&found.record))
     }
 
+    /// Kafka timestamp of the newest result of a tenant, in milliseconds.
+    pub fn newest(&self, tenant: &str) -> Option<i64> {
+        let kept = self.lock();
+        let newest = kept.oldest_first.iter().rev().find(|it| it.run.tenant == tenant)?;
+        Some(newest.record.timestamp_ms)
+    }
+
     /// Changes whenever a result arrives.
     pub fn arrivals(&self) -> watch::Receiver<u64> {
         self.arrived.subscribe()
@@ -159,6 +166,11 @@ impl Ring {
             next: kept.first,
             positions: seen.clone(),
         })
+    }
+
+    /// What a reader that has seen everything below `seen` does not find here any more.
+    pub fn lacks(&self, seen: &Positions) -> Vec<Stretch> {
+        seen.until(&self.lock().from)
     }
 
     /// Whether everything below `seen` has arrived.

@@ -10,7 +10,9 @@ use tokio::{
 
 use super::{Filter, Row};
 use crate::{
+    api::Api,
     bridge::Bridge,
+    history::Replayed,
     ring::{Ahead, Arrived, Place, Positions},
     sse::{self, Closed, KEEP_ALIVE, Out, PING},
 };
@@ -23,6 +25,8 @@ const LOOK: usize = 256;
 const PIECE: usize = 32 * 1024;
 /// An instance may be this far behind the one that gave out an id.
 const CATCH_UP: Duration = Duration::from_secs(2);
+/// While Postgres is read, more may leave the ring.
+const REPLAYS: usize = 3;
 const DECODE_AGAIN: Duration = Duration::from_millis(500);
 
 /// Where a reader begins.
@@ -34,7 +38,7 @@ pub(crate) enum From {
 }
 
 pub(crate) struct Reader {
-    bridge: Arc<Bridge>,
+    api: Arc<Api>,
     filter: Filter,
     out: Out,
     place: Place,
@@ -59,29 +63,41 @@ struct Gap {
 
 impl Reader {
     /// Until nobody reads any more or the process stops.
-    pub async fn run(bridge: Arc<Bridge>, filter: Filter, from: From, out: Out) {
-        let (place, resumed) = begin(&bridge, &from).await;
+    pub async fn run(api: Arc<Api>, filter: Filter, from: From, out: Out) {
+        let Begin { place, seen, before } = Begin::of(&api, &filter, &from).await;
+        let resumed = seen.is_some();
         let mut reader = Self {
-            told: place.positions.clone(),
-            bridge,
+            told: seen.unwrap_or_else(|| place.positions.clone()),
+            api,
             filter,
             out,
             place,
             piece: String::new(),
         };
-        let id = reader.place.positions.encode();
-        reader.piece = sse::event(&id, "ready", &Ready { resumed }, true);
-        if matches!(from, From::Seen(_)) && !resumed {
+        reader.piece = sse::event(&reader.told.encode(), "ready", &Ready { resumed }, true);
+        if !resumed && matches!(from, From::Seen(_)) {
             reader.gap(None, "old");
         }
+        reader.replay(&before);
         // It ends in no other way than by `Closed`.
         let _ = reader.read().await;
     }
 
+    /// What had left the ring: at most a few hundred.
+    fn replay(&mut self, before: &[Replayed]) {
+        for Replayed { partition, offset, row } in before {
+            self.told.advance(*partition, *offset);
+            if self.filter.takes(row) {
+                let _ = writeln!(self.piece, "id: {}", self.told.encode());
+                self.piece.push_str(&row.event);
+            }
+        }
+    }
+
     async fn read(&mut self) -> Result<(), Closed> {
-        let mut arrivals = self.bridge.ring.arrivals();
+        let mut arrivals = self.api.bridge.ring.arrivals();
         loop {
-            match self.bridge.ring.after(&self.place, LOOK) {
+            match self.api.bridge.ring.after(&self.place, LOOK) {
                 Ahead::Results(results) => {
                     for arrived in results {
                         self.take(&arrived).await?;
@@ -104,7 +120,7 @@ impl Reader {
             return Ok(());
         }
         let row = tokio::select! {
-            row = arrived.row.get_or_init(|| row(&self.bridge, arrived)) => row,
+            row = arrived.row.get_or_init(|| row(&self.api.bridge, arrived)) => row,
             () = self.out.closed() => return Err(Closed),
         };
         match row {
@@ -161,17 +177,53 @@ impl Reader {
     }
 }
 
-/// Where to begin, and whether nothing is missing there.
-async fn begin(bridge: &Bridge, from: &From) -> (Place, bool) {
-    match from {
-        From::Recent(results) => (bridge.ring.end(*results), false),
-        From::Seen(Some(seen)) => {
-            // Whoever is further than this instance for longer has its id from another cluster.
-            let is_there = timeout(CATCH_UP, reach(bridge, seen)).await.is_ok();
-            let place = is_there.then(|| bridge.ring.resume(seen)).flatten();
-            (place.clone().unwrap_or_else(|| bridge.ring.end(0)), place.is_some())
+/// Where a reader begins.
+struct Begin {
+    place: Place,
+    /// What it has seen, if what follows goes on exactly there.
+    seen: Option<Positions>,
+    /// What it has missed and the ring does not have any more.
+    before: Vec<Replayed>,
+}
+
+impl Begin {
+    /// In the ring if it reaches so far back, else from Postgres, else at the end.
+    async fn of(api: &Api, filter: &Filter, from: &From) -> Self {
+        let ring = &api.bridge.ring;
+        let at = |place| Self {
+            place,
+            seen: None,
+            before: Vec::new(),
+        };
+        let seen = match from {
+            From::Recent(results) => return at(ring.end(*results)),
+            From::Seen(None) => return at(ring.end(0)),
+            From::Seen(Some(seen)) => seen,
+        };
+        // Whoever is further than this instance for longer has its id from another cluster.
+        if timeout(CATCH_UP, reach(&api.bridge, seen)).await.is_err() {
+            return at(ring.end(0));
         }
-        From::Seen(None) => (bridge.ring.end(0), false),
+        let (mut positions, mut before) = (seen.clone(), Vec::new());
+        for _ in 0..REPLAYS {
+            if let Some(place) = ring.resume(&positions) {
+                return Self {
+                    place,
+                    seen: Some(seen.clone()),
+                    before,
+                };
+            }
+            let stretches = ring.lacks(&positions);
+            // Postgres does not know the keys of results.
+            let (None, Ok(Some(replayed))) = (&filter.key, api.history.replay(&filter.tenant, &stretches).await) else {
+                break;
+            };
+            before.extend(replayed);
+            for stretch in stretches {
+                positions.set(stretch.partition, stretch.to);
+            }
+        }
+        at(ring.end(0))
     }
 }
 
@@ -189,7 +241,7 @@ async fn row(bridge: &Bridge, arrived: &Arrived) -> Option<Row> {
     let record = &arrived.record;
     loop {
         let error = match bridge.decoder.decode(record.value.as_deref().unwrap_or_default()).await {
-            Ok(result) => return Row::of(record, result).ok(),
+            Ok(result) => return Row::of((record.partition, record.offset), record.key.as_deref(), result).ok(),
             Err(error) => error,
         };
         if !error.is_transient() {

@@ -3,7 +3,6 @@
 use schemas::{RunResult, Timestamp, status};
 use serde::Serialize;
 use serde_json::Value;
-use topics::Record;
 
 use crate::run::rfc_3339_of;
 
@@ -50,18 +49,22 @@ struct Data<'a> {
 impl Row {
     /// # Errors
     /// Never in practice: all of it is text and numbers.
-    pub fn of(record: &Record, result: RunResult) -> Result<Self, serde_json::Error> {
+    pub fn of(
+        (partition, offset): (i32, i64),
+        key: Option<&[u8]>,
+        result: RunResult,
+    ) -> Result<Self, serde_json::Error> {
         let data = Data {
             id: &result.request_id,
             tenant: &result.tenant,
             turn: result.turn,
             src: &result.src,
-            partition: record.partition,
-            offset: record.offset,
+            partition,
+            offset,
             accepted_at: result.accepted_at,
             completed_at: result.completed_at,
             chain: result.chain.as_deref(),
-            key: record.key.as_deref().map(|key| cut(&String::from_utf8_lossy(key), KEY)),
+            key: key.map(|key| cut(&String::from_utf8_lossy(key), KEY)),
             status: &result.status,
             latency_us: result.timings.queued_us.saturating_add(result.timings.ran_us),
             queued_us: result.timings.queued_us,

@@ -2,6 +2,8 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
+use crate::history::Stretch;
+
 /// The form of the text; another one would begin with another byte.
 const VERSION: u8 = 1;
 /// More partitions than any topic here has: what claims more was not written here.
@@ -46,6 +48,20 @@ impl Positions {
         (0..)
             .zip(&other.0)
             .all(|(partition, offset)| *offset <= self.get(partition).unwrap_or(0))
+    }
+
+    /// What lies between this and `other`, where that is further.
+    pub fn until(&self, other: &Self) -> Vec<Stretch> {
+        let partitions = (0..).zip(&other.0);
+        let stretch = |(partition, to): (i32, &i64)| Stretch {
+            partition,
+            from: self.get(partition).unwrap_or(0),
+            to: *to,
+        };
+        partitions
+            .map(stretch)
+            .filter(|stretch| stretch.from < stretch.to)
+            .collect()
     }
 
     /// Version, then the offsets as LEB128 varints, 0 for those that are not known; base64url.
@@ -116,5 +132,7 @@ mod tests {
         assert!(of(&[5]).covers(&of(&[5, 0])), "a new partition, from its begin");
         assert!(!of(&[5]).covers(&of(&[5, 1])));
         assert!(of(&[5, 5]).covers(&of(&[5])));
+        let stretch = |partition, from, to| Stretch { partition, from, to };
+        assert_eq!(of(&[5, 5]).until(&of(&[7, 4, 2])), [stretch(0, 5, 7), stretch(2, 0, 2)]);
     }
 }

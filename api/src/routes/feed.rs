@@ -51,7 +51,7 @@ fn feed(api: &Arc<Api>, query: &str, headers: &HeaderMap) -> Answer {
         None => From::Recent(recent),
     };
     let (response, out) = api.stream()?;
-    tokio::spawn(Reader::run(Arc::clone(&api.bridge), filter, from, out));
+    tokio::spawn(Reader::run(Arc::clone(api), filter, from, out));
     Ok(response)
 }
 

@@ -5,11 +5,16 @@
 //! the table of paths.
 
 mod chains;
+mod contract;
+mod events;
+mod evidence;
 mod feed;
 mod health;
 mod invoke;
+mod overview;
+mod page;
 mod runs;
-mod steps;
+mod stats;
 
 use std::{convert::Infallible, sync::Arc, time::Instant};
 
@@ -58,8 +63,16 @@ impl Path {
             .find(|candidate| candidate.matches(path))
     }
 
-    /// One slash at the end makes no difference, as in warp's filters.
+    /// One slash at the end makes no difference, as in warp's filters. `{path}` stands for any number of segments.
     fn matches(&self, path: &str) -> bool {
+        if let Some(before) = self.template.strip_suffix("/{path}") {
+            return path
+                .strip_prefix(before)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        }
+        if self.template == "/" {
+            return path == "/";
+        }
         let mut segments = path.strip_suffix('/').unwrap_or(path).split('/');
         self.template.split('/').all(|part| match segments.next() {
             Some(segment) if part.starts_with('{') => !segment.is_empty(),
@@ -72,10 +85,15 @@ impl Path {
 const ALL: Paths = &[
     invoke::PATHS,
     runs::PATHS,
-    steps::PATHS,
+    evidence::PATHS,
+    events::PATHS,
     chains::PATHS,
     feed::PATHS,
+    stats::PATHS,
+    overview::PATHS,
     health::PATHS,
+    contract::PATHS,
+    page::PATHS,
 ];
 
 /// Everything the api answers.
@@ -83,11 +101,21 @@ pub(crate) fn all(api: &Arc<Api>, health: &Health) -> BoxedFilter<(Response,)> {
     let routes = invoke::routes(api)
         .or(runs::routes(api))
         .unify()
-        .or(steps::routes(api))
+        .or(evidence::routes(api))
+        .unify()
+        .or(events::routes(api))
         .unify()
         .or(chains::routes(api))
         .unify()
         .or(feed::routes(api))
+        .unify()
+        .or(stats::routes(api))
+        .unify()
+        .or(contract::routes())
+        .unify()
+        .or(page::routes())
+        .unify()
+        .or(overview::routes(api, health))
         .unify()
         .or(health::routes(health, Some(&api.history)))
         .unify();

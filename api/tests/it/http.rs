@@ -9,8 +9,8 @@ use tokio::{
 };
 
 pub struct Call {
-    method: &'static str,
-    path: String,
+    pub method: &'static str,
+    pub path: String,
     headers: Vec<(&'static str, String)>,
     body: String,
     chunked: bool,
