@@ -488,7 +488,7 @@ export interface components {
         };
         Records: {
             run_id: string;
-            /** @description where the records of the run lie, as far as it is known; the result only while this instance remembers it */
+            /** @description where the records of the run lie, as far as it is known */
             records: components["schemas"]["RecordPlace"][];
         };
         Header: {
@@ -646,6 +646,8 @@ export interface components {
              */
             reason: "slow" | "old" | "unreadable";
         };
+        /** @description Nothing that was wanted came for a while; its id is one to resume from. */
+        FeedPosition: Record<string, never>;
         /** @description results to cost come from Postgres, so they are those of all instances, a moment late. */
         Stats: {
             /**
@@ -679,7 +681,7 @@ export interface components {
             total: components["schemas"]["StatsTotal"];
             /** @description by chain@version, the busiest first */
             chains: components["schemas"]["StatsChain"][];
-            /** @description age of the newest result that is in Postgres, when nothing newer is: the series end there */
+            /** @description how far the newest result in Postgres is behind the newest on the stream; null when one of them is not known */
             recorder_lag_ms: number | null;
         };
         StatsTotal: {
@@ -714,7 +716,7 @@ export interface components {
             degraded?: string[];
         };
         Part: {
-            /** @description broker, registry, postgres or results (the tail) */
+            /** @description grows; known today: broker, registry, postgres, results (the tail of the results topic), chains (that of the chains topic) */
             name: string;
             ok: boolean;
             /** @description why not */
@@ -1296,7 +1298,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Events: `queued` and `result` carry a Run, `step.started` and `step.ended` a Step. After `result` the stream ends. Steps come from Postgres, so this works on every instance; a step's end is known when it was settled or when the result is committed. */
+            /** @description Events: `queued` and `result` carry a Run, `step.started` and `step.ended` a Step without prompt and response. After `result` the stream ends. Steps come from Postgres, so this works on every instance; a step's end is known when it was settled or when the result is committed. */
             200: {
                 headers: {
                     "cache-control"?: string;
