@@ -19,7 +19,7 @@ export function feedOf(world: World, request: IncomingMessage, response: ServerR
       text += event(end(), "gap", { missed: end() - next, reason: "slow" });
       next = end();
     }
-    for (let taken = 0; next < end() && taken < 256; taken++) {
+    for (let taken = 0; next < end() && taken < 512; taken++) {
       const row = world.results[next - world.firstResult];
       next += 1;
       if (row) text += event(next, "result", row);
