@@ -4,8 +4,6 @@
 import { defineConfig } from "@playwright/test";
 import { chromium } from "./browser/chromium.ts";
 
-const mock = "http://127.0.0.1:4173";
-
 export default defineConfig({
   testDir: "browser",
   timeout: 90_000,
@@ -13,14 +11,14 @@ export default defineConfig({
   workers: 1,
   forbidOnly: true,
   reporter: "list",
-  use: { baseURL: mock, launchOptions: chromium, trace: "retain-on-failure" },
+  // Workers read this file again, when the mock has said where it is.
+  use: { baseURL: process.env.MOCK ?? "", launchOptions: chromium, trace: "retain-on-failure" },
   projects: [
     { name: "mock", testMatch: "mock/*.spec.ts" },
     { name: "shots", testMatch: "shots.spec.ts" },
   ],
   webServer: {
-    command: "npx vite preview --host 127.0.0.1 --port 4173 --strictPort",
-    url: `${mock}/ui/`,
-    reuseExistingServer: false,
+    command: "exec node_modules/.bin/vite preview --host 127.0.0.1",
+    wait: { stdout: /Local:\s+(?<mock>http:\/\/[\d.:]+)/ },
   },
 });

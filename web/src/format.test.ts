@@ -1,5 +1,17 @@
 import { expect, test } from "vitest";
-import { ago, chainDigest, chainName, duration, money, percent, perSecond, quoted, readable, short } from "./format.ts";
+import {
+  ago,
+  chainDigest,
+  chainName,
+  duration,
+  money,
+  percent,
+  perSecond,
+  quoted,
+  readable,
+  short,
+  textIn,
+} from "./format.ts";
 
 test("money has two significant digits at least, and never an exponent", () => {
   expect([0, 1, 120_000, 12_345_678, 1_500_000_000, -5_000_000_000].map(money)).toEqual(
@@ -40,4 +52,8 @@ test("the past, chains, values and words for a shell", () => {
   expect([chainName("answer@1#ab"), chainDigest("answer@1#ab"), chainName(null)]).toEqual(["answer@1", "ab", ""]);
   expect([readable("a\nb"), readable({ a: 1 })]).toEqual(["a\nb", '{\n  "a": 1\n}']);
   expect(quoted("it's")).toBe("'it'\\''s'");
+});
+
+test("text is seen among bytes that are none", () => {
+  expect(textIn(btoa('\x00\x02H{"a": 1}\xff\n'))).toBe('··H{"a": 1}·\n');
 });

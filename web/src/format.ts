@@ -91,6 +91,12 @@ export function readable(value: unknown): string {
   return typeof value === "string" ? value : (JSON.stringify(value, null, 2) ?? "");
 }
 
+/** Bytes in base64 as the text that is in them; each character that cannot be seen is a dot. */
+export function textIn(base64: string): string {
+  const bytes = Uint8Array.from(atob(base64), (byte) => byte.charCodeAt(0));
+  return new TextDecoder().decode(bytes).replaceAll(/[^\P{C}\n]|\uFFFD/gu, "·");
+}
+
 /** Quoted for a POSIX shell. */
 export function quoted(text: string): string {
   return `'${text.replaceAll("'", `'\\''`)}'`;

@@ -16,7 +16,7 @@ test("a question, from the form to its row, its run and its waterfall", async ({
   await page.getByRole("button", { name: "Send" }).click();
   const latest = page.getByRole("region", { name: "Latest results" });
   await expect(latest.getByText("yours:")).toBeVisible();
-  await expect(page.getByRole("region", { name: "Events" }).getByText("Completed")).toBeVisible();
+  await expect(page.getByRole("region", { name: "Events" }).getByRole("heading")).toHaveText("Completed");
   await page.getByRole("link", { name: "Open the run" }).click();
 
   await expect(page).toHaveURL(/\/ui\/runs\/[0-9a-f-]{36}$/);

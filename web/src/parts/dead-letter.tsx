@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { queries } from "../api/queries.ts";
-import { count, moment } from "../format.ts";
+import { count, moment, textIn } from "../format.ts";
 import { CopyButton } from "./copy.tsx";
 import { Broken, Loading } from "./empty.tsx";
 
@@ -37,12 +37,13 @@ export function DeadLetterPanel({ id }: { id: string }) {
             <div>
               <dt>Value</dt>
               <dd>
-                {count(data.value_bytes)} bytes{data.value_text === undefined && ", not text: shown in base64"}
+                {count(data.value_bytes)} bytes{data.value_text === undefined && ", not all of them text"}{" "}
+                {data.value && <CopyButton text={data.value} what="value in base64" />}
               </dd>
             </div>
           </dl>
           <pre className="text" tabIndex={0}>
-            {data.value_text ?? data.value ?? "no value"}
+            {data.value_text ?? (data.value ? textIn(data.value) : "no value")}
           </pre>
         </div>
       )}
