@@ -1,7 +1,7 @@
 # Every command of this repository; `make` alone lists them.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
-.PHONY: help demo test check simulate up down bench chaos fmt deny clean setup setup-test
+.PHONY: help demo test web web-test web-shots check simulate up down bench chaos fmt deny clean setup setup-test
 
 CARGO ?= cargo
 
@@ -9,6 +9,7 @@ help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: setup ## start everything, load documents, send requests, show results until Ctrl-C
+	@if missing=$$(.ci/node 2>&1); then $(MAKE) --no-print-directory web || echo "the page is not built: see above; all else works"; else echo "the page is not built: $$missing"; fi
 	@$(CARGO) build --quiet --package millrace --package testkit --bins
 	@$(CARGO) run --quiet --package testkit --bin demo
 
@@ -17,6 +18,27 @@ test: setup-test ## every check, with the real parts: what CI runs
 	$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
 	$(CARGO) test --workspace --no-fail-fast
 	$(CARGO) test --quiet --package topics --test it -- --ignored --test-threads=1
+	$(MAKE) --no-print-directory web-test
+	$(MAKE) --no-print-directory chaos SECONDS=90 RATE=60 SEED=1
+
+WEB := $(shell find web \( -name node_modules -o -name dist -o -name browser -o -name shots -o -name test-results \) -prune -o -type f -print)
+
+web: web/dist/index.html ## build the page into web/dist, if anything of it changed (needs Node 20.19)
+
+web/dist/index.html: web/node_modules/.package-lock.json $(WEB)
+	@cd web && npm run --silent build -- --logLevel warn
+
+web/node_modules/.package-lock.json: web/package.json web/package-lock.json
+	@.ci/node
+	@cd web && npm ci --no-audit --no-fund --loglevel error
+
+web-test: web ## the page: types, lints, unit tests, and stories in Chromium against the mock and the real thing
+	cd web && npm run --silent typecheck && npm run --silent lint && npm run --silent unit
+	$(CARGO) build --quiet --package millrace --package testkit --bins
+	cd web && npm run --silent browser && npm run --silent stack
+
+web-shots: web ## pictures of every page in both themes and two widths, into web/shots
+	cd web && npm run --silent shots
 
 check: ## the inner loop: format, lints, unit tests, simulation (no broker)
 	$(CARGO) fmt --all --check

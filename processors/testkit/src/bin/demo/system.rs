@@ -183,11 +183,15 @@ impl System {
         fs::write(&env, text).with_context(|| format!("cannot write {}", env.display()))?;
         println!(
             "
-It runs, and sample requests keep coming. Ask something yourself, in another terminal:
+It runs, and sample requests keep coming. Look at it in a browser:
+
+  {api}/ui/
+
+Ask something there, or in another terminal:
 
   curl -s {api}/chains/answer/invoke -H 'content-type: application/json' -d '{{\"input\": {{\"question\": \"What is a lane?\"}}}}'
 
-  api       {api}      (GET /runs, /chains, /readyz, /metrics)
+  api       {api}      (GET /runs, /feed, /stats, /readyz, /metrics; all of it: /openapi.json)
   Kafka     {kafka}             (topics millrace.*)
   registry  {registry}
   Postgres  {postgres}

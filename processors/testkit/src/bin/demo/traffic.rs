@@ -13,8 +13,8 @@ use uuid::Uuid;
 
 /// On average; a steady beat looks like a machine.
 const EVERY: Duration = Duration::from_millis(1_500);
-/// One of so many is a request that cannot run: dead letters are part of the picture.
-const POISON: u32 = 25;
+/// One of so many is a request that cannot run, and the third is one: dead letters are part of the picture.
+const POISON: u64 = 25;
 const CUSTOMERS: u32 = 7;
 
 const QUESTIONS: [&str; 12] = [
@@ -67,14 +67,15 @@ impl Traffic {
     /// Until it is dropped, or the brokers are gone.
     pub async fn run(self) -> anyhow::Result<()> {
         let mut rng = SmallRng::seed_from_u64(u64::from(std::process::id()));
-        loop {
+        for number in 1_u64.. {
             tokio::time::sleep(EVERY.mul_f64(rng.random_range(0.2..1.8))).await;
-            self.send(&mut rng).await?;
+            self.send(number % POISON == 3, &mut rng).await?;
         }
+        Ok(())
     }
 
-    async fn send(&self, rng: &mut SmallRng) -> anyhow::Result<()> {
-        let (chain, input) = if rng.random_ratio(1, POISON) {
+    async fn send(&self, is_poison: bool, rng: &mut SmallRng) -> anyhow::Result<()> {
+        let (chain, input) = if is_poison {
             ("answer", json!({"qestion": "a field with a typing error"}))
         } else if rng.random_ratio(1, 4) {
             ("summarize", json!({"text": TEXTS[rng.random_range(0..TEXTS.len())]}))

@@ -1,0 +1,86 @@
+// Pictures of every page, in both themes and two widths, under shots/.
+
+import { expect, test } from "@playwright/test";
+import { order } from "./mock/order.ts";
+
+for (const theme of ["light", "dark"] as const) {
+  for (const width of [1280, 400]) {
+    test(`${theme} ${width}`, async ({ page, request }) => {
+      await page.emulateMedia({ colorScheme: theme, reducedMotion: "reduce" });
+      await page.setViewportSize({ width, height: 820 });
+      const shoot = (name: string, fullPage = true) =>
+        page.screenshot({ path: `shots/${name}-${theme}-${width}.png`, fullPage });
+      await order(request, { fill: 4_000, rate: 12 });
+      const began = async (question: string, chain = "answer") =>
+        ((await order(request, { begin: { chain, input: { question } } })) as { id: string }).id;
+      const good = await began("retry: What is a lane?");
+      const bad = await began("fail: What is a lane?");
+      const dead = await began("What is a lane?", "nobody");
+
+      await page.goto("/ui/");
+      await expect(page.getByRole("row").nth(5)).toBeVisible();
+      await page.waitForTimeout(3_000);
+      await shoot("live", false);
+      await page.keyboard.press("j");
+      await page.keyboard.press("j");
+      await page.keyboard.press("j");
+      await page.waitForTimeout(800);
+      await shoot("live-held", false);
+      await page.keyboard.press("?");
+      await shoot("keys", false);
+
+      for (const [name, id] of Object.entries({ run: good, "run-failed": bad, "run-dead": dead })) {
+        await page.goto(`/ui/runs/${id}`);
+        await expect(page.getByRole("heading", { name: "Records" })).toBeVisible();
+        await page.waitForTimeout(500);
+        await shoot(name);
+      }
+      const slow = await began("slow: What is a lane?");
+      await page.goto(`/ui/runs/${slow}`);
+      await page.waitForTimeout(1_700);
+      await shoot("run-live");
+      await page.goto("/ui/ask?chain=answer");
+      await page.getByLabel("question").fill("retry: What is a lane?");
+      await shoot("ask");
+      await page.getByRole("button", { name: "Send" }).click();
+      await expect(page.getByText("Completed").first()).toBeVisible();
+      await page.waitForTimeout(500);
+      await shoot("ask-sent");
+      await page.goto("/ui/chains");
+      await expect(page.getByRole("link", { name: "summarize" })).toBeVisible();
+      await page.waitForTimeout(500);
+      await shoot("chains");
+      await page.goto("/ui/chains/answer");
+      await expect(page.getByText("apiVersion")).toBeVisible();
+      await page.waitForTimeout(500);
+      await shoot("chain");
+      await page.goto("/ui/health");
+      await expect(page.getByText("watermark").first()).toBeVisible();
+      await shoot("health");
+      await page.goto("/ui/runs/nothing");
+      await expect(page.getByRole("alert")).toBeVisible();
+      await shoot("no-run", false);
+    });
+  }
+}
+
+test("empty and away", async ({ page, request }) => {
+  await page.setViewportSize({ width: 1280, height: 820 });
+  await page.route("**/feed?*", (route) =>
+    route.fulfill({ status: 200, contentType: "text/event-stream", body: "id: 0\nevent: ready\ndata: {}\n\n: x\n" }),
+  );
+  await page.goto("/ui/");
+  await page.waitForTimeout(600);
+  await page.screenshot({ path: "shots/live-empty.png" });
+  await page.unroute("**/feed?*");
+  await order(request, { fill: 100 });
+  await page.goto("/ui/");
+  await expect(page.getByRole("row").nth(5)).toBeVisible();
+  await order(request, { down: true });
+  await expect(page.getByText("Reconnecting")).toBeVisible();
+  await page.screenshot({ path: "shots/live-away.png" });
+  await page.goto("/ui/health");
+  await expect(page.getByRole("alert")).toBeVisible();
+  await page.screenshot({ path: "shots/health-away.png" });
+  await order(request, { down: false });
+});

@@ -1,0 +1,41 @@
+import { expect } from "@playwright/test";
+import { isAccessible } from "../story.ts";
+import { test } from "./stack.ts";
+
+for (const [theme, rules] of [
+  ["light", "everything"],
+  ["dark", "contrast"],
+] as const) {
+  test(`every page can be read by everybody, ${theme}`, async ({ page, request }) => {
+    await page.emulateMedia({ colorScheme: theme, reducedMotion: "reduce" });
+    const sent = await request.post("/runs", { data: { chain: "answer", input: { question: "What is a lane?" } } });
+    const { id } = (await sent.json()) as { id: string };
+
+    await page.goto("/ui/");
+    await expect(page.getByRole("row").nth(3)).toBeVisible();
+    await isAccessible(page, "live", rules);
+    await page.keyboard.press("j");
+    await isAccessible(page, "live, held", rules);
+    await page.keyboard.press("?");
+    await isAccessible(page, "keys", rules);
+
+    await page.goto(`/ui/runs/${id}`);
+    await expect(page.getByRole("region", { name: "Retrieved chunks" })).toBeVisible();
+    await isAccessible(page, "run", rules);
+    await page.goto("/ui/ask?chain=answer");
+    await expect(page.getByLabel("question")).toBeVisible();
+    await isAccessible(page, "ask", rules);
+    await page.goto("/ui/chains");
+    await expect(page.getByRole("link", { name: "summarize" })).toBeVisible();
+    await isAccessible(page, "chains", rules);
+    await page.goto("/ui/chains/answer");
+    await expect(page.getByText("apiVersion")).toBeVisible();
+    await isAccessible(page, "chain", rules);
+    await page.goto("/ui/health");
+    await expect(page.getByText("watermark").first()).toBeVisible();
+    await isAccessible(page, "health", rules);
+    await page.goto("/ui/runs/nothing");
+    await expect(page.getByRole("alert")).toBeVisible();
+    await isAccessible(page, "no run", rules);
+  });
+}

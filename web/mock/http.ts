@@ -1,0 +1,113 @@
+// The paths of schemas/openapi.json that the page calls, and /mock, by which tests say what shall happen.
+
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { World } from "./world.ts";
+import { chains } from "./chains.ts";
+import { feedOf, eventsOf } from "./streams.ts";
+import { health, stats } from "./figures.ts";
+
+/** Whether the path is one of the api's. */
+export function answer(world: World, request: IncomingMessage, response: ServerResponse): boolean {
+  const url = new URL(request.url ?? "/", "http://mock");
+  const [first = "", second, third] = url.pathname.split("/").slice(1).map(decodeURIComponent);
+  const json = (body: unknown, status = 200) => {
+    response.writeHead(status, { "content-type": status < 400 ? "application/json" : "application/problem+json" });
+    response.end(JSON.stringify(body));
+  };
+  const problem = (status: number, title: string, detail: string, errors?: object[]) =>
+    json(
+      {
+        type: "urn:problem-type:millrace:mock",
+        title,
+        status,
+        detail,
+        instance: url.pathname,
+        retryable: status >= 500,
+        errors,
+      },
+      status,
+    );
+
+  if (first === "mock") {
+    void body(request).then((order) => json(obey(world, order as Order)));
+    return true;
+  }
+  if (!["chains", "runs", "feed", "stats", "health"].includes(first)) return false;
+  if (world.isDown) {
+    request.socket.destroy();
+    return true;
+  }
+  if (first === "feed") feedOf(world, request, response);
+  else if (first === "stats") json(stats(world, url.searchParams));
+  else if (first === "health") json(health(world));
+  else if (first === "chains" && second === undefined) {
+    json({ chains: chains().flatMap(({ versions }) => versions) });
+  } else if (first === "chains") {
+    const chain = chains().find(({ name, version }) => second === name || second === `${name}@${version}`);
+    if (chain) json(chain);
+    else problem(404, "No such chain", `No chain is called ${second}. GET /chains lists what can be called.`);
+  } else if (request.method === "POST") {
+    void body(request).then((asked) => {
+      const run = asked as { chain: string; input: Record<string, unknown> };
+      const chain = chains().find(({ name }) => run.chain.split("@")[0] === name);
+      const required = (chain?.input_schema as { required?: string[] } | undefined)?.required ?? [];
+      const missing = required.filter((name) => run.input[name] === undefined || run.input[name] === "");
+      if (missing.length > 0) {
+        const errors = missing.map((name) => ({ loc: ["body", "input", name], msg: "is required", type: "required" }));
+        problem(422, "Invalid input", `The input does not fit the input schema of ${run.chain}.`, errors);
+      } else json(world.begin(run).run, 202);
+    });
+  } else if (second === undefined) {
+    const chain = url.searchParams.get("chain");
+    const runs = [...world.runs.values()].map(({ run }) => run).reverse();
+    json({ runs: runs.filter((run) => !chain || run.chain?.startsWith(chain)).slice(0, 50) });
+  } else {
+    const kept = world.runs.get(second);
+    if (!kept) problem(404, "No such run", `No run is called ${second}, or it is older than what is kept.`);
+    else if (third === undefined) json(kept.run);
+    else if (third === "steps") {
+      const documents = kept.steps.flatMap(({ documents = [] }) => documents);
+      json({ run_id: second, steps: kept.steps, documents });
+    } else if (third === "records") json({ run_id: second, records: kept.records });
+    else if (third === "events") eventsOf(world, kept, request, response);
+    else if (third === "dead-letter" && kept.run.dead_letter) {
+      const value = Buffer.from(JSON.stringify({ chain: kept.run.chain, input: kept.run.input }));
+      json({
+        run_id: second,
+        tenant: "default",
+        topic: "millrace.requests",
+        partition: 0,
+        offset: 4711,
+        accepted_at: kept.run.accepted_at,
+        failed_at: kept.run.completed_at,
+        class: kept.run.error?.class,
+        message: kept.run.error?.message,
+        chain: null,
+        key: null,
+        value: value.toString("base64"),
+        value_text: value.toString(),
+        value_bytes: value.length,
+        headers: [{ name: "request-id", value: Buffer.from(second).toString("base64") }],
+      });
+    } else problem(404, "Nothing here", "This run has none.");
+  }
+  return true;
+}
+
+type Order = { fill?: number; rate?: number; down?: boolean; gap?: number; begin?: Parameters<World["begin"]>[0] };
+
+function obey(world: World, order: Order): unknown {
+  if (order.down !== undefined) {
+    world.isDown = order.down;
+    for (const listener of world.listeners) listener();
+  }
+  if (order.fill) world.fill(order.fill);
+  if (order.rate !== undefined) world.pour(order.rate);
+  return order.begin ? world.begin(order.begin).run : { results: world.firstResult + world.results.length };
+}
+
+async function body(request: IncomingMessage): Promise<unknown> {
+  let text = "";
+  for await (const piece of request) text += String(piece);
+  return text === "" ? {} : JSON.parse(text);
+}

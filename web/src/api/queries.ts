@@ -1,0 +1,43 @@
+// What the pages ask for, under which keys it is kept, and when it is asked for again.
+
+import { QueryClient, queryOptions } from "@tanstack/react-query";
+import { api, Problem } from "./client.ts";
+
+export const queryClient = new QueryClient({
+  defaultOptions: {
+    queries: {
+      staleTime: 1_000,
+      // A mistake stays one; what is away may come back.
+      retry: (failures, error) => error instanceof Problem && error.retryable && error.status !== 0 && failures < 2,
+    },
+  },
+});
+
+/** Asks again after this long, later when it went wrong. */
+const every = (ms: number) => (query: { state: { status: string } }) => (query.state.status === "error" ? 2 * ms : ms);
+
+export const queries = {
+  chains: () => queryOptions({ queryKey: ["chains"], queryFn: api.chains, refetchInterval: every(10_000) }),
+  chain: (chain: string) =>
+    queryOptions({ queryKey: ["chain", chain], queryFn: (with_) => api.chain(chain, with_), enabled: chain !== "" }),
+  runs: (chain: string, limit: number) =>
+    queryOptions({
+      queryKey: ["runs", chain, limit],
+      queryFn: (with_) => api.runs(chain, limit, with_),
+      refetchInterval: every(3_000),
+    }),
+  run: (id: string) =>
+    queryOptions({ queryKey: ["run", id], queryFn: (with_) => api.run(id, with_), staleTime: 5_000 }),
+  steps: (id: string) => queryOptions({ queryKey: ["steps", id], queryFn: (with_) => api.steps(id, with_) }),
+  records: (id: string) => queryOptions({ queryKey: ["records", id], queryFn: (with_) => api.records(id, with_) }),
+  deadLetter: (id: string) =>
+    queryOptions({ queryKey: ["dead-letter", id], queryFn: (with_) => api.deadLetter(id, with_), staleTime: Infinity }),
+  /** A live figure: of the last minutes, for the whole page. */
+  stats: (minutes: number, seconds: number, chain?: string) =>
+    queryOptions({
+      queryKey: ["stats", minutes, seconds, chain],
+      queryFn: (with_) => api.stats({ minutes, every: seconds, ...(chain ? { chain } : {}) }, with_),
+      refetchInterval: every(2_000),
+    }),
+  health: () => queryOptions({ queryKey: ["health"], queryFn: api.health, refetchInterval: every(2_000) }),
+};

@@ -1,0 +1,69 @@
+// Follows a run until its result, and puts what it learns where the queries keep it.
+
+import { useQueryClient } from "@tanstack/react-query";
+import { useEffect, useState } from "react";
+import type { Run, Step, Steps } from "../api/client.ts";
+import { queries } from "../api/queries.ts";
+import { follow, type Link } from "./follow.ts";
+
+/** `interrupted` is not final: a resume goes on. */
+export const isFinal = ({ status }: Pick<Run, "status">) => ["completed", "failed", "cancelled"].includes(status);
+
+/** The audit of a call is in Postgres a moment after its result; looked for this often. */
+const AUDIT_TRIES = [200, 400, 800, 1_600, 3_000];
+
+export function useRunEvents(id: string, run: Run | undefined): Link {
+  const client = useQueryClient();
+  const [link, setLink] = useState<Link>({ is: "connecting" });
+  const isRunning = run !== undefined && !isFinal(run);
+
+  useEffect(() => {
+    if (!isRunning) return;
+    const stopping = new AbortController();
+    const step = (step: Step) =>
+      client.setQueryData<Steps>(queries.steps(id).queryKey, (known) => withStep(known, id, step));
+    const event = (name: string, data: unknown) => {
+      if (name === "queued")
+        client.setQueryData<Run>(queries.run(id).queryKey, (known) => ({ ...known, ...(data as Run) }));
+      else if (name === "step.started" || name === "step.ended") step(data as Step);
+      else if (name === "result") {
+        client.setQueryData<Run>(queries.run(id).queryKey, (known) => ({ ...known, ...(data as Run) }));
+      }
+    };
+    void follow(
+      `/runs/${encodeURIComponent(id)}/events`,
+      { event, link: setLink, last: (name) => name === "result" },
+      stopping.signal,
+    );
+    return () => stopping.abort();
+  }, [client, id, isRunning]);
+
+  const status = run?.status;
+  useEffect(() => {
+    if (status === undefined || !isFinal({ status })) return;
+    let timer: ReturnType<typeof setTimeout>;
+    const look = async (tries: number) => {
+      await Promise.all([
+        client.refetchQueries(queries.steps(id)),
+        client.refetchQueries(queries.records(id)),
+        client.refetchQueries(queries.run(id)),
+      ]);
+      const steps = client.getQueryData<Steps>(queries.steps(id).queryKey)?.steps ?? [];
+      const wanted = client.getQueryData<Run>(queries.run(id).queryKey)?.attempts ?? 0;
+      const isBooked = steps.length >= wanted && steps.every(({ record }) => record !== undefined);
+      const wait = AUDIT_TRIES[tries];
+      if (!isBooked && wait !== undefined) timer = setTimeout(() => void look(tries + 1), wait);
+    };
+    void look(0);
+    return () => clearTimeout(timer);
+  }, [client, id, status]);
+
+  return link;
+}
+
+function withStep(known: Steps | undefined, id: string, step: Step): Steps {
+  const before = known ?? { run_id: id, steps: [], documents: [] };
+  const others = before.steps.filter(({ attempt_id }) => attempt_id !== step.attempt_id);
+  const began = ({ started_at, ended_at }: Step) => Date.parse(started_at ?? ended_at ?? "");
+  return { ...before, steps: [...others, step].sort((a, b) => began(a) - began(b)) };
+}

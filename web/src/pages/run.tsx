@@ -1,0 +1,169 @@
+// One run: what went in, what came out, and everything in between; live while it runs.
+
+import { useMutation, useQuery } from "@tanstack/react-query";
+import { useEffect } from "react";
+import { Link, useLocation } from "wouter";
+import { api, type Run } from "../api/client.ts";
+import { queries } from "../api/queries.ts";
+import { chainDigest, chainName, count, duration, moment, money, quoted } from "../format.ts";
+import { CopyButton, useCopy } from "../parts/copy.tsx";
+import { DeadLetterPanel } from "../parts/dead-letter.tsx";
+import { Documents } from "../parts/documents.tsx";
+import { Broken, Loading } from "../parts/empty.tsx";
+import { Icon } from "../parts/icon.tsx";
+import { Records } from "../parts/records.tsx";
+import { useKeys } from "../parts/shortcuts.tsx";
+import { Status } from "../parts/status.tsx";
+import { Value } from "../parts/value.tsx";
+import { Waterfall } from "../parts/waterfall.tsx";
+import { isFinal, useRunEvents } from "../feed/run-events.ts";
+import { to } from "../routes.ts";
+import "../style/run.css";
+
+export function RunPage({ id }: { id: string }) {
+  const query = useQuery(queries.run(id));
+  const steps = useQuery(queries.steps(id));
+  const run = query.data;
+  const link = useRunEvents(id, run);
+  const [, go] = useLocation();
+  const [said, copy] = useCopy();
+  const again = useMutation({ mutationFn: api.begin, onSuccess: ({ id }) => go(to.run(id)) });
+
+  useEffect(() => {
+    document.title = run ? `${chainName(run.chain)} ${run.status} · Millrace` : "Run · Millrace";
+  }, [run]);
+  const runAgain = () =>
+    run?.chain && again.mutate({ chain: chainName(run.chain), input: run.input, metadata: run.metadata ?? {} });
+  useKeys((event) => {
+    if (event.key === "Escape") history.back();
+    else if (event.key === "r") runAgain();
+    else if (event.key === "c" && run) copy(curl(run), "curl command");
+  });
+
+  if (!run) {
+    return (
+      <div className="page">
+        <h1>Run</h1>
+        <p className="page-lead mono">{id}</p>
+        {query.error ? <Broken error={query.error} retry={() => void query.refetch()} /> : <Loading what="the run" />}
+      </div>
+    );
+  }
+  return (
+    <div className="page">
+      <div className="page-head">
+        <div>
+          <h1>
+            {run.chain ? <Link href={to.chain(chainName(run.chain))}>{chainName(run.chain)}</Link> : "Run"}{" "}
+            <Status status={run.status} />
+          </h1>
+          <p className="page-lead">
+            <span className="mono">{id}</span> <CopyButton text={id} what="run id" />
+            <span className="unseen" role="status">
+              {said}
+            </span>
+          </p>
+        </div>
+        <div className="actions">
+          <button
+            onClick={runAgain}
+            disabled={again.isPending || run.input === undefined}
+            title="Same chain, same input ( r )"
+          >
+            <Icon name="again" /> Run again
+          </button>
+          <Link className="button" href={to.ask(chainName(run.chain), id)}>
+            Change and run
+          </Link>
+          <CopyButton text={curl(run)} what="curl command" label={said ?? "Copy as curl"} />
+        </div>
+      </div>
+      {again.error && <Broken error={again.error} />}
+      {link.is === "waiting" && <Broken error={link.problem} />}
+      <Summary run={run} />
+      {run.error && (
+        <section className="panel panel-bad" aria-label="Error">
+          <header>
+            <h2>
+              {run.error.class}
+              {run.error.step && <> in step {run.error.step}</>}
+            </h2>
+            {run.dead_letter && <a href="#dead-letter">its dead letter</a>}
+          </header>
+          <div className="body text">{run.error.message}</div>
+        </section>
+      )}
+      <div className="in-and-out">
+        <Value title="Input" value={run.input} />
+        {isFinal(run) ? (
+          run.output !== undefined && <Value title="Output" value={run.output} isProse />
+        ) : (
+          <section className="panel" aria-busy="true">
+            <header>
+              <h2>Output</h2>
+            </header>
+            <p className="body note">It appears here when it commits.</p>
+          </section>
+        )}
+      </div>
+      <section className="panel" aria-label="Steps">
+        <header>
+          <h2>Steps</h2>
+          <span className="note">one bar for each attempt of a paid call</span>
+        </header>
+        {steps.error ? (
+          <Broken error={steps.error} retry={() => void steps.refetch()} />
+        ) : (
+          <Waterfall run={run} steps={steps.data?.steps ?? []} />
+        )}
+      </section>
+      <Documents steps={steps.data} />
+      {run.dead_letter && <DeadLetterPanel id={id} />}
+      <Records run={run} />
+    </div>
+  );
+}
+
+function Summary({ run }: { run: Run }) {
+  const { timings, usage } = run;
+  const facts: [string, string | undefined][] = [
+    ["Took", timings && duration(timings.queued_us + timings.ran_us)],
+    ["Queued", timings && duration(timings.queued_us)],
+    [
+      "Tokens",
+      usage &&
+        `${count(usage.input_tokens)} in, ${count(usage.output_tokens)} out${usage.source === "estimated" ? ", estimated" : ""}`,
+    ],
+    ["Cost", run.cost_nano_dollars === undefined ? undefined : money(run.cost_nano_dollars)],
+    ["Attempts", run.attempts === undefined ? undefined : count(run.attempts)],
+    ["Accepted", run.accepted_at && moment(run.accepted_at)],
+    ["Deadline", isFinal(run) ? undefined : run.deadline && moment(run.deadline)],
+    ["Turn", run.turn > 0 ? count(run.turn) : undefined],
+    ["Digest", chainDigest(run.chain)?.slice(0, 12)],
+  ];
+  return (
+    <dl className="facts">
+      {facts.map(([name, value]) =>
+        value ? (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd>{value}</dd>
+          </div>
+        ) : null,
+      )}
+      {run.trace_id && (
+        <div>
+          <dt>Trace</dt>
+          <dd className="mono">
+            {run.trace_id.slice(0, 12)}… <CopyButton text={run.trace_id} what="trace id" />
+          </dd>
+        </div>
+      )}
+    </dl>
+  );
+}
+
+function curl(run: Run): string {
+  const body = JSON.stringify({ input: run.input });
+  return `curl -s ${location.origin}/chains/${chainName(run.chain)}/invoke -H 'content-type: application/json' -d ${quoted(body)}`;
+}

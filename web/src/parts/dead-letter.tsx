@@ -1,0 +1,52 @@
+import { useQuery } from "@tanstack/react-query";
+import { queries } from "../api/queries.ts";
+import { count, moment, textIn } from "../format.ts";
+import { CopyButton } from "./copy.tsx";
+import { Broken, Loading } from "./empty.tsx";
+
+/** The record that could not be processed, with its bytes as they were. */
+export function DeadLetterPanel({ id }: { id: string }) {
+  const { data, error, refetch } = useQuery(queries.deadLetter(id));
+  return (
+    <section className="panel" id="dead-letter" aria-label="Dead letter">
+      <header>
+        <h2>Dead letter</h2>
+        {data && (
+          <CopyButton text={`millrace dead-letters replay ${id}`} what="replay command" label="Copy replay command" />
+        )}
+      </header>
+      {error && <Broken error={error} retry={() => void refetch()} />}
+      {!data && !error && <Loading what="the dead letter" />}
+      {data && (
+        <div className="body">
+          <dl className="facts">
+            <div>
+              <dt>Lay at</dt>
+              <dd className="mono">
+                {data.topic}/{data.partition}/{data.offset}
+              </dd>
+            </div>
+            <div>
+              <dt>Given up</dt>
+              <dd>{moment(data.failed_at)}</dd>
+            </div>
+            <div>
+              <dt>Key</dt>
+              <dd className="mono">{data.key_text ?? data.key ?? "none"}</dd>
+            </div>
+            <div>
+              <dt>Value</dt>
+              <dd>
+                {count(data.value_bytes)} bytes{data.value_text === undefined && ", not all of them text"}{" "}
+                {data.value && <CopyButton text={data.value} what="value in base64" />}
+              </dd>
+            </div>
+          </dl>
+          <pre className="text" tabIndex={0}>
+            {data.value_text ?? (data.value ? textIn(data.value) : "no value")}
+          </pre>
+        </div>
+      )}
+    </section>
+  );
+}

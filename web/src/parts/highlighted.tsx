@@ -1,0 +1,24 @@
+// Source with its words coloured: elements from a syntax tree, no markup made of text.
+
+import { toJsxRuntime } from "hast-util-to-jsx-runtime";
+import json from "highlight.js/lib/languages/json";
+import yaml from "highlight.js/lib/languages/yaml";
+import { createLowlight } from "lowlight";
+import { Fragment, useMemo } from "react";
+import { jsx, jsxs } from "react/jsx-runtime";
+
+const highlighter = createLowlight({ json, yaml });
+/** More than this is shown plain: colours are not worth a page that stutters. */
+const LONGEST = 100_000;
+
+export function Highlighted({ text, language }: { text: string; language: "json" | "yaml" }) {
+  const tree = useMemo(
+    () => (text.length > LONGEST ? undefined : highlighter.highlight(language, text)),
+    [text, language],
+  );
+  return (
+    <pre className="source">
+      <code>{tree ? toJsxRuntime(tree, { Fragment, jsx, jsxs }) : text}</code>
+    </pre>
+  );
+}
