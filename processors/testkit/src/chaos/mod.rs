@@ -4,5 +4,6 @@
 //! driver writes what it did and saw, the judge reads it beside the topics, the committed offsets and Postgres.
 
 mod run_folder;
+pub mod schedule;
 
 pub use run_folder::{Crash, Fault, Plan, RunFolder, Seen, Summary};
