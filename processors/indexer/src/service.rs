@@ -98,6 +98,7 @@ async fn start(
         splitting: settings.splitting,
         patience: settings.patience,
         outputs,
+        audit: registry.decoder().map_err(Error::Registry)?,
     })
 }
 
@@ -106,10 +107,12 @@ fn engine_settings(settings: &Settings, group: &Group) -> EngineSettings {
         topic: input.full_topic(&settings.kafka),
         weight: input.weight,
     });
+    let outputs = ["audit", "dead-letters"].map(|name| settings.kafka.topic(name));
     EngineSettings {
         kafka: settings.kafka.clone(),
         group: settings.kafka.group(GROUP),
         inputs: inputs.collect(),
+        outputs: outputs.into(),
         tuning: settings.engine.clone(),
         history: settings.history.clone(),
     }

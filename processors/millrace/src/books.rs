@@ -14,6 +14,8 @@ use uuid::Uuid;
 const LINGER: Duration = Duration::from_millis(1);
 
 pub struct KafkaBooks {
+    /// Off: only calls whose outcome is thrown away are written, after the fact.
+    write_ahead: bool,
     producer: Producer,
     registry: Registry,
     /// Asked for by the first call, so that a registry that is down keeps no process from starting.
@@ -23,12 +25,18 @@ pub struct KafkaBooks {
 }
 
 impl KafkaBooks {
-    pub fn new(kafka: &KafkaSettings, registry: Registry, history: History) -> Result<Self, ProduceError> {
+    pub fn new(
+        kafka: &KafkaSettings,
+        registry: Registry,
+        history: History,
+        write_ahead: bool,
+    ) -> Result<Self, ProduceError> {
         let settings = ProducerSettings {
             linger: LINGER,
             ..ProducerSettings::new("millrace-books")
         };
         Ok(Self {
+            write_ahead,
             producer: Producer::new(kafka, settings)?,
             registry,
             encoder: OnceCell::new(),
@@ -38,6 +46,21 @@ impl KafkaBooks {
     }
 
     async fn write(&self, attempt: &Attempt) -> Result<(), BooksError> {
+        if self.write_ahead || attempt.phase != phase::STARTED {
+            self.produce(attempt).await?;
+        }
+        if attempt.phase == phase::STARTED {
+            self.history.note(|| Event::Called {
+                request_id: &attempt.request_id,
+                attempt_id: &attempt.attempt_id,
+                step: &attempt.step,
+                attempt: attempt.attempt,
+            });
+        }
+        Ok(())
+    }
+
+    async fn produce(&self, attempt: &Attempt) -> Result<(), BooksError> {
         let encoder = self
             .encoder
             .get_or_try_init(|| self.registry.encoder(&self.topic))
@@ -64,14 +87,6 @@ impl KafkaBooks {
             .send(output)
             .await
             .map_err(|error| BooksError(error.into()))?;
-        if attempt.phase == phase::STARTED {
-            self.history.note(|| Event::Called {
-                request_id: &attempt.request_id,
-                attempt_id: &attempt.attempt_id,
-                step: &attempt.step,
-                attempt: attempt.attempt,
-            });
-        }
         Ok(())
     }
 }

@@ -5,7 +5,9 @@ mod json;
 
 use std::{
     env,
+    error::Error,
     io::{self, IsTerminal},
+    iter,
 };
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -22,6 +24,18 @@ use crate::{
 
 /// warp's server calls it an error of its own when a caller sends garbage or hangs up.
 const DEFAULT_FILTER: &str = "info,sqlx=warn,hyper=warn,reqwest=warn,warp::server=off";
+
+/// An error on one line. librdkafka's, reqwest's and sqlx's errors say their cause themselves; it is not said twice.
+pub fn with_causes(error: &(dyn Error + 'static)) -> String {
+    let mut told = error.to_string();
+    for cause in iter::successors(error.source(), |error| <dyn Error>::source(*error)) {
+        let cause = cause.to_string();
+        if !told.ends_with(&cause) {
+            told = format!("{told}: {cause}");
+        }
+    }
+    told
+}
 
 pub fn start(arguments: &Arguments) {
     let filter = env::var("MILLRACE_LOG").map_or_else(

@@ -1,8 +1,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// How a call tells that it does nothing but wait for a limit of its provider: what it begins is held until the call goes
-/// on, and dropped then. The default tells nobody.
+/// How a call tells that it does nothing but wait for its provider, for a limit or until it is tried again: what it begins is
+/// held until the call goes on, and dropped then. The default tells nobody.
 #[derive(Clone, Default)]
 pub struct LimitWait(Option<Arc<Begin>>);
 

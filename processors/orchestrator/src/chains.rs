@@ -32,7 +32,7 @@ enum Version {
 /// Why files are no chains.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    #[error("cannot read {path}")]
+    #[error("cannot read {}; `chains` of the configuration (MILLRACE_CHAINS) names the folder of the chain files", path.display())]
     Read {
         path: PathBuf,
         #[source]

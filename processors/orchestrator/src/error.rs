@@ -1,7 +1,10 @@
 use schemas::{EncodeError, RegistryError};
 use topics::{ProduceError, TailError, engine::EngineError};
 
-use crate::chains::{Conflict, LoadError};
+use crate::{
+    chains::{Conflict, LoadError},
+    oversized::OversizedError,
+};
 
 /// Why the orchestrator ends other than by being told to.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +19,8 @@ pub enum Error {
     /// The catalog refuses it, too: a record that is no request needs a chain to be the input of.
     #[error("topics.yaml binds `{topic}` to no chain: add `chain:` to it")]
     NoChain { topic: String },
+    #[error(transparent)]
+    Oversized(OversizedError),
     #[error("the schema registry refuses")]
     Registry(#[source] RegistryError),
     #[error("the topic of chains cannot be read")]

@@ -12,6 +12,7 @@ mod error;
 mod metrics;
 mod node;
 mod outputs;
+mod oversized;
 mod publication;
 mod report;
 mod request;

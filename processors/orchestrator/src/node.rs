@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use models::LimitWait;
-use schemas::{RunError, RunResult, Timestamp, headers, identity::Identity};
+use schemas::{Audit, Decoder, RunError, RunResult, Timestamp, headers, identity::Identity};
 use tokio::time::Instant;
 use topics::{
     Output, Record,
@@ -31,6 +31,8 @@ pub(crate) struct Orchestrator {
     pub(crate) chains: Arc<Chains>,
     pub(crate) services: Services,
     pub(crate) outputs: Outputs,
+    /// Reads what it wrote itself, when that is thrown away.
+    pub(crate) audit: Decoder<Audit>,
 }
 
 /// A request that can run.
@@ -71,11 +73,11 @@ impl Node for Orchestrator {
             self.services.caller.settle(&outcome.bill.attempts).await;
             return Vec::new();
         }
-        let _entered = span.entered();
         let report = Report::of_run(&work, &run.record, outcome, started_at);
         metrics::ended(&work.chain.name, &report.result);
-        log(&report.result);
-        self.outputs.of_run(&run.record, report).unwrap_or_else(|error| {
+        span.in_scope(|| log(&report.result));
+        let outputs = self.outputs.of_run(&run.record, report).instrument(span).await;
+        outputs.unwrap_or_else(|error| {
             let class = "unwritable".to_owned();
             let message = error.to_string();
             self.rejected(&run.record, &Rejection { class, message }, &[])
@@ -109,6 +111,17 @@ impl Node for Orchestrator {
             }
         }
         outputs
+    }
+
+    async fn discarded(&self, outputs: Arc<[Output]>) {
+        let mut attempts = Vec::new();
+        for row in self.outputs.attempts(&outputs) {
+            // Our own rows, of our own schema: where one cannot be read the call stays unresolved.
+            if let Ok(attempt) = self.audit.decode(row.value.as_deref().unwrap_or_default()).await {
+                attempts.push(attempt);
+            }
+        }
+        self.services.caller.settle(&attempts).await;
     }
 }
 

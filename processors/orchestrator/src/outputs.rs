@@ -8,7 +8,7 @@
 use schemas::{Audit, DeadLetter, EncodeError, Encoder, RawHeader, Registry, RegistryError, RunResult, Shape, headers};
 use topics::{Catalog, Headers, KafkaSettings, Output, Record, engine::Rejection};
 
-use crate::report::Report;
+use crate::{oversized::Oversized, report::Report};
 
 /// What a record takes in its topic besides its value: key, headers and the batch around them.
 const OVERHEAD: usize = 64 << 10;
@@ -17,6 +17,7 @@ pub(crate) struct Outputs {
     results: Encoded<RunResult>,
     audit: Encoded<Audit>,
     dead_letters: Encoded<DeadLetter>,
+    oversized: Option<Oversized>,
 }
 
 /// A topic and what writes it.
@@ -42,24 +43,56 @@ impl Outputs {
         catalog: &Catalog,
     ) -> Result<Self, RegistryError> {
         Ok(Self {
+            oversized: None,
             results: Encoded::new("results", registry, kafka, catalog).await?,
             audit: Encoded::new("audit", registry, kafka, catalog).await?,
             dead_letters: Encoded::new("dead-letters", registry, kafka, catalog).await?,
         })
     }
 
-    /// Everything for one request. A result that does not fit becomes a failure.
-    pub(crate) fn of_run(&self, record: &Record, report: Report) -> Result<Vec<Output>, Unwritable> {
+    /// Outputs that are too large are kept there.
+    pub(crate) fn keeping(self, oversized: Option<Oversized>) -> Self {
+        Self { oversized, ..self }
+    }
+
+    /// Everything for one request. A result that does not fit becomes a failure; its output is kept where the settings
+    /// say.
+    pub(crate) async fn of_run(&self, record: &Record, report: Report) -> Result<Vec<Output>, Unwritable> {
         let Some(result) = self.results.fitting(record, &report.result, &report.result)? else {
             let rejection = Rejection {
                 class: "output_too_large".to_owned(),
-                message: format!("the output does not fit into a record of {}", self.results.topic),
+                message: self
+                    .too_large(record, report.result.output.as_deref().unwrap_or_default())
+                    .await,
             };
-            return self.of_rejected(record, report.rejected(&rejection), &rejection);
+            let response_sha256 = report.run.response_sha256.clone();
+            let mut report = report.rejected(&rejection);
+            report.run.response_sha256 = response_sha256;
+            return self.of_rejected(record, report, &rejection);
         };
         let mut outputs = vec![result];
         self.audit(record, report, &mut outputs)?;
         Ok(outputs)
+    }
+
+    async fn too_large(&self, record: &Record, output: &str) -> String {
+        let size = output.len();
+        let (topic, largest) = (&self.results.topic, self.results.max_bytes);
+        let kept = match &self.oversized {
+            None => "it is not kept: `oversized_outputs` names no folder".to_owned(),
+            Some(oversized) => match oversized.keep(record, output).await {
+                Ok(path) => format!("it is kept in {}", path.display()),
+                Err(error) => {
+                    tracing::error!(
+                        src = record.src(),
+                        error = &error as &dyn std::error::Error,
+                        "an output that was paid for is lost"
+                    );
+                    "it could not be kept, the log says why".to_owned()
+                }
+            },
+        };
+        format!("the output has {size} bytes, and a record of {topic} takes {largest}; {kept}")
     }
 
     /// The rows of attempts among the outputs of a run, see [`Self::audit`]: the run's own row is the last.

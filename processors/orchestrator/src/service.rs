@@ -18,6 +18,7 @@ use crate::{
     metrics,
     node::Orchestrator,
     outputs::Outputs,
+    oversized::Oversized,
     publication::Publication,
     request::{Binding, Form, Reader},
     settings::{GROUP, Settings},
@@ -75,9 +76,13 @@ async fn start(
     let bindings = bindings(settings, group)?;
     let chains = Arc::new(Chains::load(&settings.chains, &resources).map_err(Error::Chains)?);
     let own = chains.runnable();
+    let oversized = settings.oversized_outputs.clone().map(Oversized::new).transpose();
+    let oversized = oversized.map_err(Error::Oversized)?;
 
     not_ready(ready, "waiting for the schema registry");
-    let outputs = patiently(|| Outputs::new(&registry, kafka, catalog)).await?;
+    let outputs = patiently(|| Outputs::new(&registry, kafka, catalog))
+        .await?
+        .keeping(oversized);
     let topic = kafka.topic("chains");
     let encoder = patiently(|| registry.encoder(&topic)).await?;
     let max_bytes = catalog
@@ -101,6 +106,7 @@ async fn start(
             chains,
             services,
             outputs,
+            audit: registry.decoder().map_err(Error::Registry)?,
         },
         publication,
     ))
@@ -115,10 +121,16 @@ fn engine_settings(settings: &Settings, group: &Group) -> EngineSettings {
         topic: input.full_topic(&settings.kafka),
         weight: input.weight,
     });
+    let outputs = ["results", "audit", "dead-letters"].map(|name| settings.kafka.topic(name));
     EngineSettings {
         tuning: settings.engine.clone(),
         history: settings.history.clone(),
-        ..EngineSettings::new(settings.kafka.clone(), settings.kafka.group(GROUP), inputs.collect())
+        ..EngineSettings::new(
+            settings.kafka.clone(),
+            settings.kafka.group(GROUP),
+            inputs.collect(),
+            outputs.into(),
+        )
     }
 }
 

@@ -16,4 +16,7 @@ pub struct Settings {
     pub history: History,
     /// Chain files, or folders of them.
     pub chains: Vec<PathBuf>,
+    /// A folder for outputs that are too large for `results`, one file each. It should outlive the process, as a mounted
+    /// volume does. None: such an output is lost, though it was paid for.
+    pub oversized_outputs: Option<PathBuf>,
 }

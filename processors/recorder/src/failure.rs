@@ -30,8 +30,15 @@ impl From<sqlx::Error> for Failure {
     }
 }
 
-/// An error on one line, its causes included: for where there is no log to keep them apart.
+/// An error on one line, its causes included: for where there is no log to keep them apart. What an error has said of its
+/// cause already is not said again.
 pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    let mut said = error.to_string();
+    for cause in std::iter::successors(error.source(), |error| error.source()) {
+        let cause = cause.to_string();
+        if !said.ends_with(&cause) {
+            said = format!("{said}: {cause}");
+        }
+    }
+    said
 }

@@ -8,6 +8,7 @@
 //! What cannot be stored does not stop the rest: a batch that Postgres refuses is halved until the row is found, which
 //! goes to `quarantine` with its bytes. A Postgres or a registry that is away is waited for.
 
+mod crash;
 mod days;
 mod entry;
 mod failure;
@@ -20,6 +21,7 @@ mod recording;
 mod settings;
 mod store;
 mod tables;
+mod unresolved;
 
 use schemas::{Registry, RegistryError};
 use tokio::sync::watch;
@@ -27,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use topics::{Catalog, FollowerError, KafkaSettings};
 
 pub use settings::RecorderSettings;
+pub use unresolved::{LostCall, Unresolved, UnresolvedError, UnresolvedFilter, unresolved};
 
 /// What a recorder works with.
 #[derive(Clone)]

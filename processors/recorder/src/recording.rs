@@ -50,7 +50,8 @@ impl Recording {
         while let Err(error) = migrations::run(&store.pool).await {
             match error {
                 MigrateError::Execute(error) => {
-                    if patience.wait("Postgres", &error).await.is_err() {
+                    let error = store.cause(error).await;
+                    if patience.wait(postgres(&store), &error).await.is_err() {
                         return Ok(None);
                     }
                 }
@@ -149,7 +150,8 @@ impl Recording {
                     parts.push(part);
                 }
                 Err(Failure::Wait(error)) => {
-                    patience.wait("Postgres", &error).await?;
+                    let error = self.store.cause(error).await;
+                    patience.wait(postgres(&self.store), &error).await?;
                     parts.push(part);
                 }
                 Err(Failure::Row(reason)) => parts.extend(narrowed(part, &reason)),
@@ -180,6 +182,10 @@ fn narrowed(mut part: Vec<Entry>, reason: &str) -> Vec<Vec<Entry>> {
     }
     let second = part.split_off(part.len() / 2);
     vec![second, part]
+}
+
+fn postgres(store: &Store) -> String {
+    format!("Postgres at {}", store.place)
 }
 
 fn list(partitions: &[TopicPartition]) -> String {

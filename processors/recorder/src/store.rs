@@ -1,11 +1,18 @@
 //! One batch, one transaction: the positions first, then the rows.
 
-use std::time::{Duration, Instant};
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
-use sqlx::{PgConnection, PgPool, postgres::PgPoolOptions};
+use sqlx::{
+    Connection, PgConnection, PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
 use tokio::time::timeout;
 
 use crate::{
+    crash::{self, Point},
     days::Days,
     entry::{Entry, Row},
     failure::Failure,
@@ -16,9 +23,14 @@ use crate::{
 /// A database that accepts connections and then says nothing is as good as away.
 const PATIENCE: Duration = Duration::from_secs(30);
 const CONNECT: Duration = Duration::from_secs(5);
+/// A recorder that sleeps in its transaction, or whose machine is gone, holds its positions no longer than this; whoever
+/// owns the partitions now waits for them.
+const ASLEEP: &str = "SET idle_in_transaction_session_timeout = '10s'";
 
 pub(crate) struct Store {
     pub pool: PgPool,
+    /// Where it is, for messages.
+    pub place: String,
     pub days: Days,
 }
 
@@ -26,7 +38,7 @@ pub(crate) struct Store {
 #[derive(Default)]
 struct Rows<'e> {
     requests: Vec<&'e crate::entry::RequestRow>,
-    results: Vec<&'e schemas::RunResult>,
+    results: Vec<runs::ResultRow<'e>>,
     audit: Vec<audit::AuditRow<'e>>,
     attempts: Vec<&'e schemas::Attempt>,
     dead_letters: Vec<&'e schemas::DeadLetter>,
@@ -37,11 +49,16 @@ impl Store {
     /// Opens no connection yet.
     pub fn new(url: &str, retention_days: Option<u32>) -> Result<Self, sqlx::Error> {
         // One writes; the other reads positions in the meantime.
+        let options: PgConnectOptions = url.parse()?;
         let pool = PgPoolOptions::new()
             .max_connections(2)
             .acquire_timeout(CONNECT)
-            .connect_lazy(url)?;
+            .after_connect(|connection, _| {
+                Box::pin(async move { sqlx::raw_sql(ASLEEP).execute(connection).await.map(|_| ()) })
+            })
+            .connect_lazy_with(options.clone());
         Ok(Self {
+            place: format!("{}:{}", options.get_host(), options.get_port()),
             pool,
             days: Days::new(retention_days),
         })
@@ -59,17 +76,32 @@ impl Store {
         let written = timeout(PATIENCE, transaction(&self.pool, moves, entries));
         let duplicates = written
             .await
-            .map_err(|_elapsed| Failure::Wait(sqlx::Error::PoolTimedOut))??;
+            .map_err(|_elapsed| Failure::Wait(sqlx::Error::Io(io::ErrorKind::TimedOut.into())))??;
         metrics::committed(entries, duplicates, began.elapsed());
         Ok(())
+    }
+
+    /// A pool tries again until its patience is over, and then does not say what it tried in vain: this asks once.
+    pub async fn cause(&self, error: sqlx::Error) -> sqlx::Error {
+        if !matches!(error, sqlx::Error::PoolTimedOut) {
+            return error;
+        }
+        let options = self.pool.connect_options();
+        match timeout(CONNECT, PgConnection::connect_with(&options)).await {
+            Ok(Err(cause)) => cause,
+            Ok(Ok(_)) | Err(_) => error,
+        }
     }
 }
 
 async fn transaction(pool: &PgPool, moves: &[positions::Move], entries: &[Entry]) -> Result<u64, Failure> {
     let mut transaction = pool.begin().await?;
+    crash::point(Point::Begun);
     positions::advance(&mut transaction, moves).await?;
     let duplicates = write_rows(&mut transaction, &Rows::of(entries)).await?;
+    crash::point(Point::Written);
     transaction.commit().await?;
+    crash::point(Point::Committed);
     Ok(duplicates)
 }
 
@@ -105,7 +137,7 @@ impl<'e> Rows<'e> {
         for Entry { record, row } in entries {
             match row {
                 Row::Request(request) => rows.requests.push(request),
-                Row::Result(result) => rows.results.push(result),
+                Row::Result(result) => rows.results.push(runs::ResultRow { record, result }),
                 Row::Audit(audit) => rows.audit.push(audit::AuditRow { record, audit }),
                 Row::Attempt(attempt) => rows.attempts.push(attempt),
                 Row::DeadLetter(letter) => rows.dead_letters.push(letter),

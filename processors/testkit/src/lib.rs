@@ -25,7 +25,7 @@ pub use parts::{Broker, OwnParts, Parts, PartsConfig, Ports, parts};
 pub use process::{Process, ProcessError};
 pub use proxy::{Answered, Proxy, Rule as ProxyRule};
 pub use rustix::process::Signal;
-pub use scripted::{Answer, Latency, Rule, Script, ScriptedModel, When};
+pub use scripted::{Answer, Latency, Outcome, Rule, Script, ScriptedModel, When};
 pub use space::Space;
 pub use until::{Late, until};
 pub use usage::Usage;

@@ -9,7 +9,7 @@ pub enum RegistryError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// Down, overloaded, or refusing our credentials: nothing is wrong with the record or the schema.
-    #[error("the schema registry at {url} does not answer as it should")]
+    #[error("the schema registry at {url} does not answer as it should; is it up, and is registry.url right?")]
     Unavailable {
         url: String,
         #[source]

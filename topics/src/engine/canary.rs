@@ -19,10 +19,11 @@ pub(super) fn sing(settings: &EngineSettings, producer: &TransactionalProducer) 
     };
     let partition = TopicPartition::new(input.topic.as_str(), 0);
     let song = Committed::first(0).encode();
-    write(producer, &group, &partition, &song).map_err(|source| EngineError::Canary {
+    let offsets = offsets(&partition, &song).map_err(|source| EngineError::Canary {
         group: group.clone(),
         source,
     })?;
+    producer.transact_canary(&group, offsets)?;
     let reader = clients::reader(settings, &group, "read_committed")?;
     let found =
         committed::read(&reader, std::slice::from_ref(&partition), ANSWER).map_err(|source| EngineError::Canary {
@@ -38,15 +39,12 @@ pub(super) fn sing(settings: &EngineSettings, producer: &TransactionalProducer) 
     }
 }
 
-fn write(
-    producer: &TransactionalProducer,
-    group: &str,
-    partition: &TopicPartition,
-    song: &str,
-) -> Result<(), KafkaError> {
+fn offsets(partition: &TopicPartition, song: &str) -> Result<TopicPartitionList, KafkaError> {
     let mut offsets = TopicPartitionList::with_capacity(1);
-    let mut element = offsets.add_partition(&partition.topic, partition.partition);
-    element.set_offset(Offset::Offset(0))?;
-    element.set_metadata(song);
-    producer.transact_canary(group, &offsets)
+    {
+        let mut element = offsets.add_partition(&partition.topic, partition.partition);
+        element.set_offset(Offset::Offset(0))?;
+        element.set_metadata(song);
+    }
+    Ok(offsets)
 }

@@ -60,10 +60,12 @@ pub(super) fn reader(
 ///
 /// `retry.backoff.ms`: with its default a transaction that follows another closely takes 100 ms.
 /// `message.max.bytes`: the topic's own limit decides, not the client's.
+/// `log.connection.close`: that a connection was closed decides whether the producer may be used again.
 /// `delivery.report.only.error`: what arrives makes no event; what fails makes the commit fail.
 pub(super) fn producer(
     settings: &EngineSettings,
     transactional_id: &str,
+    events: ProducerEvents,
 ) -> Result<ThreadedProducer<ProducerEvents>, EngineError> {
     let transaction = settings.tuning.transaction_timeout_ms.max(1_000);
     let message = transaction * 9 / 10;
@@ -79,16 +81,15 @@ pub(super) fn producer(
         .set("linger.ms", "0.5")
         .set("retry.backoff.ms", "5")
         .set("message.max.bytes", "1000000000")
+        .set("log.connection.close", "true")
         .set("delivery.report.only.error", "true")
         .set("queue.buffering.max.messages", "500000")
         .set("queue.buffering.max.kbytes", "524288")
         .set("partitioner", "murmur2_random")
         .set("statistics.interval.ms", "1000");
     crash::watch(&mut config);
-    ThreadedProducer::from_config_and_context(&config, ProducerEvents::default()).map_err(|source| {
-        EngineError::Client {
-            client: "transactional-producer",
-            source,
-        }
+    ThreadedProducer::from_config_and_context(&config, events).map_err(|source| EngineError::Client {
+        client: "transactional-producer",
+        source,
     })
 }

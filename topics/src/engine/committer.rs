@@ -11,17 +11,19 @@ use rdkafka::consumer::BaseConsumer;
 
 use super::{
     EngineError, EngineSettings, Node, committed,
-    core::{Batch, Fault, Outcome},
+    core::{Batch, Fault, Found, Outcome},
     crash::{self, Point},
     gap::Gap,
     membership::Group,
     producer::TransactionalProducer,
     runs::Runs,
-    takeovers::{chain, drop_aside},
+    shared::Next,
+    takeovers::chain,
 };
 use crate::history::Event;
 
-const ANSWER: Duration = Duration::from_secs(10);
+/// How often an idle committer looks whether its producer had trouble.
+const LOOK: Duration = Duration::from_secs(1);
 /// After a transaction that failed for a passing reason.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LAST_PAUSE: Duration = Duration::from_secs(2);
@@ -38,11 +40,27 @@ impl<N: Node> Committer<N> {
     pub(super) fn run(mut self) -> Result<(), EngineError> {
         let mut gap = Gap::new();
         let mut pause = FIRST_PAUSE;
-        while let Some(batch) = self.runs.shared.next_batch() {
-            let Some(producer) = self.producer() else { break };
+        loop {
+            let next = self.runs.shared.next(LOOK);
+            self.runs.discard();
+            if self.is_spent() {
+                // Whatever was to be committed is in the ledger still.
+                self.renew();
+                continue;
+            }
+            let batch = match next {
+                Next::Batch(batch) => Arc::new(batch),
+                Next::Nothing => continue,
+                Next::End => break,
+            };
+            let Some(producer) = &self.producer else { continue };
             let started = Instant::now();
-            let ended = producer.transact(&batch);
-            let retries = producer.retries();
+            let mut ended = producer.transact(&batch);
+            let (retries, is_spent) = (producer.retries(), producer.is_spent());
+            if is_spent {
+                // Not even a success is believed that came through trouble: its markers may be lost.
+                ended.outcome = Outcome::Unknown;
+            }
             let is_committed = ended.outcome == Outcome::Committed;
             self.note(&batch, started.elapsed(), ended.reason.as_deref(), &ended.outcome);
             let culprit = self.runs.shared.member().settle(&ended.outcome);
@@ -53,14 +71,10 @@ impl<N: Node> Committer<N> {
                 }
             }
             if let Some(culprit) = culprit {
-                let outputs = self.runs.replacement(&culprit);
-                self.runs.shared.member().replace(&culprit, outputs);
-            }
-            if ended.spent {
-                self.discard();
+                self.runs.replace(&culprit);
             }
             if ended.outcome == Outcome::Unknown {
-                self.resolve();
+                self.renew();
             }
             self.runs.shared.announce();
             self.runs.dispatch();
@@ -77,58 +91,53 @@ impl<N: Node> Committer<N> {
         Ok(())
     }
 
-    /// The producer, made anew if it had to be thrown away; tried until there is one or the engine has ended.
-    fn producer(&mut self) -> Option<&TransactionalProducer> {
-        let mut pause = FIRST_PAUSE;
-        while self.producer.is_none() && !self.runs.shared.has_ended() {
-            match TransactionalProducer::open(&self.settings, &self.runs.writer) {
-                Ok(producer) => self.producer = Some(producer),
-                Err(error) => {
-                    tracing::warn!(error = chain(&error), "cannot replace the producer yet");
-                    self.runs.shared.trouble().committing = Some(chain(&error));
-                    self.runs.shared.pause(pause);
-                    pause = (pause * 2).min(LAST_PAUSE);
-                }
-            }
-        }
-        self.producer.as_ref()
+    fn is_spent(&self) -> bool {
+        !self.runs.shared.has_ended() && self.producer.as_ref().is_none_or(TransactionalProducer::is_spent)
     }
 
-    fn discard(&mut self) {
-        if let Some(producer) = self.producer.take() {
-            drop_aside(producer);
-        }
-    }
-
-    /// A commit without an answer. The new producer's initialisation ends whatever the old one left open; after it the
-    /// committed state is final and says what happened.
-    fn resolve(&mut self) {
-        let partitions = self.runs.shared.member().unresolved();
+    /// After trouble, and after a commit without an answer: the producer is replaced, which ends whatever the old one left
+    /// open, what brokers left open is swept up, and then the committed state is final and says what happened. Tried until
+    /// it is done or the engine has ended.
+    fn renew(&mut self) {
         let mut pause = FIRST_PAUSE;
-        loop {
-            if self.producer().is_none() {
+        while !self.runs.shared.has_ended() {
+            self.producer = None;
+            let Err(error) = self.try_renew() else {
+                self.runs.shared.announce();
+                self.runs.dispatch();
                 return;
-            }
-            match committed::read(
-                &self.consumer,
-                &partitions,
-                self.settings.tuning.transaction_timeout() + ANSWER,
-            ) {
-                Ok(found) => {
-                    let lost = self.runs.shared.member().resolve(&found);
-                    if !lost.is_empty() {
-                        tracing::warn!(partitions = lost.len(), "taken over by another process meanwhile");
-                    }
-                    self.runs.shared.cancel(lost);
-                    return;
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "cannot read yet what came of the commit");
-                    self.runs.shared.pause(pause);
-                    pause = (pause * 2).min(LAST_PAUSE);
-                }
-            }
+            };
+            tracing::warn!(error = chain(&error), "cannot replace the producer yet");
+            self.runs.shared.trouble().committing = Some(chain(&error));
+            self.runs.shared.pause(pause);
+            pause = (pause * 2).min(LAST_PAUSE);
         }
+    }
+
+    fn try_renew(&mut self) -> Result<(), EngineError> {
+        let producer = TransactionalProducer::open(&self.settings, &self.runs.writer)?;
+        producer.sweep(&self.settings.outputs)?;
+        let asked = self.runs.shared.member().unresolved();
+        let partitions: Vec<_> = asked.iter().map(|assignment| assignment.partition.clone()).collect();
+        let found = if partitions.is_empty() {
+            Found::new()
+        } else {
+            let deadline = self.settings.tuning.transaction_timeout();
+            committed::read(&self.consumer, &partitions, deadline)
+                .map_err(|source| EngineError::Unresolved { source })?
+        };
+        let lost = self.runs.shared.member().resolve(&asked, &found);
+        if !lost.is_empty() {
+            tracing::warn!(
+                partitions = lost.len(),
+                "the committed state is not what this process left: somebody else has the partitions, or a commit was lost; they are claimed anew"
+            );
+            self.runs.shared.ask_to_rejoin();
+        }
+        self.runs.shared.cancel(lost);
+        self.producer = Some(producer);
+        tracing::info!("the producer was replaced");
+        Ok(())
     }
 
     fn note(&self, batch: &Batch, took: Duration, reason: Option<&str>, outcome: &Outcome) {

@@ -2,6 +2,8 @@
 
 use rdkafka::error::KafkaError;
 
+use super::watchdog::Hung;
+
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     #[error("the engine settings are not usable: {0}")]
@@ -33,6 +35,18 @@ pub enum EngineError {
     #[error("the transactional producer `{transactional_id}` cannot be initialised")]
     Producer {
         transactional_id: String,
+        #[source]
+        source: KafkaError,
+    },
+    #[error(transparent)]
+    Hung(#[from] Hung),
+    #[error("what earlier transactions left open cannot be ended")]
+    Sweep {
+        #[source]
+        source: KafkaError,
+    },
+    #[error("cannot read what came of a commit")]
+    Unresolved {
         #[source]
         source: KafkaError,
     },

@@ -1,7 +1,7 @@
 //! What a transactional producer hears besides the answers to its calls.
 
 use std::sync::{
-    Mutex, PoisonError,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
@@ -18,9 +18,13 @@ use super::crash;
 use crate::client;
 
 const CLIENT: &str = "transactional-producer";
+/// The facilities of log lines about closed connections and requests without an answer.
+const TROUBLE: [&str; 2] = ["FAIL", "REQTMOUT"];
+
+pub(super) struct ProducerEvents(pub(super) Arc<Heard>);
 
 #[derive(Default)]
-pub(super) struct ProducerEvents {
+pub(super) struct Heard {
     refused: Mutex<Option<Refused>>,
     trouble: AtomicBool,
     retries: AtomicU64,
@@ -33,10 +37,13 @@ pub(super) struct Refused {
     pub(super) topic: String,
 }
 
-impl ProducerEvents {
-    /// A transaction begins: what was heard before does not concern it.
-    pub(super) fn reset(&self) {
+impl Heard {
+    /// A transaction begins: what was refused before does not concern it.
+    pub(super) fn forget_refused(&self) {
         *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    pub(super) fn forget_trouble(&self) {
         self.trouble.store(false, Ordering::Release);
     }
 
@@ -44,8 +51,8 @@ impl ProducerEvents {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// A connection failed or a request got no answer in time. A commit that librdkafka then repeats by itself may meet
-    /// a later transaction of the same producer (there is no KIP-890 part 2 in it): such a producer is not used again.
+    /// Whether a connection failed or a request got no answer in time since it was initialised. It is never forgotten: the
+    /// word of it may come when the transaction is over already.
     pub(super) fn had_trouble(&self) -> bool {
         self.trouble.load(Ordering::Acquire)
     }
@@ -59,11 +66,20 @@ impl ProducerEvents {
 impl ClientContext for ProducerEvents {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         crash::line(message);
+        // librdkafka makes an event of an error only when a connection cannot be opened. That one was closed, or a request
+        // timed out, is told by its log alone, in the thread where it happened and before anything is repeated.
+        if TROUBLE.contains(&facility) {
+            self.0.trouble.store(true, Ordering::Release);
+        }
+        let level = match (level, facility) {
+            (RDKafkaLogLevel::Info, "FAIL") => RDKafkaLogLevel::Debug,
+            (level, _) => level,
+        };
         client::log(CLIENT, level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.trouble.store(true, Ordering::Release);
+        self.0.trouble.store(true, Ordering::Release);
         client::log_error(CLIENT, &error, reason);
     }
 
@@ -78,7 +94,7 @@ impl ClientContext for ProducerEvents {
         }
         if let Ok(statistics) = serde_json::from_slice::<Statistics>(statistics) {
             let retries = statistics.brokers.values().map(|broker| broker.txretries).sum();
-            self.retries.store(retries, Ordering::Release);
+            self.0.retries.store(retries, Ordering::Release);
         }
     }
 }
@@ -93,7 +109,7 @@ impl ProducerContext for ProducerEvents {
         if matches!(code, RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight) {
             return;
         }
-        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut refused = self.0.refused.lock().unwrap_or_else(PoisonError::into_inner);
         refused.get_or_insert_with(|| Refused {
             code,
             topic: message.topic().to_owned(),

@@ -11,6 +11,8 @@ pub(super) struct Failure {
     pub(super) message: String,
     /// The topic that did not take an output.
     pub(super) refused: Option<String>,
+    /// It came when the transaction was to be committed: the request for that may have left.
+    pub(super) ending: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -31,6 +33,7 @@ impl Failure {
             fatal: error.fatal,
             message: error.to_string(),
             refused: None,
+            ending: false,
         }
     }
 
@@ -42,6 +45,7 @@ impl Failure {
             fatal,
             message: error.to_string(),
             refused: None,
+            ending: false,
         }
     }
 
@@ -89,7 +93,10 @@ impl Failure {
             | Code::InvalidProducerEpoch
             | Code::InvalidProducerIdMapping
             | Code::OutOfOrderSequenceNumber
+            | Code::UnknownProducerId
             | Code::State => Kind::Lost,
+            // librdkafka may abort what was committed in truth. Only if it could not write an output has it not asked.
+            _ if self.ending && self.refused.is_none() => Kind::Lost,
             _ => Kind::Passing,
         }
     }

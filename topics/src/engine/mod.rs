@@ -10,9 +10,10 @@
 
 pub mod core;
 
+mod attempt;
 mod canary;
 mod clients;
-mod committed;
+pub(crate) mod committed;
 mod committer;
 mod crash;
 mod error;
@@ -27,7 +28,9 @@ mod runs;
 mod settings;
 mod shared;
 mod start;
+mod sweep;
 mod takeovers;
+mod watchdog;
 
 use std::{future::Future, sync::Arc};
 
@@ -69,6 +72,13 @@ pub trait Node: Send + Sync + 'static {
     /// The outputs in place of those of a record that is poison, or of whose outputs one topic refused some; `spared` are
     /// those for other topics. If these are refused too, the partition stops.
     fn rejected(&self, record: &Record, rejection: &Rejection, spared: &[Output]) -> Vec<Output>;
+
+    /// What a run put out is thrown away: its partition left before the commit, and the record runs again elsewhere.
+    /// Settle what was paid for. It may be that the commit happened all the same.
+    fn discarded(&self, outputs: Arc<[Output]>) -> impl Future<Output = ()> + Send {
+        drop(outputs);
+        std::future::ready(())
+    }
 }
 
 pub enum Prepared<R> {

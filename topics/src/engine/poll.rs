@@ -46,11 +46,12 @@ impl<N: Node> Poll<N> {
                 self.runs.shared.bell.wait();
             }
             self.runs.dispatch();
-            if !self.consumer.context().has_unclaimed() {
+            if !self.consumer.context().has_unclaimed() && !self.runs.shared.must_rejoin() {
                 (rejoin_at, pause) = (None, FIRST_REJOIN);
                 continue;
             }
             if Instant::now() >= *rejoin_at.get_or_insert_with(|| Instant::now() + pause) {
+                self.runs.shared.rejoins();
                 self.leave()?;
                 self.subscribe()?;
                 pause = (pause * 2).min(LAST_REJOIN);

@@ -1,215 +1,85 @@
-//! The transactional producer: one transaction from begin to commit, and what an error in it means.
+//! The transactional producer: its calls under a watchdog, and when it must not be used again.
 
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
-use rdkafka::{
-    Offset, TopicPartitionList,
-    error::{KafkaError, RDKafkaErrorCode as Code},
-    message::{Header, OwnedHeaders},
-    producer::{BaseRecord, Producer as _, ThreadedProducer},
-};
+use rdkafka::{TopicPartitionList, error::KafkaError};
 
 use super::{
-    EngineError, EngineSettings, clients,
-    core::{Batch, Fault, Outcome},
-    crash::{self, Point},
-    events::ProducerEvents,
-    failure::{Failure, Kind},
+    EngineError, EngineSettings,
+    attempt::{Ended, Transactions},
+    core::{Batch, Outcome},
+    events::Heard,
+    watchdog::Watched,
 };
-use crate::{Output, native};
 
-/// Before a call is repeated that said it may be.
-const BETWEEN_CALLS: Duration = Duration::from_millis(10);
+const INITIALISED: Duration = Duration::from_secs(10);
 
+/// Its end is nobody's wait: the thread it lives on does that.
 pub(super) struct TransactionalProducer {
-    producer: ThreadedProducer<ProducerEvents>,
-    group: String,
-    timeout: Duration,
-}
-
-/// How a transaction ended, and the words for it.
-pub(super) struct Ended {
-    pub(super) outcome: Outcome,
-    pub(super) reason: Option<String>,
-    /// The producer must not be used again.
-    pub(super) spent: bool,
+    transactions: Watched<Transactions>,
+    heard: Arc<Heard>,
+    deadline: Duration,
 }
 
 impl TransactionalProducer {
     /// Initialises `transactional_id`: whoever used it before is fenced, and what it left open is aborted.
     pub(super) fn open(settings: &EngineSettings, transactional_id: &str) -> Result<Self, EngineError> {
-        let producer = clients::producer(settings, transactional_id)?;
-        let timeout = settings.tuning.transaction_timeout();
-        let until = Instant::now() + timeout.max(Duration::from_secs(10));
-        loop {
-            let left = until.saturating_duration_since(Instant::now());
-            match producer.init_transactions(left.max(Duration::from_millis(100))) {
-                Ok(()) => break,
-                Err(KafkaError::Transaction(error)) if error.is_retriable() && Instant::now() < until => {
-                    thread::park_timeout(BETWEEN_CALLS);
-                }
-                Err(source) => {
-                    let transactional_id = transactional_id.to_owned();
-                    return Err(EngineError::Producer {
-                        transactional_id,
-                        source,
-                    });
-                }
-            }
-        }
+        let heard = Arc::new(Heard::default());
+        let within = settings.tuning.transaction_timeout().max(INITIALISED);
+        let (owned, id, hears) = (settings.clone(), transactional_id.to_owned(), Arc::clone(&heard));
+        let transactions = Watched::start("init_transactions", within * 2, move || {
+            Transactions::open(&owned, &id, hears, within)
+        })??;
         Ok(Self {
-            producer,
-            group: settings.group.clone(),
-            timeout,
+            transactions,
+            heard,
+            deadline: settings.tuning.call_deadline(),
         })
     }
 
+    /// Ends what earlier transactions of this id left open without a marker; see [`super::sweep`].
+    pub(super) fn sweep(&self, topics: &[String]) -> Result<(), EngineError> {
+        let owned = topics.to_vec();
+        let swept: Result<(), KafkaError> = self
+            .transactions
+            .call("sweep", self.deadline, move |transactions| transactions.sweep(&owned))?;
+        swept.map_err(|source| EngineError::Sweep { source })
+    }
+
+    /// begin → produce all → send offsets → commit. A call that hangs is abandoned: what came of it is not known.
+    pub(super) fn transact(&self, batch: &Arc<Batch>) -> Ended {
+        let carried = Arc::clone(batch);
+        let ended = self
+            .transactions
+            .call("transaction", self.deadline, move |transactions| {
+                transactions.transact(&carried)
+            });
+        ended.unwrap_or_else(|hung| Ended {
+            outcome: Outcome::Unknown,
+            reason: Some(hung.to_string()),
+        })
+    }
+
+    /// A transaction that carries nothing but these offsets of a group without members.
+    pub(super) fn transact_canary(&self, group: &str, offsets: TopicPartitionList) -> Result<(), EngineError> {
+        let owned = group.to_owned();
+        let sung: Result<(), KafkaError> = self.transactions.call("canary", self.deadline, move |transactions| {
+            transactions.transact_canary(&owned, &offsets)
+        })?;
+        sung.map_err(|source| EngineError::Canary {
+            group: group.to_owned(),
+            source,
+        })
+    }
+
+    /// A connection failed or a request got no answer in time. A commit that librdkafka then repeats by itself may meet a
+    /// later transaction of the same producer (there is no KIP-890 part 2 in it): such a producer is not used again.
+    pub(super) fn is_spent(&self) -> bool {
+        self.heard.had_trouble()
+    }
+
+    /// Requests that had to be repeated so far; up to a second old.
     pub(super) fn retries(&self) -> u64 {
-        self.events().retries()
+        self.heard.retries()
     }
-
-    /// begin → produce all → send offsets → commit. It spans milliseconds: no run is ever waited for in it.
-    pub(super) fn transact(&self, batch: &Batch) -> Ended {
-        self.events().reset();
-        match self.attempt(batch) {
-            Ok(()) => Ended {
-                outcome: Outcome::Committed,
-                reason: None,
-                spent: self.events().had_trouble(),
-            },
-            Err(failure) => self.end(failure),
-        }
-    }
-
-    fn attempt(&self, batch: &Batch) -> Result<(), Failure> {
-        let offsets = offsets(batch).map_err(|error| Failure::wrapper(&error))?;
-        self.producer
-            .begin_transaction()
-            .map_err(|error| Failure::wrapper(&error))?;
-        crash::point(Point::Begun, || {});
-        for output in batch.outputs() {
-            self.send(output)?;
-            crash::point(Point::Produced, || drop(self.producer.flush(self.timeout)));
-        }
-        native::send_offsets(
-            &self.producer,
-            &offsets,
-            &self.group,
-            Some(&batch.membership),
-            self.timeout,
-        )
-        .map_err(|error| Failure::native(&error))?;
-        crash::point(Point::OffsetsSent, || {});
-        self.commit()?;
-        crash::point(Point::EndAnswered, || {});
-        Ok(())
-    }
-
-    /// A transaction that carries nothing but this offset of a group without members.
-    pub(super) fn transact_canary(&self, group: &str, offsets: &TopicPartitionList) -> Result<(), KafkaError> {
-        self.producer.begin_transaction()?;
-        let sent = native::send_offsets(&self.producer, offsets, group, None, self.timeout)
-            .and_then(|()| native::commit_transaction(&self.producer));
-        match sent {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                if error.abort {
-                    self.producer.abort_transaction(self.timeout)?;
-                }
-                Err(KafkaError::ConsumerCommit(error.code))
-            }
-        }
-    }
-
-    fn send(&self, output: &Output) -> Result<(), Failure> {
-        let until = Instant::now() + self.timeout;
-        loop {
-            let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&output.topic).headers(headers(output));
-            record.key = output.key.as_deref();
-            record.payload = output.value.as_deref();
-            record.partition = output.partition;
-            match self.producer.send(record) {
-                Ok(()) => return Ok(()),
-                Err((error, _)) if error.rdkafka_error_code() == Some(Code::QueueFull) && Instant::now() < until => {
-                    self.producer.poll(Duration::from_millis(1));
-                }
-                Err((error, _)) => {
-                    return Err(Failure {
-                        refused: Some(output.topic.clone()),
-                        ..Failure::wrapper(&error)
-                    });
-                }
-            }
-        }
-    }
-
-    fn commit(&self) -> Result<(), Failure> {
-        let until = Instant::now() + self.timeout;
-        loop {
-            match native::commit_transaction(&self.producer) {
-                Ok(()) => return Ok(()),
-                Err(error) if error.retriable && Instant::now() < until => thread::park_timeout(BETWEEN_CALLS),
-                Err(error) => return Err(Failure::native(&error)),
-            }
-        }
-    }
-
-    fn end(&self, mut failure: Failure) -> Ended {
-        if let Some(refused) = self.events().refused() {
-            (failure.code, failure.refused) = (refused.code, Some(refused.topic));
-        }
-        let kind = failure.kind();
-        let reason = Some(failure.words());
-        // Certain it is only if the abort went through as well; else the committed state is asked.
-        let is_aborted = kind != Kind::Lost && !failure.fatal && self.producer.abort_transaction(self.timeout).is_ok();
-        let had_trouble = self.events().had_trouble();
-        let fault = match kind {
-            Kind::Output(class) if is_aborted => Fault::Output {
-                class: class.to_owned(),
-                message: failure.words(),
-                topic: failure.refused,
-            },
-            Kind::Membership if is_aborted => Fault::Membership,
-            Kind::Passing if is_aborted => Fault::Passing,
-            Kind::Output(_) | Kind::Membership | Kind::Passing | Kind::Lost => {
-                return Ended {
-                    outcome: Outcome::Unknown,
-                    reason,
-                    spent: true,
-                };
-            }
-        };
-        Ended {
-            outcome: Outcome::Aborted(fault),
-            reason,
-            spent: had_trouble,
-        }
-    }
-
-    fn events(&self) -> &ProducerEvents {
-        self.producer.client().context()
-    }
-}
-
-fn offsets(batch: &Batch) -> Result<TopicPartitionList, KafkaError> {
-    let mut list = TopicPartitionList::with_capacity(batch.parts.len());
-    for part in &batch.parts {
-        let partition = &part.assignment.partition;
-        let mut element = list.add_partition(&partition.topic, partition.partition);
-        element.set_offset(Offset::Offset(part.offset))?;
-        element.set_metadata(&part.metadata);
-    }
-    Ok(list)
-}
-
-fn headers(output: &Output) -> OwnedHeaders {
-    output
-        .headers
-        .iter()
-        .fold(OwnedHeaders::new(), |headers, (key, value)| {
-            headers.insert(Header { key, value })
-        })
 }

@@ -4,6 +4,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::FutureExt;
 use tokio::runtime::Handle;
+use tokio_util::task::TaskTracker;
 
 use super::{
     Node, Prepared, Rejection, Run,
@@ -21,12 +22,14 @@ pub(super) struct Runs<N> {
     pub(super) node: Arc<N>,
     pub(super) history: History,
     pub(super) writer: String,
+    /// Outputs that the node settles because nobody will commit them.
+    pub(super) discards: TaskTracker,
     runtime: Handle,
 }
 
-struct Finished {
-    outputs: Vec<Output>,
-    rejected: bool,
+enum Finished {
+    Outputs(Vec<Output>),
+    Rejected(Rejection),
 }
 
 impl<N: Node> Runs<N> {
@@ -36,6 +39,7 @@ impl<N: Node> Runs<N> {
             node,
             history,
             writer,
+            discards: TaskTracker::new(),
             runtime: Handle::current(),
         }
     }
@@ -63,32 +67,76 @@ impl<N: Node> Runs<N> {
         }
     }
 
-    /// What the node wants to have committed instead of a result that cannot be written.
-    pub(super) fn replacement(&self, culprit: &Culprit) -> Arc<[Output]> {
+    /// Lets the node settle what nobody will commit.
+    pub(super) fn discard(self: &Arc<Self>) {
+        let discarded = self.shared.member().take_discarded();
+        if discarded.is_empty() {
+            return;
+        }
+        tracing::info!(
+            results = discarded.len(),
+            "results are thrown away: their partitions left before the commit"
+        );
+        let runs = Arc::clone(self);
+        let settle = async move {
+            for outputs in discarded {
+                let _panicked = AssertUnwindSafe(runs.node.discarded(outputs)).catch_unwind().await;
+            }
+        };
+        self.discards.spawn_on(settle, &self.runtime);
+    }
+
+    /// Puts into the ledger what the node wants to have committed instead of a result that cannot be written.
+    pub(super) fn replace(&self, culprit: &Culprit) {
         tracing::warn!(
             src = culprit.record.src(),
             class = culprit.rejection.class,
             "a result cannot be written, a rejection takes its place: {}",
             culprit.rejection.message
         );
-        self.node
-            .rejected(&culprit.record, &culprit.rejection, &culprit.spared)
-            .into()
+        match self.rejected(&culprit.record, &culprit.rejection, &culprit.spared) {
+            Some(outputs) => self.shared.member().replace(culprit, outputs.into()),
+            None => self.stop(&culprit.assignment, &culprit.record, &culprit.rejection),
+        }
+    }
+
+    /// `None` if the node panicked: on whichever thread that was, it must neither end nor hold anything for ever.
+    fn rejected(&self, record: &Record, rejection: &Rejection, spared: &[Output]) -> Option<Vec<Output>> {
+        let rejected = AssertUnwindSafe(|| self.node.rejected(record, rejection, spared));
+        std::panic::catch_unwind(rejected).ok()
+    }
+
+    fn stop(&self, assignment: &Assignment, record: &Record, rejection: &Rejection) {
+        let message = format!(
+            "{} has no result: what should stand in its place after `{}` panicked",
+            record.src(),
+            rejection.class
+        );
+        tracing::error!(partition = %assignment.partition, "{message}: the partition stops");
+        let cancelled = self.shared.member().stop_assignment(assignment, message);
+        self.shared.cancel(cancelled.into_iter().collect());
     }
 
     async fn run(self: Arc<Self>, assignment: Assignment, record: Arc<Record>) {
         // A panic must neither keep its slot nor its lane for ever: it is a failed run like any other.
         let finished = AssertUnwindSafe(self.finish(&assignment, &record)).catch_unwind().await;
-        let Finished { outputs, rejected } = finished.unwrap_or_else(|_| {
+        let finished = finished.unwrap_or_else(|_| {
             tracing::error!(src = record.src(), "the run panicked");
-            self.reject(
-                &record,
-                &Rejection {
-                    class: "internal".to_owned(),
-                    message: "the run panicked".to_owned(),
-                },
-            )
+            Finished::Rejected(Rejection {
+                class: "internal".to_owned(),
+                message: "the run panicked".to_owned(),
+            })
         });
+        let (outputs, rejected) = match finished {
+            Finished::Outputs(outputs) => (outputs, false),
+            Finished::Rejected(rejection) => {
+                let outputs = self.rejected(&record, &rejection, &[]);
+                if outputs.is_none() {
+                    self.stop(&assignment, &record, &rejection);
+                }
+                (outputs.unwrap_or_default(), true)
+            }
+        };
         self.shared
             .member()
             .finished(&assignment, record.offset, outputs.into(), rejected);
@@ -101,14 +149,11 @@ impl<N: Node> Runs<N> {
         let run = Run::new(Arc::clone(record), cancelled.clone(), Some(Arc::clone(&self.shared)));
         let prepared = tokio::select! {
             prepared = self.prepare(assignment, record) => prepared,
-            () = cancelled.cancelled() => return Finished { outputs: Vec::new(), rejected: false },
+            () = cancelled.cancelled() => return Finished::Outputs(Vec::new()),
         };
         match prepared {
-            Ok(ready) => Finished {
-                outputs: self.node.run(ready, run).await,
-                rejected: false,
-            },
-            Err(poison) => self.reject(record, &poison),
+            Ok(ready) => Finished::Outputs(self.node.run(ready, run).await),
+            Err(poison) => Finished::Rejected(poison),
         }
     }
 
@@ -125,13 +170,6 @@ impl<N: Node> Runs<N> {
                     retry = (retry * 2).min(LAST_RETRY);
                 }
             }
-        }
-    }
-
-    fn reject(&self, record: &Record, rejection: &Rejection) -> Finished {
-        Finished {
-            outputs: self.node.rejected(record, rejection, &[]),
-            rejected: true,
         }
     }
 }

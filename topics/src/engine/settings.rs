@@ -13,6 +13,8 @@ pub struct EngineSettings {
     /// The full name of the consumer group; with a UUID behind it, also the transactional id.
     pub group: String,
     pub inputs: Vec<Input>,
+    /// Every topic that the node's outputs may go to.
+    pub outputs: Vec<String>,
     pub tuning: EngineTuning,
     /// Where claims, dispatches and commits are written down; off by default.
     pub history: History,
@@ -68,11 +70,12 @@ pub enum Order {
 
 impl EngineSettings {
     #[must_use]
-    pub fn new(kafka: KafkaSettings, group: impl Into<String>, inputs: Vec<Input>) -> Self {
+    pub fn new(kafka: KafkaSettings, group: impl Into<String>, inputs: Vec<Input>, outputs: Vec<String>) -> Self {
         Self {
             kafka,
             group: group.into(),
             inputs,
+            outputs,
             tuning: EngineTuning::default(),
             history: History::default(),
         }
@@ -98,6 +101,12 @@ impl EngineTuning {
     #[must_use]
     pub fn revoke_deadline(&self) -> Duration {
         Duration::from_millis(self.revoke_deadline_ms)
+    }
+
+    /// A transaction that takes longer hangs: librdkafka's own timeouts are over by then.
+    #[must_use]
+    pub fn call_deadline(&self) -> Duration {
+        self.transaction_timeout() * 2
     }
 
     #[must_use]

@@ -24,7 +24,17 @@ pub(super) struct Shared {
     starved: AtomicBool,
     tokens: Mutex<HashMap<Assignment, CancellationToken>>,
     trouble: Mutex<Trouble>,
+    /// A partition that is ours was forgotten: it is claimed again by joining anew.
+    rejoin: AtomicBool,
     ended: AtomicBool,
+}
+
+/// What the committer is to do.
+pub(super) enum Next {
+    Batch(Batch),
+    /// There was nothing for a while.
+    Nothing,
+    End,
 }
 
 /// What keeps this member from working, in words for `/readyz`. Each has one place that sets and clears it.
@@ -44,6 +54,7 @@ impl Shared {
             starved: AtomicBool::new(false),
             tokens: Mutex::default(),
             trouble: Mutex::default(),
+            rejoin: AtomicBool::new(false),
             ended: AtomicBool::new(false),
         }
     }
@@ -74,16 +85,38 @@ impl Shared {
         wants
     }
 
-    /// The next batch, as soon as there is one; `None` when the engine has ended.
-    pub(super) fn next_batch(&self) -> Option<Batch> {
+    /// The next batch, as soon as there is one.
+    pub(super) fn next(&self, patience: Duration) -> Next {
+        let until = Instant::now() + patience;
         let mut member = self.member();
         while !self.ended.load(Ordering::Acquire) {
             if let Some(batch) = member.batch() {
-                return Some(batch);
+                return Next::Batch(batch);
             }
-            member = self.changed.wait(member).unwrap_or_else(PoisonError::into_inner);
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Next::Nothing;
+            }
+            member = self
+                .changed
+                .wait_timeout(member, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
-        None
+        Next::End
+    }
+
+    pub(super) fn ask_to_rejoin(&self) {
+        self.rejoin.store(true, Ordering::Release);
+        self.bell.ring();
+    }
+
+    pub(super) fn must_rejoin(&self) -> bool {
+        self.rejoin.load(Ordering::Acquire)
+    }
+
+    pub(super) fn rejoins(&self) {
+        self.rejoin.store(false, Ordering::Release);
     }
 
     /// Waits until nothing of these partitions is left to commit, at most for `deadline`.

@@ -69,7 +69,7 @@ pub(super) async fn run<N: Node>(
     let poll = Poll {
         settings,
         consumer: Arc::clone(&consumer),
-        runs,
+        runs: Arc::clone(&runs),
         shutdown: shutdown.clone(),
     };
 
@@ -106,12 +106,18 @@ pub(super) async fn run<N: Node>(
         // Nothing is left for it to do. A call to brokers that are away is not waited out.
         let _ = tokio::time::timeout(LAST_CALL, committing).await;
     }
+    runs.discard();
+    runs.discards.close();
+    // Brokers that are away are not waited for: an attempt that cannot be settled shows as unresolved.
+    let _ = tokio::time::timeout(LAST_CALL, runs.discards.wait()).await;
     ended
 }
 
 fn check(settings: &EngineSettings) -> Result<(), EngineError> {
     let problem = if settings.inputs.is_empty() {
         "there is no request topic to read".to_owned()
+    } else if settings.outputs.is_empty() {
+        "there is no topic to write results to".to_owned()
     } else if settings.group.is_empty() || settings.group.len() > LONGEST_GROUP {
         format!("the group's name must have 1 to {LONGEST_GROUP} bytes")
     } else if settings.tuning.in_flight == 0 {

@@ -86,8 +86,8 @@ impl Takeovers {
         }
     }
 
-    /// A producer initialised with the writer's transactional id aborts whatever the writer left open. A writer that is
-    /// alive finds out at its next commit, replaces its producer and emits again from its ledger.
+    /// A producer initialised with the writer's transactional id aborts whatever the writer left open, and sweeps up what
+    /// brokers left of it. A writer that is alive finds out at its next commit, replaces its producer and emits again from its ledger.
     fn fence(&self, writers: &BTreeSet<String>) -> BTreeMap<String, Unfenced> {
         tracing::info!(
             ?writers,
@@ -99,16 +99,15 @@ impl Takeovers {
                 .map(|writer| {
                     (
                         writer,
-                        scope.spawn(|| TransactionalProducer::open(&self.settings, writer)),
+                        scope.spawn(|| {
+                            TransactionalProducer::open(&self.settings, writer)?.sweep(&self.settings.outputs)
+                        }),
                     )
                 })
                 .collect();
             let failed = |(writer, fence): (&String, thread::ScopedJoinHandle<'_, Result<_, EngineError>>)| {
                 let unfenced = match fence.join() {
-                    Ok(Ok(producer)) => {
-                        drop_aside(producer);
-                        return None;
-                    }
+                    Ok(Ok(())) => return None,
                     Ok(Err(error)) => Unfenced {
                         reason: chain(&error),
                         is_final: is_final(&error),
@@ -148,14 +147,6 @@ fn inspect<C: ConsumerContext>(
 
 fn answer(result: Result<Answer, KafkaError>) -> Answer {
     result.unwrap_or_else(|error| Answer::Failed(error.to_string()))
-}
-
-/// A producer's end takes up to half a second: nobody waits for it.
-pub(super) fn drop_aside(producer: TransactionalProducer) {
-    // Without a thread to be had it ends here, a little later.
-    let _ = thread::Builder::new()
-        .name("producer-end".to_owned())
-        .spawn(move || drop(producer));
 }
 
 pub(super) fn chain(error: &dyn std::error::Error) -> String {

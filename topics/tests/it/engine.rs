@@ -1,6 +1,8 @@
 //! The exactly-once engine, through its door, on a real broker.
 
+mod alone;
 mod crash;
+mod outages;
 mod story;
 mod worker;
 

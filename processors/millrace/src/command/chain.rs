@@ -17,6 +17,10 @@ use super::output;
 #[derive(Debug, Subcommand)]
 pub enum Chain {
     /// Check chain files: every mistake at once, with file:line:col and a fix; exit 1 if there is one
+    #[command(after_help = "\
+Examples:
+  millrace chain lint
+  millrace chain lint chains/answer.yaml more-chains/")]
     Lint {
         /// Files or folders [default: the configured folder]
         paths: Vec<PathBuf>,
@@ -27,6 +31,10 @@ pub enum Chain {
 
 /// Paid calls of this run are paid; nothing but the printed outcome keeps account of them.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  millrace chain run chains/echo.yaml '{\"text\": \"hello\"}'
+  millrace chain run chains/answer.yaml '{\"question\": \"What is a lane?\"}' --params '{\"top_k\": 3}'")]
 pub struct Run {
     file: PathBuf,
     /// The chain's input as JSON

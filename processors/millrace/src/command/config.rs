@@ -3,15 +3,25 @@ use std::{path::Path, process::ExitCode};
 use clap::Subcommand;
 use orchestrator::{Chains, Resources};
 
-use crate::config::{self, Config};
+use crate::{
+    config::{self, Config},
+    telemetry,
+};
 
 use super::{chain::models, output, topics::catalog};
 
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
     /// Report every mistake of the configuration and of the topics, models and chains that it names
+    #[command(after_help = "\
+Examples:
+  millrace config check
+  MILLRACE_KAFKA__PREFIX=staging. millrace --config millrace.yaml config check")]
     Check,
     /// Print the annotated example of a millrace.yaml
+    #[command(after_help = "\
+Example:
+  millrace config example > millrace.yaml")]
     Example,
 }
 
@@ -20,7 +30,7 @@ pub fn execute(command: &ConfigCommand, path: Option<&Path>) -> anyhow::Result<E
         ConfigCommand::Check => {
             let mistakes = mistakes(&config::load(path)?);
             for mistake in &mistakes {
-                eprintln!("error: {mistake:#}");
+                eprintln!("error: {}", telemetry::with_causes(mistake.as_ref()));
             }
             if !mistakes.is_empty() {
                 return Ok(ExitCode::FAILURE);

@@ -1,5 +1,6 @@
 //! What can be typed. Each subcommand is an enum arm and a file.
 
+mod audit;
 mod chain;
 mod config;
 mod index;
@@ -66,7 +67,13 @@ Examples:
     )]
     Topics(topics::Topics),
     /// Register the Avro schemas, or check them against what is registered
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  millrace schemas check
+  millrace schemas register"
+    )]
     Schemas(schemas::Schemas),
     /// Check chain files, or run a chain here without Kafka
     #[command(
@@ -81,6 +88,15 @@ Examples:
     Request(request::Request),
     /// Watch a topic, decoded, as its records commit
     Tail(tail::Tail),
+    /// Ask the books of paid calls
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  millrace audit unresolved
+  millrace audit unresolved --since 7d --json | jq -r .request_id"
+    )]
+    Audit(audit::AuditCommand),
     /// Send documents to the indexer
     Index(index::Index),
     /// Run the local twin of Pinecone
@@ -106,6 +122,7 @@ pub async fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Chain(command) => chain::execute(command, &config()?).await,
         Command::Request(command) => request::execute(command, &config()?).await,
         Command::Tail(command) => tail::execute(command, &config()?).await,
+        Command::Audit(command) => audit::execute(command, &config()?).await,
         Command::Index(command) => index::execute(command, &config()?).await,
         Command::Pinecone(command) => pinecone::execute(command).await,
         Command::Config(command) => config::execute(&command, path),

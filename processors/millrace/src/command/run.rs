@@ -10,7 +10,7 @@ use schemas::Registry;
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use topics::{Catalog, History};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::{books::KafkaBooks, config::Config, shutdown, telemetry};
 
@@ -111,11 +111,18 @@ impl Process {
             .iter()
             .any(|role| matches!(role, Role::Orchestrator | Role::Indexer));
         let history = History::open(config.history.as_deref())?;
-        let books: Arc<dyn Books> = if pays && config.write_ahead {
-            Arc::new(KafkaBooks::new(&config.kafka, registry.clone(), history.clone())?)
+        let books: Arc<dyn Books> = if pays {
+            let (registry, history) = (registry.clone(), history.clone());
+            Arc::new(KafkaBooks::new(&config.kafka, registry, history, config.write_ahead)?)
         } else {
             Arc::new(Unrecorded)
         };
+        if pays && !config.write_ahead {
+            warn!(
+                "write_ahead is off: paid calls leave unannounced, so after a crash nobody knows what was in flight and \
+                 may have been paid, and `millrace audit unresolved` cannot list it. Set write_ahead: true to know"
+            );
+        }
         Ok(Self {
             catalog,
             registry,
@@ -154,7 +161,7 @@ impl Process {
             if let Err(error) = outcome {
                 error!(
                     role,
-                    error = format!("{error:#}"),
+                    error = telemetry::with_causes(error.as_ref()),
                     "the role cannot go on; stopping the process"
                 );
                 failed.get_or_insert(error.context(format!("role {role}")));
@@ -178,6 +185,7 @@ impl Process {
             catalog: self.catalog.clone(),
             engine: self.config.orchestrator.clone(),
             chains: vec![self.config.chains.clone()],
+            oversized_outputs: self.config.oversized_outputs.clone(),
             history: self.history.clone(),
         };
         let dependencies = orchestrator::Dependencies {
@@ -243,6 +251,7 @@ impl Process {
         let settings = self.config.api.clone();
         let dependencies = api::Dependencies {
             kafka: self.config.kafka.clone(),
+            catalog: self.catalog.clone(),
             registry: self.registry.clone(),
             postgres_url: self.config.postgres.url.clone(),
             health: self.health.clone(),

@@ -10,8 +10,15 @@ use super::output;
 #[derive(Debug, Subcommand)]
 pub enum Schemas {
     /// Register every record type under <topic>-value, FULL_TRANSITIVE
+    #[command(after_help = "\
+Examples:
+  millrace schemas register
+  MILLRACE_KAFKA__PREFIX=staging. millrace schemas register")]
     Register,
     /// Compare with what is registered, changing nothing; exit 1 if something is missing or incompatible
+    #[command(after_help = "\
+Example:
+  millrace schemas check || millrace schemas register")]
     Check,
 }
 

@@ -1,6 +1,7 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
+use base64::{Engine, prelude::BASE64_STANDARD};
 use clap::{Args, ValueEnum};
 use schemas::{Attempt, Audit, ChainRecord, DeadLetter, Decoder, Document, Registry, Request, RunResult, Shape, Token};
 use serde_json::{Value, json};
@@ -122,9 +123,61 @@ async fn line<S: Shape>(record: &Record, decoder: &Decoder<S>) -> anyhow::Result
         },
     };
     let (field, value) = match decoded {
-        Ok(value) => ("value", value),
+        Ok(mut value) => {
+            readable(&mut value);
+            ("value", value)
+        }
         Err(reason) => ("undecodable", reason.into()),
     };
     line[field] = value;
     Ok(line)
+}
+
+/// Bytes as text, or `{"base64": ...}` where they are none: what a dead letter holds is looked at by people.
+fn readable(value: &mut Value) {
+    match value {
+        Value::Object(fields) => fields.values_mut().for_each(readable),
+        Value::Array(items) => {
+            let bytes: Option<Vec<u8>> = items
+                .iter()
+                .map(|item| u8::try_from(item.as_u64()?).ok())
+                .collect::<Option<_>>()
+                .filter(|bytes: &Vec<u8>| !bytes.is_empty());
+            match bytes {
+                None => items.iter_mut().for_each(readable),
+                Some(bytes) => {
+                    *value = match String::from_utf8(bytes) {
+                        Ok(text) if !text.contains('\0') => text.into(),
+                        Ok(text) => json!({"base64": BASE64_STANDARD.encode(text)}),
+                        Err(error) => json!({"base64": BASE64_STANDARD.encode(error.as_bytes())}),
+                    }
+                }
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_dead_letter_holds_can_be_read() {
+        let letter = DeadLetter {
+            key: Some(b"k".to_vec()),
+            value: Some(b"\0\xff".to_vec()),
+            headers: vec![schemas::RawHeader {
+                name: "a".to_owned(),
+                value: Some(b"{}".to_vec()),
+            }],
+            ..DeadLetter::default()
+        };
+        let mut shown = serde_json::to_value(letter).unwrap();
+        readable(&mut shown);
+        assert_eq!(
+            (&shown["key"], &shown["value"], &shown["headers"][0]["value"]),
+            (&json!("k"), &json!({"base64": "AP8="}), &json!("{}"))
+        );
+    }
 }

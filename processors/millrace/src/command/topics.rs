@@ -13,6 +13,11 @@ use super::output;
 #[derive(Debug, Subcommand)]
 pub enum Topics {
     /// Print the list: topics, keys, schemas, retention, writers, readers
+    #[command(after_help = "\
+Examples:
+  millrace topics list
+  millrace topics list --rights
+  millrace topics list --yaml > topics.yaml")]
     List {
         /// Print who needs which right on the cluster (for ACLs)
         #[arg(long, conflicts_with = "yaml")]
@@ -22,8 +27,16 @@ pub enum Topics {
         yaml: bool,
     },
     /// Compare the list with the cluster, changing nothing; exit 1 if they differ
+    #[command(after_help = "\
+Example:
+  millrace topics diff || millrace topics apply")]
     Diff,
     /// Make the cluster as the list says: create, alter, initialise groups. Deletes nothing
+    #[command(after_help = "\
+Examples:
+  millrace topics apply
+  millrace topics apply --allow-reorder        after raising `partitions` in topics.yaml
+  millrace topics apply --from latest          a group begins where its topic ends, leaving what lies there")]
     Apply {
         /// Add partitions too: records of one key may overtake each other once
         #[arg(long)]

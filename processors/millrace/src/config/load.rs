@@ -94,7 +94,13 @@ fn parse(text: &str, variables: impl Iterator<Item = (String, String)>) -> Resul
         }
     }
     let config = deserialize(document, &mut mistakes);
-    mistakes.extend(config.iter().flat_map(Config::mistakes));
+    for (path, what) in config.iter().flat_map(Config::mistakes) {
+        let place = place(&path);
+        // a setting that was taken out for its mistake has another now
+        if !mistakes.iter().any(|told| told.starts_with(&format!("{place}: "))) {
+            mistakes.push(format!("{place}: {what}"));
+        }
+    }
     match config {
         Some(config) if mistakes.is_empty() => Ok(config),
         _ => Err(mistakes),
@@ -108,17 +114,26 @@ fn deserialize(mut document: Value, mistakes: &mut Vec<String>) -> Option<Config
             Ok(config) => return Some(config),
             Err(error) => error,
         };
-        let path = error.path().to_string();
-        let variable = environment::variable(&path);
-        let place = if env::var_os(&variable).is_some() {
-            variable
-        } else {
-            path
-        };
-        mistakes.push(format!("{place}: {}", error.inner()));
+        mistakes.push(format!("{}: {}", place(&error.path().to_string()), error.inner()));
         if !remove(&mut document, &error.path().iter().collect::<Vec<_>>()) {
             return None;
         }
+    }
+}
+
+/// A setting by its name in the file, or by the variable that it comes from; a variable may hold more than one setting.
+fn place(path: &str) -> String {
+    let ends = path.match_indices(['.', '[']).map(|(end, _)| end).chain([path.len()]);
+    let mut parts: Vec<&str> = ends.map(|end| &path[..end]).collect();
+    parts.reverse();
+    let from = parts.into_iter().find_map(|part| {
+        let variable = environment::variable(part);
+        env::var_os(&variable).map(|_| (part, variable))
+    });
+    match from {
+        None => path.to_owned(),
+        Some((part, variable)) if part == path => variable,
+        Some((_, variable)) => format!("{variable}, {path}"),
     }
 }
 
@@ -168,18 +183,31 @@ mod tests {
     }
 
     #[test]
+    fn brokers_are_hosts_with_ports_and_a_url_is_never_repeated() {
+        for right in ["a:1", "a:1,b:2", "PLAINTEXT://a:1, SSL://[::1]:9093"] {
+            parse_text(&format!("kafka: {{bootstrap_servers: \"{right}\"}}")).unwrap();
+        }
+        let said = parse_text("kafka: {bootstrap_servers: \"a:1,b\"}\npostgres: {url: \"mysql://u:hunter2@h/d\"}")
+            .unwrap_err();
+        assert_eq!(said.len(), 2, "{said:#?}");
+        assert!(!said.iter().any(|line| line.contains("hunter2")), "{said:#?}");
+    }
+
+    #[test]
     fn every_mistake_is_told_at_once() {
         let said = parse_text(
-            "kafka:\n  bootstrap_server: x:1\norchestrator:\n  in_flight: many\n  order: random\nindexes: [{name: kb}]\nfrobnicate: 1\n",
+            "kafka:\n  bootstrap_server: x:1\norchestrator:\n  in_flight: many\n  order: random\nindexes: [{name: kb}]\nfrobnicate: 1\n\
+             registry: {url: \"htp://x\"}\n",
         )
         .unwrap_err();
-        assert_eq!(said.len(), 5, "{said:#?}");
+        assert_eq!(said.len(), 6, "{said:#?}");
         for part in [
             "bootstrap_server`",
             "orchestrator.in_flight",
             "orchestrator.order",
             "indexes[0]",
             "`frobnicate`",
+            "registry.url: must begin with http",
         ] {
             assert!(said.iter().any(|line| line.contains(part)), "{part} in {said:#?}");
         }

@@ -65,6 +65,9 @@ pub struct Config {
     /// A paid call is announced on `attempts` before it leaves. Off: a crash hides what was being paid for.
     #[serde(default = "yes")]
     pub write_ahead: bool,
+    /// A folder for outputs that are too large for `results`. Without it they are lost, though they were paid for.
+    #[serde(default)]
+    pub oversized_outputs: Option<PathBuf>,
     /// JSON lines of what this process did; the fault runs are judged by it. Off without a path.
     #[serde(default)]
     pub history: Option<PathBuf>,
@@ -136,21 +139,43 @@ impl Config {
         })?)
     }
 
-    /// What no type says.
-    fn mistakes(&self) -> Vec<String> {
+    /// What no type says: where, and what.
+    fn mistakes(&self) -> Vec<(String, String)> {
         let mut mistakes = Vec::new();
+        let mut wrong = |place: &str, what: String| mistakes.push((place.to_owned(), what));
         for (part, engine) in [
             ("orchestrator", &self.orchestrator),
             ("indexer.engine", &self.indexer.engine),
         ] {
             if engine.in_flight == 0 {
-                mistakes.push(format!("{part}.in_flight: nothing would ever run; at least 1"));
+                wrong(
+                    &format!("{part}.in_flight"),
+                    "nothing would ever run; at least 1".to_owned(),
+                );
             }
         }
         if let Some(name) = &self.indexer.index
             && !self.indexes.iter().any(|index| index.name == *name)
         {
-            mistakes.push(format!("indexer.index: `{name}` is not under `indexes`"));
+            wrong("indexer.index", format!("`{name}` is not under `indexes`"));
+        }
+        let brokers = &self.kafka.bootstrap_servers;
+        if !brokers.split(',').all(is_host_and_port) {
+            wrong(
+                "kafka.bootstrap_servers",
+                format!("must be HOST:PORT, several with commas between them, not `{brokers}`"),
+            );
+        }
+        let http: &[&str] = &["http://", "https://"];
+        for (place, url, schemes) in [
+            ("registry.url", &self.registry.url, http),
+            ("pinecone.control_url", &self.pinecone.control_url, http),
+            ("postgres.url", &self.postgres.url, &["postgres://", "postgresql://"]),
+        ] {
+            if !schemes.iter().any(|scheme| url.starts_with(scheme)) {
+                // never the value: it may hold a password
+                wrong(place, format!("must begin with {}", schemes.join(" or ")));
+            }
         }
         mistakes
     }
@@ -161,11 +186,19 @@ impl Config {
             self.models.as_mut(),
             self.topics.as_mut(),
             self.history.as_mut(),
+            self.oversized_outputs.as_mut(),
         ];
         for path in files.into_iter().flatten() {
             *path = folder.join(&*path);
         }
     }
+}
+
+fn is_host_and_port(server: &str) -> bool {
+    // PLAINTEXT://host:port is taken by clients, too
+    let server = server.trim().rsplit("://").next().unwrap_or_default();
+    let parts = server.rsplit_once(':');
+    parts.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
 }
 
 fn default_chains() -> PathBuf {

@@ -3,7 +3,7 @@
 //! In the form that tracing-subscriber ships, a field that is an error says its outermost words only. Here it says the
 //! causes too, as its form for people does: they are what an operator needs.
 
-use std::{error::Error, fmt, iter};
+use std::{error::Error, fmt};
 
 use schemas::Timestamp;
 use serde_json::{Map, Value};
@@ -15,6 +15,8 @@ use tracing_subscriber::{
     fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields, format::Writer},
     registry::LookupSpan,
 };
+
+use super::with_causes;
 
 /// Expects the fields of spans as `JsonFields` writes them.
 pub struct JsonLines;
@@ -53,14 +55,7 @@ impl Line {
 
 impl Visit for Line {
     fn record_error(&mut self, field: &Field, error: &(dyn Error + 'static)) {
-        let mut told = error.to_string();
-        for cause in iter::successors(error.source(), |error| <dyn Error>::source(*error)) {
-            let cause = cause.to_string();
-            // librdkafka's and reqwest's errors say their cause themselves
-            if !told.ends_with(&cause) {
-                told = format!("{told}: {cause}");
-            }
-        }
+        let told = with_causes(error);
         self.put(field.name(), told);
     }
 

@@ -6,14 +6,11 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use schemas::{Registry, RegistrySettings, Request, Timestamp, headers, request_kind};
+use schemas::headers;
 use testkit::{Script, ScriptedModel, kafka, until};
-use topics::{
-    Headers, KafkaSettings, Output, Producer, ProducerSettings, Start, Tail, TailEvent, TailSettings,
-    engine::core::Committed,
-};
+use topics::{KafkaSettings, Start, Tail, TailEvent, TailSettings, engine::core::Committed};
 
-use crate::world::{SOON, World};
+use crate::world::{Ask, SOON, World};
 
 const REQUESTS: usize = 2_000;
 /// Half of the calls take 5 ms, half 3 s.
@@ -119,11 +116,7 @@ impl Story {
         let models = world.write("models.yaml", &models(&model.url));
         world.set("CHAINS", world.folder.path().join("chains").display().to_string());
         world.set("MODELS", models.display().to_string());
-        let kafka = KafkaSettings {
-            bootstrap_servers: world.parts.bootstrap.clone(),
-            prefix: world.prefix.clone(),
-            client: BTreeMap::new(),
-        };
+        let kafka = world.kafka();
         let results = Arc::default();
         watch_results(&kafka, Arc::clone(&results)).await;
         let requests = (0..REQUESTS).map(|number| format!("{name}-{number}")).collect();
@@ -137,39 +130,13 @@ impl Story {
     }
 
     async fn send_requests(&self) {
-        let settings = RegistrySettings {
-            url: self.world.parts.registry_url.clone(),
-            username: None,
-            password: None,
-        };
-        let topic = self.kafka.topic("requests");
-        let encoder = Registry::new(&settings)
-            .unwrap()
-            .encoder::<Request>(&topic)
-            .await
-            .unwrap();
-        let producer = Producer::new(&self.kafka, ProducerSettings::new("driver")).unwrap();
-        let sent = self.requests.iter().enumerate().map(|(number, id)| {
-            let request = Request {
-                request_id: Some(id.clone()),
-                kind: request_kind::RUN.to_owned(),
-                chain: "ask".to_owned(),
-                input: format!("{{\"question\": \"number {number}\"}}"),
-                created_at: Timestamp::now(),
-                ..Request::default()
-            };
-            producer.send(Output {
-                topic: topic.clone(),
-                partition: None,
-                // most have no key; the keyed ones come often enough to have lanes
-                key: (number % 10 == 0).then(|| format!("key-{}", number % 400).into()),
-                value: Some(encoder.encode(&request).unwrap()),
-                headers: Headers::new().with(headers::REQUEST_ID, id.clone()),
-            })
+        let sent = self.requests.iter().enumerate().map(|(number, id)| Ask {
+            id: id.clone(),
+            // most have no key; the keyed ones come often enough to have lanes
+            key: (number % 10 == 0).then(|| format!("key-{}", number % 400)),
+            input: format!("{{\"question\": \"number {number}\"}}"),
         });
-        for acknowledged in futures::future::join_all(sent).await {
-            acknowledged.unwrap();
-        }
+        self.world.send("requests", "ask", sent).await;
     }
 
     async fn results_are_at_least(&self, count: usize) {

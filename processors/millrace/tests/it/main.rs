@@ -7,6 +7,8 @@ mod world;
 mod command_line;
 mod kill;
 mod limits_of_brokers;
+mod metrics;
 mod pinecone;
 mod stranger;
+mod unresolved;
 mod write_ahead;

@@ -1,6 +1,7 @@
 //! One test's own Millrace: topics, schemas, a twin of Pinecone and processes of the binary, on the shared parts.
 
 use std::{
+    collections::BTreeMap,
     fs,
     net::TcpListener,
     path::{Path, PathBuf},
@@ -8,8 +9,10 @@ use std::{
     time::Duration,
 };
 
+use schemas::{Registry, RegistrySettings, Request, Timestamp, headers, request_kind};
 use serde_json::Value;
 use testkit::{Launch, Parts, Process, Space, until};
+use topics::{Headers, KafkaSettings, Producer, ProducerSettings};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_millrace");
 const REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
@@ -22,6 +25,14 @@ pub struct World {
     pub postgres_url: String,
     pub folder: tempfile::TempDir,
     settings: Vec<(String, String)>,
+}
+
+/// A request as a producer sends it.
+pub struct Ask {
+    pub id: String,
+    pub key: Option<String>,
+    /// JSON.
+    pub input: String,
 }
 
 /// A running `millrace run`, with the address of its health and metrics; if it has the api role, that is the api.
@@ -86,6 +97,47 @@ impl World {
 
     pub fn topic(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
+    }
+
+    pub fn kafka(&self) -> KafkaSettings {
+        KafkaSettings {
+            bootstrap_servers: self.parts.bootstrap.clone(),
+            prefix: self.prefix.clone(),
+            client: BTreeMap::new(),
+        }
+    }
+
+    /// Produces requests for a chain, and returns when all are acknowledged.
+    pub async fn send(&self, topic: &str, chain: &str, asks: impl IntoIterator<Item = Ask>) {
+        let settings = RegistrySettings {
+            url: self.parts.registry_url.clone(),
+            username: None,
+            password: None,
+        };
+        let topic = self.topic(topic);
+        let registry = Registry::new(&settings).unwrap();
+        let encoder = registry.encoder::<Request>(&topic).await.unwrap();
+        let producer = Producer::new(&self.kafka(), ProducerSettings::new("driver")).unwrap();
+        let sent = asks.into_iter().map(|ask| {
+            let request = Request {
+                request_id: Some(ask.id.clone()),
+                kind: request_kind::RUN.to_owned(),
+                chain: chain.to_owned(),
+                input: ask.input,
+                created_at: Timestamp::now(),
+                ..Request::default()
+            };
+            producer.send(topics::Output {
+                topic: topic.clone(),
+                partition: None,
+                key: ask.key.map(Into::into),
+                value: Some(encoder.encode(&request).unwrap()),
+                headers: Headers::new().with(headers::REQUEST_ID, ask.id),
+            })
+        });
+        for acknowledged in futures::future::join_all(sent).await {
+            acknowledged.unwrap();
+        }
     }
 
     /// Runs a command to its end.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sqlx::{Connection, PgConnection};
 use testkit::{OwnParts, PartsConfig, Script, ScriptedModel, until};
 
 use crate::world::{SOON, World, get, json_lines};
@@ -35,11 +36,7 @@ async fn a_call_waits_for_the_broker_that_should_remember_it() {
     let model = ScriptedModel::start(Script::default()).await.unwrap();
     world.write("chains/two-calls.yaml", CHAIN);
     world.set("CHAINS", world.folder.path().join("chains").display().to_string());
-    let models = format!(
-        "providers: {{scripted: {{dialect: openai, base_url: {}/v1}}}}
-models: {{paid: {{provider: scripted, model: m, max_tokens: 10, context: 8000, price: {{input: 1, output: 2}}, timeout: 30s}}}}",
-        model.url
-    );
+    let models = models(&model.url);
     world.set("MODELS", world.write("models.yaml", &models).display().to_string());
     world.prepare();
     let _running = world.start("worker", "orchestrator").await;
@@ -69,6 +66,38 @@ models: {{paid: {{provider: scripted, model: m, max_tokens: 10, context: 8000, p
     });
     assert_eq!(json_lines(&said.await.unwrap())[0]["value"]["status"], "completed");
     own.end().unwrap();
+}
+
+/// Two hops less per call, and a warning about what is given up for them.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_write_ahead_calls_leave_unannounced_and_the_log_warns() {
+    let mut world = World::new("no-write-ahead").await;
+    let model = ScriptedModel::start(Script::default()).await.unwrap();
+    world.write("chains/two-calls.yaml", &CHAIN.replace("fixed:2000", "fixed:1"));
+    world.set("CHAINS", world.folder.path().join("chains").display().to_string());
+    world.set(
+        "MODELS",
+        world.write("models.yaml", &models(&model.url)).display().to_string(),
+    );
+    world.set("WRITE_AHEAD", "false");
+    let running = world.start("worker", "orchestrator,recorder").await;
+    assert!(running.log().contains("write_ahead is off"));
+
+    world.succeed(&["request", "--chain", "two-calls", "{}"]);
+    let mut sql = PgConnection::connect(&world.postgres_url).await.unwrap();
+    let rows = "SELECT (SELECT count(*) FROM audit WHERE kind = 'attempt' AND cost_nanos > 0), (SELECT count(*) FROM attempts)";
+    let recorded = until(SOON, async || {
+        let (audited, announced) = sqlx::query_as::<_, (i64, i64)>(rows).fetch_one(&mut sql).await.ok()?;
+        (audited == 2).then_some(announced)
+    });
+    assert_eq!(recorded.await.unwrap(), 0);
+}
+
+fn models(url: &str) -> String {
+    format!(
+        "providers: {{scripted: {{dialect: openai, base_url: {url}/v1}}}}
+models: {{paid: {{provider: scripted, model: m, max_tokens: 10, context: 8000, price: {{input: 1, output: 2}}, timeout: 30s}}}}"
+    )
 }
 
 #[tokio::test(flavor = "multi_thread")]

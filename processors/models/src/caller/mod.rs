@@ -205,8 +205,7 @@ impl Caller {
             if too_long || Instant::now() + wait >= context.deadline {
                 return Err(failure);
             }
-            let is_limit = failure.class == ErrorClass::RateLimited || failure.retry_after.is_some();
-            let _waiting = is_limit.then(|| context.limit_wait.begin());
+            let _waiting = context.limit_wait.begin();
             tokio::select! {
                 () = context.cancelled.cancelled() => {}
                 () = tokio::time::sleep(wait) => {}

@@ -1,6 +1,7 @@
 use crate::{LONG, Rig, aliases, at_first, model_one, question, within};
 use models::{CallContext, ErrorClass, LimitWait};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use testkit::scripted::{Latency, Script};
 use testkit::until;
@@ -88,4 +89,24 @@ async fn a_pause_that_the_provider_asked_for_is_a_wait() {
     seen.unwrap();
     assert!(called.result.is_ok());
     assert_eq!((called.attempts.len(), waiting(&waits)), (2, 0));
+}
+
+#[tokio::test]
+async fn the_pause_before_a_retry_is_a_wait_whatever_failed() {
+    for failure in ["500", "malformed"] {
+        let rig = Rig::new(at_first(1, failure)).await;
+        let waits = Arc::new(AtomicUsize::new(0));
+        let begun = Arc::clone(&waits);
+        let context = CallContext {
+            limit_wait: LimitWait::new(move || begun.fetch_add(1, Ordering::Relaxed)),
+            ..within(LONG)
+        };
+        let called = rig.caller.chat(&aliases(&["first"]), &question(), &context).await;
+        assert!(called.result.is_ok(), "{failure}");
+        assert_eq!(
+            (called.attempts.len(), waits.load(Ordering::Relaxed)),
+            (2, 1),
+            "{failure}"
+        );
+    }
 }

@@ -2,5 +2,7 @@
 
 #![cfg(test)]
 
+mod deaths;
 mod stories;
+mod worker;
 mod world;

@@ -5,12 +5,12 @@ use topics::Headers;
 
 use crate::world::{SOON, TENANT, TICKETS, World, request, result};
 
-async fn world(name: &str) -> World {
+pub async fn world(name: &str) -> World {
     let space = Space::new(name).await;
     World::new(space.parts, &space.prefix, &space.postgres_url).await
 }
 
-fn small_batches() -> RecorderSettings {
+pub fn small_batches() -> RecorderSettings {
     RecorderSettings {
         batch_records: 20,
         ..RecorderSettings::default()
@@ -19,7 +19,7 @@ fn small_batches() -> RecorderSettings {
 
 /// Every transaction leaves a mark for each audit row that it inserts, also for one that is there already: a row that
 /// lands twice shows.
-const WITNESS: &str = "
+pub const WITNESS: &str = "
     CREATE TABLE witness (topic_partition int, topic_offset bigint);
     CREATE FUNCTION witness() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
         INSERT INTO witness VALUES (new.topic_partition, new.topic_offset);
@@ -362,7 +362,7 @@ async fn postgres_and_registry_may_go_and_come_back() {
 
     parts.postgres.stop().await.unwrap();
     world.send_runs(200..400).await;
-    recorder.until_waiting_for("Postgres").await;
+    recorder.until_waiting_for("Connection refused").await;
     parts.postgres.start().await.unwrap();
     recorder.until_ready().await;
     world

@@ -19,11 +19,23 @@ pub const SOON: Duration = Duration::from_secs(60);
 /// A topic of an owner's, whose JSON records are a chain's input.
 pub const TICKETS: &str = "tickets";
 
+/// The topics that a recorder reads, and one that is none of its business.
+const TOPICS: [&str; 7] = [
+    "requests",
+    "requests.interactive",
+    "results",
+    "audit",
+    "attempts",
+    "dead-letters",
+    "documents",
+];
+
 pub struct World {
     pub kafka: KafkaSettings,
     pub catalog: Catalog,
     pub postgres_url: String,
     pub pool: PgPool,
+    pub registry_url: String,
     registry: Registry,
     producer: Producer,
 }
@@ -37,58 +49,41 @@ pub struct Running {
 
 impl World {
     pub async fn new(parts: &Parts, prefix: &str, postgres_url: &str) -> Self {
+        let world = Self::again(&parts.bootstrap, &parts.registry_url, prefix, postgres_url);
+        testkit::kafka::create_topic(&parts.bootstrap, &world.kafka.topic(TICKETS), 1)
+            .await
+            .unwrap();
+        let admin = Admin::new(&world.kafka).unwrap();
+        // A broker that has just started may not know yet who coordinates a group.
+        let state = until(SOON, async || admin.observe(&world.catalog).await.ok())
+            .await
+            .unwrap();
+        admin
+            .apply(&plan(&world.catalog, &world.kafka, &state, Options::default()))
+            .await
+            .unwrap();
+        for (topic, definition) in schemas::topics()
+            .into_iter()
+            .filter(|(topic, _)| TOPICS.contains(topic))
+        {
+            let topic = world.kafka.topic(topic);
+            world.registry.register(&topic, definition).await.unwrap();
+        }
+        world
+    }
+
+    /// The same world, seen from another process.
+    pub fn again(bootstrap: &str, registry_url: &str, prefix: &str, postgres_url: &str) -> Self {
         let kafka = KafkaSettings {
-            bootstrap_servers: parts.bootstrap.clone(),
+            bootstrap_servers: bootstrap.to_owned(),
             prefix: prefix.to_owned(),
             client: Default::default(),
         };
-        let mut catalog = Catalog::embedded().unwrap();
-        let read = [
-            "requests",
-            "requests.interactive",
-            "results",
-            "audit",
-            "attempts",
-            "dead-letters",
-            "documents",
-        ];
-        catalog.topics.retain(|topic| read.contains(&topic.name.as_str()));
-        for topic in &mut catalog.topics {
-            topic.partitions = 2;
-        }
-        testkit::kafka::create_topic(&parts.bootstrap, &format!("{prefix}{TICKETS}"), 1)
-            .await
-            .unwrap();
-        let orchestrator = catalog
-            .groups
-            .iter_mut()
-            .find(|group| group.name == "orchestrator")
-            .unwrap();
-        let mut tickets = orchestrator.inputs[0].clone();
-        tickets.topic = format!("{prefix}{TICKETS}");
-        tickets.own = false;
-        tickets.value = topics::catalog::Value::Json;
-        tickets.chain = Some("triage@2".to_owned());
-        tickets.tenant = Some("acme".to_owned());
-        orchestrator.inputs.push(tickets);
-
-        let admin = Admin::new(&kafka).unwrap();
-        // A broker that has just started may not know yet who coordinates a group.
-        let state = until(SOON, async || admin.observe(&catalog).await.ok()).await.unwrap();
-        admin
-            .apply(&plan(&catalog, &kafka, &state, Options::default()))
-            .await
-            .unwrap();
-
         let settings = RegistrySettings {
-            url: parts.registry_url.clone(),
+            url: registry_url.to_owned(),
             username: None,
             password: None,
         };
-        let registry = Registry::new(&settings).unwrap();
-        for (topic, definition) in schemas::topics().into_iter().filter(|(topic, _)| read.contains(topic)) {
-            registry.register(&kafka.topic(topic), definition).await.unwrap();
-        }
         Self {
             producer: Producer::new(&kafka, ProducerSettings::new("test-producer")).unwrap(),
             pool: PgPoolOptions::new()
@@ -96,9 +91,10 @@ impl World {
                 .connect_lazy(postgres_url)
                 .unwrap(),
             postgres_url: postgres_url.to_owned(),
+            registry_url: registry_url.to_owned(),
+            registry: Registry::new(&settings).unwrap(),
+            catalog: catalog(prefix),
             kafka,
-            catalog,
-            registry,
         }
     }
 
@@ -231,6 +227,27 @@ impl Running {
         self.shutdown.cancel();
         tokio::time::timeout(SOON, self.task).await.unwrap().unwrap().unwrap();
     }
+}
+
+fn catalog(prefix: &str) -> Catalog {
+    let mut catalog = Catalog::embedded().unwrap();
+    catalog.topics.retain(|topic| TOPICS.contains(&topic.name.as_str()));
+    for topic in &mut catalog.topics {
+        topic.partitions = 2;
+    }
+    let orchestrator = catalog
+        .groups
+        .iter_mut()
+        .find(|group| group.name == "orchestrator")
+        .unwrap();
+    let mut tickets = orchestrator.inputs[0].clone();
+    tickets.topic = format!("{prefix}{TICKETS}");
+    tickets.own = false;
+    tickets.value = topics::catalog::Value::Json;
+    tickets.chain = Some("triage@2".to_owned());
+    tickets.tenant = Some("acme".to_owned());
+    orchestrator.inputs.push(tickets);
+    catalog
 }
 
 pub const TENANT: &str = "acme";

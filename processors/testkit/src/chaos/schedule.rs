@@ -41,7 +41,10 @@ pub enum Breakage {
     Outage(Outage),
     Worker(Blow),
     /// A worker more is started, to die there.
-    CrashPoint { point: &'static str, time: u64 },
+    CrashPoint {
+        point: &'static str,
+        time: u64,
+    },
     Around(Around),
 }
 
@@ -49,12 +52,19 @@ pub enum Breakage {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Outage {
     /// `kill -9`; with several brokers, of the one that leads a partition of the results.
-    KillBroker { pick: usize },
+    KillBroker {
+        pick: usize,
+    },
     /// `kill -9` of the broker that coordinates the group of the workers. Only with several brokers.
     KillCoordinator,
     /// Orderly: what it leads and coordinates moves first, where there is somebody to move to.
-    RestartBroker { pick: usize },
-    Network { pick: usize, rule: Rule },
+    RestartBroker {
+        pick: usize,
+    },
+    Network {
+        pick: usize,
+        rule: Rule,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -97,7 +107,12 @@ pub fn schedule(seed: u64, seconds: u64, brokers: usize) -> Vec<Planned> {
     let mut planned = Vec::new();
     for cycle in (0..).take(usize::try_from(cycles).unwrap_or(usize::MAX)) {
         let begin = length * cycle;
-        for lane in [outages(brokers, &mut random), blows(&mut random), crashes(&mut random), around()] {
+        for lane in [
+            outages(brokers, &mut random),
+            blows(&mut random),
+            crashes(&mut random),
+            around(),
+        ] {
             planned.extend(spread(lane, begin, length, &mut random));
         }
     }
@@ -128,8 +143,18 @@ fn spread(mut lane: Vec<(f64, Breakage)>, begin: Duration, length: Duration, ran
 
 fn outages(brokers: usize, random: &mut StdRng) -> Vec<(f64, Breakage)> {
     let mut outages = vec![
-        (2.5, Outage::KillBroker { pick: random.random_range(0..64) }),
-        (1.0, Outage::RestartBroker { pick: random.random_range(0..64) }),
+        (
+            2.5,
+            Outage::KillBroker {
+                pick: random.random_range(0..64),
+            },
+        ),
+        (
+            1.0,
+            Outage::RestartBroker {
+                pick: random.random_range(0..64),
+            },
+        ),
     ];
     if brokers > 1 {
         outages.push((2.5, Outage::KillCoordinator));

@@ -96,8 +96,7 @@ impl OwnParts {
         let postgres_port = port::choose("PostgreSQL", config.ports.postgres, "PARTS_POSTGRES_PORT")?;
 
         let seat = Seat::alone(kafka_port)?;
-        let (mut kafka, bootstrap) =
-            kafka::part(&fetched, &folder, &seat, &config.broker, &fetched.archive("kafka"))?;
+        let (mut kafka, bootstrap) = kafka::part(&fetched, &folder, &seat, &config.broker, &fetched.archive("kafka"))?;
         let stores = Stores::start(&fetched, &folder, registry_port, postgres_port, config.durable);
         let (stores, ()) = tokio::try_join!(stores, kafka.start())?;
         Ok(Self {

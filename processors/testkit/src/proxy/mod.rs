@@ -53,7 +53,12 @@ pub enum Answered {
 }
 
 impl Answered {
-    pub const ALL: [Self; 4] = [Self::Produce, Self::AddOffsetsToTxn, Self::EndTxn, Self::TxnOffsetCommit];
+    pub const ALL: [Self; 4] = [
+        Self::Produce,
+        Self::AddOffsetsToTxn,
+        Self::EndTxn,
+        Self::TxnOffsetCommit,
+    ];
 
     const fn api_key(self) -> i16 {
         match self {

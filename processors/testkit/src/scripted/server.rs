@@ -194,9 +194,14 @@ async fn call(door: &str, path: &str, headers: &HeaderMap, body: Bytes, state: &
     let mut digest = DefaultHasher::new();
     (path, &body).hash(&mut digest);
     drop(body);
-    let running = state
-        .calls
-        .begin(door, request_id, path, &request.model, digest.finish(), script.list_calls);
+    let running = state.calls.begin(
+        door,
+        request_id,
+        path,
+        &request.model,
+        digest.finish(),
+        script.list_calls,
+    );
     let texts = request.texts();
     let directive = match headers.get("x-script") {
         Some(_) => Some(directive::parse(header(headers, "x-script"))),

@@ -93,10 +93,14 @@ impl Committer {
                 Ok(()) => self.aborted(core, fault),
                 Err(_) => self.unknown(core, broker),
             },
-            State::Resolving => match broker.read_stable(&core.unresolved()) {
-                Some(found) => self.lost.extend(core.resolve(&found)),
-                None => self.state = State::Resolving,
-            },
+            State::Resolving => {
+                let asked = core.unresolved();
+                let partitions: Vec<_> = asked.iter().map(|assignment| assignment.partition.clone()).collect();
+                match broker.read_stable(&partitions) {
+                    Some(found) => self.lost.extend(core.resolve(&asked, &found)),
+                    None => self.state = State::Resolving,
+                }
+            }
         }
     }
 

@@ -33,6 +33,8 @@ pub struct Partition {
     pub singly: usize,
     /// Bytes of the records and results held.
     pub bytes: usize,
+    /// Outputs that left the ledger without a commit.
+    pub dropped: Vec<Arc<[Output]>>,
     /// Runs that found something down which their record needs: reading stops until there are none.
     pub stalled: usize,
 }
@@ -77,6 +79,7 @@ impl Partition {
             sent: 0,
             singly: 0,
             bytes: 0,
+            dropped: Vec::new(),
             stalled: 0,
         }
     }
@@ -125,13 +128,14 @@ impl Partition {
         Some(open.record.clone())
     }
 
-    /// A run ended: its result is in the ledger from here on, and the next record of its lane may run.
-    pub fn finish(&mut self, offset: i64, outputs: Arc<[Output]>, rejected: bool) {
+    /// A run ended: its result is in the ledger from here on, and the next record of its lane may run. Gives it back if
+    /// it has no place here any more.
+    pub fn finish(&mut self, offset: i64, outputs: Arc<[Output]>, rejected: bool) -> Option<Arc<[Output]>> {
         if !self.is_active() {
-            return;
+            return Some(outputs);
         }
         let Some(Open { record, .. }) = self.open.remove(&offset) else {
-            return;
+            return Some(outputs);
         };
         self.bytes += size(&outputs);
         let key: Option<Bytes> = record.key.clone();
@@ -141,6 +145,7 @@ impl Partition {
             rejected,
         });
         self.ready.extend(self.lanes.leave(key.as_ref()));
+        None
     }
 
     /// What stands in place of the first result of the ledger, which the broker refused.
@@ -171,6 +176,9 @@ impl Partition {
     /// The commit under way did not happen: the ledger emits it again.
     pub fn keep(&mut self) {
         self.sent = 0;
+        if let Phase::Stopped(_) = self.phase {
+            self.drop_unsent();
+        }
     }
 
     /// Nothing is read or run any more; the ledger stays. A stopped partition is given back in good order, too.
@@ -179,11 +187,27 @@ impl Partition {
         self.clear();
     }
 
+    /// What a commit under way carries stays until it is known what came of it: if it is acknowledged, a release must name
+    /// these offsets as done.
     pub fn stop(&mut self, message: String) {
         self.phase = Phase::Stopped(message);
         self.clear();
-        self.ledger.clear();
-        (self.sent, self.singly, self.bytes) = (0, 0, 0);
+        self.drop_unsent();
+    }
+
+    /// The partition is gone: what was thrown away with it.
+    pub fn drop_all(&mut self) -> Vec<Arc<[Output]>> {
+        self.sent = 0;
+        self.drop_unsent();
+        std::mem::take(&mut self.dropped)
+    }
+
+    fn drop_unsent(&mut self) {
+        for entry in self.ledger.drain(self.sent..) {
+            self.bytes = self.bytes.saturating_sub(entry.record.size() + entry.size());
+            self.dropped.push(entry.outputs);
+        }
+        self.singly = self.singly.min(self.sent);
     }
 
     /// Records without a result are left to whoever reads them next.

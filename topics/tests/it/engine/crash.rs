@@ -48,7 +48,7 @@ async fn a_member_that_dies_right_after_a_release_holds_nobody_up() {
 }
 
 /// The longest time that any partition had no new result, from the death on. Load goes on until after the takeover.
-async fn dies_at(point: &str, worker_first: bool) -> Duration {
+pub async fn dies_at(point: &str, worker_first: bool) -> Duration {
     let name = point.split(':').next().unwrap().replace('_', "-");
     let story = Story::begin(&format!("engine-{name}"), PARTITIONS).await;
     let mut results = story.results();

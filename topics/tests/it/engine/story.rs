@@ -163,6 +163,7 @@ impl Story {
             settings(&self.space),
             self.group.clone(),
             vec![Input::new(self.requests.clone())],
+            vec![self.results.clone()],
         )
     }
 
@@ -244,9 +245,12 @@ pub struct Log(PathBuf);
 
 impl Log {
     pub fn contains(&self, event: &str) -> bool {
-        std::fs::read_to_string(&self.0)
-            .unwrap()
-            .contains(&format!("\"event\":\"{event}\""))
+        self.count(event) > 0
+    }
+
+    pub fn count(&self, event: &str) -> usize {
+        let log = std::fs::read_to_string(&self.0).unwrap();
+        log.matches(&format!("\"event\":\"{event}\"")).count()
     }
 }
 

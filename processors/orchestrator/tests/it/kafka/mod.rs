@@ -2,6 +2,7 @@
 
 mod limits;
 mod outage;
+mod oversized;
 mod path;
 mod poison;
 mod published;

@@ -59,6 +59,8 @@ pub struct World {
     pub registry: Registry,
     pub registry_url: String,
     pub requests: Encoder<Request>,
+    /// For orchestrators that are started from now on.
+    pub oversized: Option<PathBuf>,
     catalog: Catalog,
     producer: Producer,
     tail: Tail,
@@ -126,6 +128,7 @@ impl World {
             buffer_bytes: 1 << 20,
         };
         Self {
+            oversized: None,
             requests: registry.encoder(&kafka.topic("requests")).await.unwrap(),
             producer: Producer::new(&kafka, ProducerSettings::new("test")).unwrap(),
             tail: Tail::open(&kafka, tail).unwrap(),
@@ -172,6 +175,7 @@ impl World {
             engine,
             history: History::default(),
             chains: vec![chains],
+            oversized_outputs: self.oversized.clone(),
         };
         let dependencies = Dependencies {
             registry,
@@ -218,8 +222,8 @@ impl World {
         format!("{topic}/{partition}/{offset}")
     }
 
-    /// Waits for what is committed for the record at `src`; what fails in these tests is poison and has a dead letter. What is there for others is passed over, so wait for records
-    /// in the order of their partition.
+    /// Waits for what is committed for the record at `src`; what fails in these tests is poison and has a dead letter.
+    /// What is there for others is passed over, so wait for records in the order of their partition.
     pub async fn committed(&mut self, src: &str) -> Committed {
         let (mut result, mut attempts, mut run, mut dead_letter) =
             (None::<(RunResult, Record)>, Vec::new(), None, None);

@@ -87,7 +87,10 @@ pub async fn judged(
         complaints.push("no kill left a map behind".to_owned());
     }
     if !counts.ended_by_themselves.is_empty() {
-        complaints.push(format!("ended by themselves: {}", counts.ended_by_themselves.join(", ")));
+        complaints.push(format!(
+            "ended by themselves: {}",
+            counts.ended_by_themselves.join(", ")
+        ));
     }
     let verdict = if complaints.is_empty() { "ok" } else { "failed" };
     let mut line = json!({

@@ -116,7 +116,9 @@ impl Running {
         }
         let status = self.process.stop(STOPPED_WITHIN).await?;
         if !status.success() {
-            world.log.ended_by_itself(&self.name, &format!("after SIGTERM: {status}"))?;
+            world
+                .log
+                .ended_by_itself(&self.name, &format!("after SIGTERM: {status}"))?;
         }
         Ok(())
     }
@@ -124,7 +126,9 @@ impl Running {
     /// SIGTERM, and another one.
     pub async fn replace(self, world: &World, pause: Duration) -> anyhow::Result<Self> {
         let (base, roles) = (self.base.clone(), self.roles);
-        world.log.note(crate::world::now(), "stop_worker", &self.name, "SIGTERM")?;
+        world
+            .log
+            .note(crate::world::now(), "stop_worker", &self.name, "SIGTERM")?;
         self.stop(world).await?;
         tokio::time::sleep(pause).await;
         Self::start(world, &base, roles, None)
@@ -133,7 +137,9 @@ impl Running {
     pub async fn pause(&mut self, world: &World, lasts: Duration) -> anyhow::Result<()> {
         self.mind(world)?;
         let detail = format!("SIGSTOP for {lasts:?}");
-        world.log.note(crate::world::now(), "pause_worker", &self.name, detail)?;
+        world
+            .log
+            .note(crate::world::now(), "pause_worker", &self.name, detail)?;
         self.process.signal(Signal::STOP)?;
         tokio::time::sleep(lasts).await;
         self.process.signal(Signal::CONT)?;

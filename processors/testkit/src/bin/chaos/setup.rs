@@ -68,7 +68,10 @@ pub async fn start(arguments: &Arguments, seed: u64, folder: PathBuf) -> anyhow:
     tracing::info!(logs = %data.folder().display(), "brokers, registry and Postgres are up");
     let own: SocketAddr = postgres_address(&parts.postgres_url).context("the URL of Postgres has no port")?;
     let postgres_proxy = Proxy::of_anything(own).await?;
-    let proxied: Vec<String> = proxies.iter().map(|proxy| format!("127.0.0.1:{}", proxy.port())).collect();
+    let proxied: Vec<String> = proxies
+        .iter()
+        .map(|proxy| format!("127.0.0.1:{}", proxy.port()))
+        .collect();
 
     let kafka = KafkaSettings {
         bootstrap_servers: parts.bootstrap.clone(),
@@ -85,7 +88,9 @@ pub async fn start(arguments: &Arguments, seed: u64, folder: PathBuf) -> anyhow:
         postgres_url: parts.postgres_url.clone(),
         prefix: PREFIX.to_owned(),
         group: kafka.group("orchestrator"),
-        request_topics: ["requests", "requests.interactive"].map(|name| kafka.topic(name)).to_vec(),
+        request_topics: ["requests", "requests.interactive"]
+            .map(|name| kafka.topic(name))
+            .to_vec(),
         session_timeout_ms: SESSION_TIMEOUT_MS,
         transaction_timeout_ms: TRANSACTION_TIMEOUT_MS,
     };
@@ -103,7 +108,10 @@ pub async fn start(arguments: &Arguments, seed: u64, folder: PathBuf) -> anyhow:
         ),
         ("CHAINS", chains.display().to_string()),
         ("ORCHESTRATOR__SESSION_TIMEOUT_MS", SESSION_TIMEOUT_MS.to_string()),
-        ("ORCHESTRATOR__TRANSACTION_TIMEOUT_MS", TRANSACTION_TIMEOUT_MS.to_string()),
+        (
+            "ORCHESTRATOR__TRANSACTION_TIMEOUT_MS",
+            TRANSACTION_TIMEOUT_MS.to_string(),
+        ),
         // shorter than the slowest answers: some runs are cut off by SIGTERM
         ("ORCHESTRATOR__GRACE_MS", "5000".to_owned()),
         ("LOG", "info".to_owned()),

@@ -48,7 +48,9 @@ fn tenures(folder: &RunFolder) -> anyhow::Result<BTreeMap<String, Vec<Tenure>>> 
     for entry in fs::read_dir(folder.path())? {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let worker = name.strip_prefix("worker-").and_then(|name| name.strip_suffix(".jsonl"));
+        let worker = name
+            .strip_prefix("worker-")
+            .and_then(|name| name.strip_suffix(".jsonl"));
         let Some(worker) = worker else { continue };
         for line in history(&path)? {
             let (topic, partition, is_claim) = match line.event {

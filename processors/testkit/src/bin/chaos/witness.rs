@@ -94,7 +94,9 @@ fn read(consumer: &BaseConsumer, mut file: &File, board: &Board, end: &Cancellat
 fn seen(message: &BorrowedMessage<'_>) -> Seen {
     let header = |name: &str| {
         let mut headers = message.headers().into_iter().flat_map(|headers| headers.iter());
-        let value = headers.find(|header| header.key == name).and_then(|header| header.value);
+        let value = headers
+            .find(|header| header.key == name)
+            .and_then(|header| header.value);
         String::from_utf8_lossy(value.unwrap_or_default()).into_owned()
     };
     Seen {
@@ -111,7 +113,9 @@ async fn follow(folder: PathBuf, board: Arc<Board>, end: CancellationToken) {
     const EVERY: Duration = Duration::from_millis(200);
     let mut places: HashMap<PathBuf, u64> = HashMap::new();
     while end.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
-        let Ok(entries) = std::fs::read_dir(&folder) else { continue };
+        let Ok(entries) = std::fs::read_dir(&folder) else {
+            continue;
+        };
         for path in entries.filter_map(|entry| entry.ok().map(|entry| entry.path())) {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             if name.starts_with("driver-") {

@@ -3,6 +3,7 @@
 mod models;
 mod results;
 mod system;
+mod traffic;
 
 use std::{
     path::{Path, PathBuf},
@@ -11,8 +12,9 @@ use std::{
 };
 
 use clap::Parser;
+use testkit::Parts;
 
-use crate::system::System;
+use crate::{system::System, traffic::Traffic};
 
 /// Starts all of Millrace on this machine, indexes its own documentation, asks about it, and runs until Ctrl-C.
 #[derive(Parser)]
@@ -54,10 +56,12 @@ async fn demo(folder: &Path) -> anyhow::Result<()> {
         _ = terminate.recv() => None,
     };
     if let Some(system) = &mut system {
+        let parts = system.parts().clone();
         stopped = tokio::select! {
             _ = interrupt.recv() => true,
             _ = terminate.recv() => true,
             ended = system.watch() => { ended?; false }
+            ended = trickle(&parts) => { ended?; false }
         };
     }
     println!("\nstopping what was started ...");
@@ -69,13 +73,17 @@ async fn demo(folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+async fn trickle(parts: &Parts) -> anyhow::Result<()> {
+    Traffic::connect(parts).await?.run().await
+}
+
 async fn start(folder: &Path, began: Instant) -> anyhow::Result<System> {
     println!(
         "starting Apache Kafka, a schema registry and PostgreSQL (the first time they are fetched: a minute or two)"
     );
     let system = System::start(folder).await?;
     println!("documents: {}", system.index().await?);
-    results::show(&system).await?;
+    let shown = results::show(&system).await?;
     println!(
         "\nasking (ready after {:.1} s); results as they commit:\n",
         began.elapsed().as_secs_f32()
@@ -83,6 +91,7 @@ async fn start(folder: &Path, began: Instant) -> anyhow::Result<System> {
     for question in QUESTIONS {
         system.ask(question).await?;
     }
+    shown.are(QUESTIONS.len()).await;
     system.introduce()?;
     Ok(system)
 }

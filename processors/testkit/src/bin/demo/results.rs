@@ -1,18 +1,44 @@
 //! What commits, one line a result, from `millrace tail`.
 
-use std::process::Stdio;
+use std::{process::Stdio, time::Duration};
 
 use anyhow::Context;
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    sync::watch,
+    task::JoinHandle,
+    time::timeout,
+};
 
 use crate::system::System;
 
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Characters of an answer that fit a terminal.
 const SHOWN: usize = 100;
 
-/// Prints results as they commit, in the background; returns when none that is committed from now on can be missed.
-pub async fn show(system: &System) -> anyhow::Result<()> {
+/// Prints results as they commit, until it is dropped: what scrolls on for ever hides what the terminal has to say.
+pub struct Results {
+    printing: JoinHandle<()>,
+    count: watch::Receiver<usize>,
+}
+
+impl Results {
+    /// Waits until so many were printed.
+    pub async fn are(mut self, count: usize) {
+        // Its end is the end of the tail: then there are no more.
+        let _ = timeout(PATIENCE, self.count.wait_for(|printed| *printed >= count)).await;
+    }
+}
+
+impl Drop for Results {
+    fn drop(&mut self) {
+        self.printing.abort();
+    }
+}
+
+/// Returns when no result that is committed from now on can be missed.
+pub async fn show(system: &System) -> anyhow::Result<Results> {
     let mut tail = system
         .command(&["tail", "results"])
         .stdout(Stdio::piped())
@@ -22,15 +48,17 @@ pub async fn show(system: &System) -> anyhow::Result<()> {
     let mut said = BufReader::new(tail.stderr.take().context("millrace tail has no output")?).lines();
     said.next_line().await?.context("millrace tail ended")?;
     let mut lines = BufReader::new(tail.stdout.take().context("millrace tail has no output")?).lines();
-    tokio::spawn(async move {
+    let (printed, count) = watch::channel(0);
+    let printing = tokio::spawn(async move {
         let _tail = (tail, said);
         while let Ok(Some(line)) = lines.next_line().await {
             if let Ok(record) = serde_json::from_str::<Value>(&line) {
                 println!("  {}", render(&record));
+                printed.send_modify(|printed| *printed += 1);
             }
         }
     });
-    Ok(())
+    Ok(Results { printing, count })
 }
 
 fn render(record: &Value) -> String {

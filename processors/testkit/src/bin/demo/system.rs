@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
-use testkit::{Launch, OwnParts, PartsConfig, Ports, Process, until};
+use testkit::{Launch, OwnParts, Parts, PartsConfig, Ports, Process, until};
 use tokio::process::Command;
 
 use crate::models;
@@ -163,6 +163,10 @@ impl System {
         Ok(answer.json().await?)
     }
 
+    pub fn parts(&self) -> &Parts {
+        &self.parts.parts
+    }
+
     /// A `millrace` of the same configuration.
     pub fn command(&self, args: &[&str]) -> Command {
         command(&self.environment, args)
@@ -179,7 +183,7 @@ impl System {
         fs::write(&env, text).with_context(|| format!("cannot write {}", env.display()))?;
         println!(
             "
-It runs. Ask something yourself, in another terminal:
+It runs, and sample requests keep coming. Ask something yourself, in another terminal:
 
   curl -s {api}/chains/answer/invoke -H 'content-type: application/json' -d '{{\"input\": {{\"question\": \"What is a lane?\"}}}}'
 

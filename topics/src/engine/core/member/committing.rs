@@ -1,6 +1,9 @@
 //! What a transaction carries, and what becomes of it.
 
-use std::{collections::btree_map::Entry as Slot, sync::Arc};
+use std::{
+    collections::{BTreeMap, btree_map::Entry as Slot},
+    sync::Arc,
+};
 
 use super::{Committing, Member, Part, after};
 use crate::{
@@ -168,26 +171,41 @@ impl Member {
         }
     }
 
-    /// The partitions whose committed state says what came of a commit without an answer.
+    /// Whose committed state says what came of a commit without a certain answer: the partitions of that commit, and all
+    /// others that are held, because an earlier commit may have come to nothing after all.
     #[must_use]
-    pub fn unresolved(&self) -> Vec<TopicPartition> {
+    pub fn unresolved(&self) -> Vec<Assignment> {
         let parts = self.committing.iter().flat_map(|committing| &committing.parts);
-        parts.map(|part| part.assignment.partition.clone()).collect()
+        let mut unresolved: BTreeMap<&TopicPartition, Assignment> = self
+            .partitions
+            .iter()
+            .map(|(partition, held)| (partition, assignment(partition, held)))
+            .collect();
+        unresolved.extend(parts.map(|part| (&part.assignment.partition, part.assignment.clone())));
+        unresolved.into_values().collect()
     }
 
-    /// Writer and seq of the committed state (a stable read, after the producer was replaced) decide. A partition that
-    /// somebody else has written since is not ours any more: its results are dropped, never emitted again.
-    pub fn resolve(&mut self, found: &Found) -> Vec<Assignment> {
-        let Some(committing) = self.committing.take() else {
-            return Vec::new();
-        };
+    /// Writer and seq of the committed state (a stable read, after the producer was replaced) decide. A partition whose
+    /// state is another than it should be is forgotten, and its results are dropped, never emitted again: somebody else
+    /// has it, or it must be claimed anew. `asked` is what [`Member::unresolved`] said before the read.
+    pub fn resolve(&mut self, asked: &[Assignment], found: &Found) -> Vec<Assignment> {
+        let parts = self
+            .committing
+            .take()
+            .map_or_else(Vec::new, |committing| committing.parts);
         let mut lost = Vec::new();
-        for part in committing.parts {
+        for assignment in asked {
+            let is_part = parts.iter().any(|part| part.assignment == *assignment);
+            let state = state(found, &assignment.partition);
+            let state = state.filter(|state| state.writer.as_deref() == Some(self.me.as_str()));
+            let held = self.same(assignment).map(|held| held.committed.seq);
+            if !is_part && held.is_some() && held != state.map(|state| state.seq) {
+                lost.extend(self.forget(std::slice::from_ref(&assignment.partition)));
+            }
+        }
+        for part in parts {
             let partition = &part.assignment.partition;
-            let state = found
-                .get(partition)
-                .and_then(Option::as_ref)
-                .and_then(|(offset, metadata)| Committed::decode(*offset, metadata).ok());
+            let state = state(found, partition);
             let mine = |writer: &Option<String>, release: bool| {
                 if release {
                     writer.is_none()
@@ -226,6 +244,18 @@ impl Member {
     }
 }
 
+fn state(found: &Found, partition: &TopicPartition) -> Option<Committed> {
+    let (offset, metadata) = found.get(partition)?.as_ref()?;
+    Committed::decode(*offset, metadata).ok()
+}
+
+fn assignment(partition: &TopicPartition, held: &Partition) -> Assignment {
+    Assignment {
+        partition: partition.clone(),
+        epoch: held.epoch,
+    }
+}
+
 /// The state with these results done, one commit later. The last one of a partition that leaves names no writer.
 fn part(me: &str, partition: &TopicPartition, held: &mut Partition, count: usize) -> BatchPart {
     let release = held.phase == Phase::Draining && count == held.ledger.len();
@@ -238,10 +268,7 @@ fn part(me: &str, partition: &TopicPartition, held: &mut Partition, count: usize
     state.writer = Some(me.to_owned()).filter(|_| !release);
     held.sent = count;
     BatchPart {
-        assignment: Assignment {
-            partition: partition.clone(),
-            epoch: held.epoch,
-        },
+        assignment: assignment(partition, held),
         offset: state.progress.watermark(),
         metadata: state.encode(),
         seq: state.seq,

@@ -4,10 +4,10 @@
 mod committing;
 mod running;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{Assignment, Committed, Membership, Partition, PartitionStatus, Status, Turns, partition::Phase};
-use crate::{TopicPartition, engine::Order};
+use crate::{Output, TopicPartition, engine::Order};
 
 #[derive(Debug, Clone)]
 pub struct Limits {
@@ -33,6 +33,8 @@ pub struct Member {
     waiting: usize,
     stopping: bool,
     committing: Option<Committing>,
+    /// Outputs that will not be committed by this member.
+    discarded: Vec<Arc<[Output]>>,
     /// The partition whose turn it is to be first in a batch and first to run.
     last_batched: Option<TopicPartition>,
     last_run: Option<TopicPartition>,
@@ -67,6 +69,7 @@ impl Member {
             waiting: 0,
             stopping: false,
             committing: None,
+            discarded: Vec::new(),
             last_batched: None,
             last_run: None,
         }
@@ -124,7 +127,8 @@ impl Member {
         let mut cancelled = Vec::new();
         for partition in partitions {
             self.refused.remove(partition);
-            if let Some(held) = self.partitions.remove(partition) {
+            if let Some(mut held) = self.partitions.remove(partition) {
+                self.discarded.extend(held.drop_all());
                 cancelled.push(Assignment {
                     partition: partition.clone(),
                     epoch: held.epoch,
@@ -136,12 +140,25 @@ impl Member {
 
     /// The partition cannot go on: what is not committed is left to whoever takes it after an operator acted.
     pub fn stop_partition(&mut self, partition: &TopicPartition, message: String) -> Option<Assignment> {
-        let held = self.partitions.get_mut(partition)?;
+        let epoch = self.partitions.get(partition)?.epoch;
+        let partition = partition.clone();
+        self.stop_assignment(&Assignment { partition, epoch }, message)
+    }
+
+    /// The same, if it is still this assignment.
+    pub fn stop_assignment(&mut self, assignment: &Assignment, message: String) -> Option<Assignment> {
+        let held = self.same(assignment).filter(|held| held.is_active())?;
         held.stop(message);
-        Some(Assignment {
-            partition: partition.clone(),
-            epoch: held.epoch,
-        })
+        Some(assignment.clone())
+    }
+
+    /// What was thrown away since the last time.
+    pub fn take_discarded(&mut self) -> Vec<Arc<[Output]>> {
+        let mut discarded = std::mem::take(&mut self.discarded);
+        for held in self.partitions.values_mut() {
+            discarded.append(&mut held.dropped);
+        }
+        discarded
     }
 
     #[must_use]

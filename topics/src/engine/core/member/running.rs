@@ -62,9 +62,11 @@ impl Member {
     /// A run ended. Its outputs count only if the partition is still held under the same assignment.
     pub fn finished(&mut self, assignment: &Assignment, offset: i64, outputs: Arc<[Output]>, rejected: bool) {
         self.running = self.running.saturating_sub(1);
-        if let Some(held) = self.same(assignment) {
-            held.finish(offset, outputs, rejected);
-        }
+        let dropped = match self.same(assignment) {
+            Some(held) => held.finish(offset, outputs, rejected),
+            None => Some(outputs),
+        };
+        self.discarded.extend(dropped.filter(|outputs| !outputs.is_empty()));
     }
 
     /// A run waits for something its record needs: the partition is not read meanwhile.

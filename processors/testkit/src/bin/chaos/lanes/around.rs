@@ -30,7 +30,9 @@ impl Lane {
             due(&planned, began).await;
             self.recorder.mind(world)?;
             self.api.mind(world)?;
-            let Breakage::Around(around) = planned.fault else { continue };
+            let Breakage::Around(around) = planned.fault else {
+                continue;
+            };
             let (at, kind, lasts) = (now(), planned.fault.kind(), planned.lasts);
             match around {
                 Around::KillPostgres => {

@@ -23,7 +23,9 @@ impl Lane {
             for worker in &mut self.workers {
                 worker.mind(world)?;
             }
-            let Breakage::Worker(blow) = planned.fault else { continue };
+            let Breakage::Worker(blow) = planned.fault else {
+                continue;
+            };
             match blow {
                 Blow::Kill { worker } => {
                     let victim = self.workers.remove(worker);
@@ -58,7 +60,9 @@ async fn storm(world: &World, members: usize, planned: &Planned) -> anyhow::Resu
         crowd.push(Running::start(world, &format!("storm{number}"), "orchestrator", None)?);
         sleep(step).await;
     }
-    world.log.note(at, planned.fault.kind(), "storm", format!("{members} members"))?;
+    world
+        .log
+        .note(at, planned.fault.kind(), "storm", format!("{members} members"))?;
     for (number, mut member) in crowd.into_iter().enumerate() {
         // one that has not joined yet would not leave either
         let _ = member.ready(&world.http).await;

@@ -26,7 +26,9 @@ impl Lane {
     pub async fn run(mut self, world: &World, plan: Vec<Planned>, began: Instant) -> anyhow::Result<Self> {
         for planned in plan {
             due(&planned, began).await;
-            let Breakage::Outage(outage) = planned.fault else { continue };
+            let Breakage::Outage(outage) = planned.fault else {
+                continue;
+            };
             let kind = planned.fault.kind();
             match outage {
                 Outage::KillBroker { pick } => {

@@ -52,7 +52,9 @@ async fn call(world: Arc<World>, file: Arc<File>, number: u64) -> anyhow::Result
     let answer = world.http.post(url).timeout(PATIENCE).json(&question).send().await;
     let Ok(answer) = answer else { return Ok(()) };
     let status = answer.status().as_u16();
-    let Ok(body) = answer.json::<Value>().await else { return Ok(()) };
+    let Ok(body) = answer.json::<Value>().await else {
+        return Ok(());
+    };
     let id = [&body["metadata"]["run_id"], &body["run_id"]]
         .into_iter()
         .find_map(Value::as_str);

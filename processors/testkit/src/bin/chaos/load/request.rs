@@ -49,9 +49,15 @@ impl Requests {
         let shaky = if random.random_bool(0.3) { SHAKY } else { "sure" };
         let late = if is_late { TAIL } else { "" };
         let question = serde_json::json!({"question": format!("{id} {shaky} {late}")});
-        let chain = if is_late || random.random_bool(0.8) { "one" } else { "three" };
+        let chain = if is_late || random.random_bool(0.8) {
+            "one"
+        } else {
+            "three"
+        };
         let mut drawn = Drawn {
-            key: random.random_bool(0.6).then(|| format!("key-{}", random.random_range(0..KEYS))),
+            key: random
+                .random_bool(0.6)
+                .then(|| format!("key-{}", random.random_range(0..KEYS))),
             is_interactive: random.random_bool(0.2),
             request: Request {
                 request_id: Some(id.clone()),

@@ -1,0 +1,227 @@
+//! One transaction from begin to commit as librdkafka's calls, which block, and what an error in it means.
+
+use std::{
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use rdkafka::{
+    Offset, TopicPartitionList,
+    error::{KafkaError, RDKafkaErrorCode as Code},
+    message::{Header, OwnedHeaders},
+    producer::{BaseRecord, Producer as _, ThreadedProducer},
+};
+
+use super::{
+    EngineSettings, clients,
+    core::{Batch, Fault, Outcome},
+    crash::{self, Point},
+    error::EngineError,
+    events::{Heard, ProducerEvents},
+    failure::{Failure, Kind},
+};
+use crate::{Output, native};
+
+/// Before a call is repeated that said it may be.
+const BETWEEN_CALLS: Duration = Duration::from_millis(10);
+
+pub(super) struct Transactions {
+    pub(super) producer: ThreadedProducer<ProducerEvents>,
+    pub(super) group: String,
+    pub(super) timeout: Duration,
+}
+
+/// How a transaction ended, and the words for it.
+pub(super) struct Ended {
+    pub(super) outcome: Outcome,
+    pub(super) reason: Option<String>,
+}
+
+impl Transactions {
+    /// Initialises `transactional_id`: whoever used it before is fenced, and what it left open is aborted.
+    pub(super) fn open(
+        settings: &EngineSettings,
+        transactional_id: &str,
+        heard: Arc<Heard>,
+        within: Duration,
+    ) -> Result<Self, EngineError> {
+        let producer = clients::producer(settings, transactional_id, ProducerEvents(heard))?;
+        let until = Instant::now() + within;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match producer.init_transactions(left.max(Duration::from_millis(100))) {
+                Ok(()) => break,
+                Err(KafkaError::Transaction(error)) if error.is_retriable() && Instant::now() < until => {
+                    thread::park_timeout(BETWEEN_CALLS);
+                }
+                Err(source) => {
+                    let transactional_id = transactional_id.to_owned();
+                    return Err(EngineError::Producer {
+                        transactional_id,
+                        source,
+                    });
+                }
+            }
+        }
+        // What went wrong before there was a transaction concerns none.
+        producer.client().context().0.forget_trouble();
+        Ok(Self {
+            producer,
+            group: settings.group.clone(),
+            timeout: settings.tuning.transaction_timeout(),
+        })
+    }
+
+    /// begin → produce all → send offsets → commit. It spans milliseconds: no run is ever waited for in it.
+    pub(super) fn transact(&self, batch: &Batch) -> Ended {
+        self.heard().forget_refused();
+        match self.attempt(batch) {
+            Ok(()) => Ended {
+                outcome: Outcome::Committed,
+                reason: None,
+            },
+            Err(failure) => self.end(failure),
+        }
+    }
+
+    fn attempt(&self, batch: &Batch) -> Result<(), Failure> {
+        let offsets = offsets(batch).map_err(|error| Failure::wrapper(&error))?;
+        self.producer
+            .begin_transaction()
+            .map_err(|error| Failure::wrapper(&error))?;
+        crash::point(Point::Begun, || {});
+        for output in batch.outputs() {
+            self.send(output)?;
+            crash::point(Point::Produced, || drop(self.producer.flush(self.timeout)));
+        }
+        native::send_offsets(
+            &self.producer,
+            &offsets,
+            &self.group,
+            Some(&batch.membership),
+            self.timeout,
+        )
+        .map_err(|error| Failure::native(&error))?;
+        crash::point(Point::OffsetsSent, || {});
+        self.commit()?;
+        crash::point(Point::EndAnswered, || {});
+        Ok(())
+    }
+
+    /// A transaction that carries nothing but this offset of a group without members.
+    pub(super) fn transact_canary(&self, group: &str, offsets: &TopicPartitionList) -> Result<(), KafkaError> {
+        self.producer.begin_transaction()?;
+        let sent = native::send_offsets(&self.producer, offsets, group, None, self.timeout)
+            .and_then(|()| native::commit_transaction(&self.producer));
+        match sent {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                if error.abort {
+                    self.producer.abort_transaction(self.timeout)?;
+                }
+                Err(KafkaError::ConsumerCommit(error.code))
+            }
+        }
+    }
+
+    fn send(&self, output: &Output) -> Result<(), Failure> {
+        let until = Instant::now() + self.timeout;
+        loop {
+            let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&output.topic).headers(headers(output));
+            record.key = output.key.as_deref();
+            record.payload = output.value.as_deref();
+            record.partition = output.partition;
+            match self.producer.send(record) {
+                Ok(()) => return Ok(()),
+                Err((error, _)) if error.rdkafka_error_code() == Some(Code::QueueFull) && Instant::now() < until => {
+                    self.producer.poll(Duration::from_millis(1));
+                }
+                Err((error, _)) => {
+                    return Err(Failure {
+                        refused: Some(output.topic.clone()),
+                        ..Failure::wrapper(&error)
+                    });
+                }
+            }
+        }
+    }
+
+    fn commit(&self) -> Result<(), Failure> {
+        let until = Instant::now() + self.timeout;
+        loop {
+            match native::commit_transaction(&self.producer) {
+                Ok(()) => return Ok(()),
+                Err(error) if error.retriable && Instant::now() < until => thread::park_timeout(BETWEEN_CALLS),
+                Err(error) => {
+                    return Err(Failure {
+                        ending: true,
+                        ..Failure::native(&error)
+                    });
+                }
+            }
+        }
+    }
+
+    fn end(&self, mut failure: Failure) -> Ended {
+        if let Some(refused) = self.heard().refused() {
+            (failure.code, failure.refused) = (refused.code, Some(refused.topic));
+        }
+        let kind = failure.kind();
+        let reason = Some(failure.words());
+        // Certain it is only if the abort went through as well; else the committed state is asked.
+        let is_aborted = kind != Kind::Lost && !failure.fatal && self.producer.abort_transaction(self.timeout).is_ok();
+        let fault = match kind {
+            Kind::Output(class) if is_aborted => Fault::Output {
+                class: class.to_owned(),
+                message: failure.words(),
+                topic: failure.refused,
+            },
+            Kind::Membership if is_aborted => Fault::Membership,
+            Kind::Passing if is_aborted => Fault::Passing,
+            Kind::Output(_) | Kind::Membership | Kind::Passing | Kind::Lost => {
+                return Ended {
+                    outcome: Outcome::Unknown,
+                    reason,
+                };
+            }
+        };
+        Ended {
+            outcome: Outcome::Aborted(fault),
+            reason,
+        }
+    }
+
+    pub(super) fn forget_refused(&self) {
+        self.heard().forget_refused();
+    }
+
+    /// Why an output did not get into its topic.
+    pub(super) fn refused(&self) -> Option<Code> {
+        self.heard().refused().map(|refused| refused.code)
+    }
+
+    fn heard(&self) -> &Heard {
+        &self.producer.client().context().0
+    }
+}
+
+fn offsets(batch: &Batch) -> Result<TopicPartitionList, KafkaError> {
+    let mut list = TopicPartitionList::with_capacity(batch.parts.len());
+    for part in &batch.parts {
+        let partition = &part.assignment.partition;
+        let mut element = list.add_partition(&partition.topic, partition.partition);
+        element.set_offset(Offset::Offset(part.offset))?;
+        element.set_metadata(&part.metadata);
+    }
+    Ok(list)
+}
+
+fn headers(output: &Output) -> OwnedHeaders {
+    output
+        .headers
+        .iter()
+        .fold(OwnedHeaders::new(), |headers, (key, value)| {
+            headers.insert(Header { key, value })
+        })
+}

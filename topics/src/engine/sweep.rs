@@ -1,0 +1,81 @@
+//! Ends what brokers left open: a transaction that carries nothing and is aborted.
+//!
+//! Decision: since Kafka 4.1 a transaction may end without its markers (KAFKA-20734). While a partition has no leader,
+//! as all of a broker's do for a moment when it restarts after a crash, the coordinator takes it for deleted, skips its marker
+//! and calls the transaction complete. In that partition it stays open, and two things follow:
+//! - its read_committed readers hang, and so does every stable read of offsets that were sent in it;
+//! - the next marker of the same producer id decides about it: **a later commit makes visible what was aborted.**
+//!
+//! So a producer that is initialised after trouble, or to fence a dead writer, first writes one empty record to every
+//! partition of the output topics, sends one offset, and aborts: the markers of that abort end, in each partition, whatever an
+//! earlier transaction left. Then the committed state of everything that is held is read ([`super::core::Member::resolve`]): a
+//! transaction that was acknowledged but lost its markers is gone with the sweep, and its requests run again.
+//!
+//! What is left: a broker that dies between the markers of one transaction, and skips the rest after its restart.
+
+use rdkafka::{
+    Offset, TopicPartitionList,
+    error::{KafkaError, RDKafkaErrorCode as Code},
+    message::{Header, OwnedHeaders},
+    producer::{BaseRecord, Producer as _},
+};
+
+use super::attempt::Transactions;
+use crate::native;
+
+/// Tells the empty records from results, for those who read uncommitted.
+const HEADER: &str = "millrace-sweep";
+
+impl Transactions {
+    /// Takes about as long as a transaction and a flush. Whoever is fenced meanwhile has nothing to sweep: the one who did
+    /// it sweeps.
+    pub(super) fn sweep(&self, topics: &[String]) -> Result<(), KafkaError> {
+        match self.try_sweep(topics) {
+            Err(error) if is_fenced(&error) => Ok(()),
+            swept => swept,
+        }
+    }
+
+    fn try_sweep(&self, topics: &[String]) -> Result<(), KafkaError> {
+        self.forget_refused();
+        self.producer.begin_transaction()?;
+        let mut marked = None;
+        for topic in topics {
+            for partition in self.partitions(topic)? {
+                let mark: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic).partition(partition);
+                let header: Header<'_, &[u8]> = Header {
+                    key: HEADER,
+                    value: None,
+                };
+                let mark = mark.headers(OwnedHeaders::new().insert(header));
+                self.producer.send(mark).map_err(|(error, _)| error)?;
+                marked.get_or_insert(topic);
+            }
+        }
+        self.producer.flush(self.timeout)?;
+        if let Some(refused) = self.refused() {
+            return Err(KafkaError::MessageProduction(refused));
+        }
+        if let Some(topic) = marked {
+            // An output topic is no input of the group: were this ever committed, nobody would read it.
+            let mut offsets = TopicPartitionList::new();
+            offsets.add_partition_offset(topic, 0, Offset::Offset(0))?;
+            native::send_offsets(&self.producer, &offsets, &self.group, None, self.timeout)
+                .map_err(|error| KafkaError::ConsumerCommit(error.code))?;
+        }
+        self.producer.abort_transaction(self.timeout)
+    }
+
+    fn partitions(&self, topic: &str) -> Result<Vec<i32>, KafkaError> {
+        let metadata = self.producer.client().fetch_metadata(Some(topic), self.timeout)?;
+        let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
+        Ok(partitions.map(|partition| partition.id()).collect())
+    }
+}
+
+fn is_fenced(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch)
+    )
+}
