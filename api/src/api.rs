@@ -1,6 +1,10 @@
 //! What the handlers share.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use schemas::Timestamp;
 use tokio::sync::{Mutex, Semaphore, watch};
@@ -28,6 +32,8 @@ const COME_BACK: u32 = 1;
 
 /// Answers to `/stats` that are kept.
 const COUNTED: usize = 16;
+/// What was recorded since counts from then on.
+const COUNTED_FOR: Duration = Duration::from_secs(1);
 
 pub(crate) struct Api {
     pub settings: ApiSettings,
@@ -37,7 +43,7 @@ pub(crate) struct Api {
     pub cluster: Cluster,
     pub started_at: Timestamp,
     /// The last answers to `/stats`; held while one is made, so that many who ask do not all ask Postgres.
-    pub counted: Mutex<VecDeque<(Span, Arc<Counts>)>>,
+    pub counted: Mutex<VecDeque<(Instant, Span, Arc<Counts>)>>,
     /// Whether the schema of requests is known.
     pub encodes: watch::Receiver<Result<(), String>>,
     /// Whether the tail of results is at its end.
@@ -111,11 +117,19 @@ impl Api {
     /// 503 when Postgres cannot be read.
     pub async fn counts(&self, span: &Span) -> Result<Arc<Counts>, Problem> {
         let mut counted = self.counted.lock().await;
-        if let Some((_, counts)) = counted.iter().find(|(known, _)| known == span) {
+        let known = counted
+            .iter()
+            .find(|(at, known, _)| known == span && at.elapsed() < COUNTED_FOR);
+        if let Some((_, _, counts)) = known {
             return Ok(Arc::clone(counts));
         }
-        let counts = Arc::new(self.history.counts(span).await?);
-        counted.push_front((span.clone(), Arc::clone(&counts)));
+        let on_stream = self.bridge.ring.newest(&span.tenant);
+        let mut counts = self.history.counts(span).await?;
+        counts.lag_ms = on_stream
+            .zip(counts.newest_us)
+            .map(|(on_stream, recorded)| (on_stream - recorded / 1_000).max(0));
+        let counts = Arc::new(counts);
+        counted.push_front((Instant::now(), span.clone(), Arc::clone(&counts)));
         counted.truncate(COUNTED);
         Ok(counts)
     }

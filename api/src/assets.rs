@@ -16,7 +16,7 @@ use warp::{
 };
 
 #[derive(RustEmbed)]
-#[folder = "../web/dist"]
+#[folder = "$PAGE_FOLDER"]
 #[allow_missing = true]
 struct Dist;
 

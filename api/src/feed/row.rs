@@ -107,14 +107,15 @@ fn of_output(output: &str) -> String {
     first_line(answer.map_or(output, String::as_str))
 }
 
+/// The first line that says something: one that ends in a colon only announces what follows.
 fn first_line(text: &str) -> String {
-    let text = text.trim();
-    let line = text.lines().next().unwrap_or_default().trim_end();
-    let mut shown = cut(line, PREVIEW);
-    if line.len() < text.len() && !shown.ends_with('…') {
-        shown.push('…');
-    }
-    shown
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let first = lines.next().unwrap_or_default();
+    let line = match lines.next() {
+        Some(next) if first.ends_with(':') => next.trim_start_matches("> "),
+        _ => first,
+    };
+    cut(line, PREVIEW)
 }
 
 /// At most so many characters, with an ellipsis in the place of what is left out.
@@ -141,7 +142,8 @@ mod tests {
 
     #[test]
     fn the_preview_is_the_first_line_of_the_answer() {
-        assert_eq!(shown(r#""A lane.\nMore""#), "A lane.…");
+        assert_eq!(shown(r#""\n A lane.\nMore""#), "A lane.");
+        assert_eq!(shown(r#""Quoted:\n\n> A lane.\n> More""#), "A lane.");
         assert_eq!(shown(r#"{"sources": [1], "answer": "A lane."}"#), "A lane.");
         assert_eq!(shown(r#"{"sources": [1]}"#), r#"{"sources": [1]}"#);
         assert_eq!(shown("7"), "7");
@@ -157,6 +159,6 @@ mod tests {
             }),
             ..RunResult::default()
         };
-        assert_eq!(preview(&failed), "too slow…");
+        assert_eq!(preview(&failed), "too slow");
     }
 }

@@ -46,7 +46,10 @@ pub(super) fn run(row: &PgRow) -> Result<Run, sqlx::Error> {
         chain: text("chain")?,
         input: text("input")?.as_deref().map(run::json),
         metadata: text("metadata")?.and_then(|text| serde_json::from_str(&text).ok()),
-        params: text("params")?.as_deref().map(run::json),
+        params: text("params")?
+            .filter(|text| !text.is_empty())
+            .as_deref()
+            .map(run::json),
         conversation: text("conversation")?,
         request_src: text("request_src")?.or(text("result_src")?),
         trace_id: text("trace_id")?,

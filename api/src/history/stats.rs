@@ -48,6 +48,8 @@ pub(crate) struct Counts {
     pub total: Counted,
     /// Completion of the newest result of the tenant, in microseconds since the epoch.
     pub newest_us: Option<i64>,
+    /// How far that is behind the newest result on the stream, in milliseconds; filled in by who knows the stream.
+    pub lag_ms: Option<i64>,
 }
 
 /// One pass over the results of the time, counted three ways.

@@ -85,7 +85,7 @@ async fn stats(api: &Api, query: &str) -> Answer {
         in_flight: sampled(|it| it.in_flight),
         total: counts.total.clone(),
         chains: counts.chains.clone(),
-        recorder_lag_ms: recorder_lag_ms(api, &span.tenant, &counts),
+        recorder_lag_ms: counts.lag_ms,
     })
 }
 
@@ -124,10 +124,4 @@ fn buckets(span: &Span, counts: &Counts) -> Vec<(i64, Counted)> {
             None => (at, Counted::default()),
         })
         .collect()
-}
-
-/// How far the newest result in Postgres is behind the newest on the stream.
-fn recorder_lag_ms(api: &Api, tenant: &str, counts: &Counts) -> Option<i64> {
-    let on_stream = api.bridge.ring.newest(tenant)?;
-    Some((on_stream - counts.newest_us? / 1_000).max(0))
 }

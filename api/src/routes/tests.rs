@@ -59,7 +59,8 @@ fn alone() -> Alone {
         encodes: is_ready.clone(),
         results: is_ready.clone(),
         streams: Arc::new(Semaphore::new(1)),
-        stopping: CancellationToken::new(),
+        // Streams end at once: what takes a request here reads its answer to the end.
+        stopping: stopped(),
         ready: is_ready.clone(),
         chains_known: is_ready.clone(),
     });
@@ -74,6 +75,12 @@ fn alone() -> Alone {
         ready,
         recorder,
     }
+}
+
+fn stopped() -> CancellationToken {
+    let token = CancellationToken::new();
+    token.cancel();
+    token
 }
 
 impl Alone {

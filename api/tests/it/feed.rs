@@ -73,7 +73,7 @@ async fn a_result_shows_as_it_commits_to_those_who_want_it() {
     let row = all.expect("result").await;
     assert_eq!(
         (&row["id"], &row["key"], &row["preview"]),
-        (&json!("plain"), &json!("k1"), &json!("A lane.…"))
+        (&json!("plain"), &json!("k1"), &json!("A lane."))
     );
     assert_eq!((&row["chain"], &row["input_tokens"]), (&json!("echo@1#abc"), &json!(3)));
     assert!(row["latency_us"].is_i64() && row["completed_at"].is_string() && row["offset"].is_i64());

@@ -37,6 +37,17 @@ impl Failure {
         }
     }
 
+    /// A connection failed during the transaction.
+    pub(super) fn trouble() -> Self {
+        Self {
+            code: Code::NetworkException,
+            fatal: false,
+            message: "a connection failed during the transaction".to_owned(),
+            refused: None,
+            ending: false,
+        }
+    }
+
     pub(super) fn wrapper(error: &KafkaError) -> Self {
         let fatal = matches!(error, KafkaError::Transaction(error) if error.is_fatal());
         let code = error.rdkafka_error_code().unwrap_or(Code::Unknown);

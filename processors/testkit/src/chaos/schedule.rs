@@ -14,8 +14,9 @@ use crate::proxy::{Answered, Rule};
 /// Ordinary workers.
 pub const WORKERS: usize = 3;
 
-/// Places of the engine at which a worker can be made to die; what follows is how often it passes them first.
-pub const CRASH_POINTS: [(&str, std::ops::Range<u64>); 8] = [
+/// Places of the engine and of the recorder at which a process can be made to die; what follows is how often it passes
+/// them first.
+pub const CRASH_POINTS: [(&str, std::ops::Range<u64>); 11] = [
     ("claimed", 1..3),
     ("begun", 3..12),
     ("produced", 3..12),
@@ -25,6 +26,9 @@ pub const CRASH_POINTS: [(&str, std::ops::Range<u64>); 8] = [
     ("end_answered", 3..12),
     ("ledger_cleared", 3..12),
     ("released", 1..2),
+    ("recorder_begun", 2..8),
+    ("recorder_written", 2..8),
+    ("recorder_committed", 2..8),
 ];
 
 #[derive(Debug, Clone, PartialEq)]
@@ -40,7 +44,7 @@ pub struct Planned {
 pub enum Breakage {
     Outage(Outage),
     Worker(Blow),
-    /// A worker more is started, to die there.
+    /// A worker or recorder more is started, to die there.
     CrashPoint {
         point: &'static str,
         time: u64,

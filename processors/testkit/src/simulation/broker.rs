@@ -6,7 +6,9 @@
 //! - offsets sent in a transaction are pending: a stable read waits for them, an unstable one returns what was before;
 //! - a plain commit wins over offsets that were sent in a transaction earlier, whatever becomes of that transaction;
 //! - generation and member are checked, ownership is not, and a generation below 0 is not checked at all;
-//! - EndTxn may arrive late, and then ends whatever transaction of the same epoch is open.
+//! - EndTxn may arrive late, and then ends whatever transaction of the same epoch is open;
+//! - a broker that restarts may call a transaction ended without having written its markers (KAFKA-20734): it holds up readers
+//!   and stable reads, and the next marker of the same producer decides about it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,15 +26,21 @@ use super::group::Group;
 #[derive(Debug, Default)]
 pub struct Broker {
     pub inputs: BTreeMap<TopicPartition, Vec<Option<Arc<Record>>>>,
-    pub results: Vec<Written>,
+    pub results: BTreeMap<TopicPartition, Vec<Written>>,
     pub committed: BTreeMap<TopicPartition, Commit>,
     transactional: BTreeMap<String, Transactional>,
     /// EndTxn requests that are still on their way although their sender gave up.
     late: Vec<EndTxn>,
     position: u64,
     transactions: u64,
-    /// Something became visible or was committed since the last check.
-    pub changed: bool,
+    /// Where something became visible or was committed since the last check.
+    pub touched: BTreeSet<TopicPartition>,
+    /// Nothing answers: it restarts.
+    pub away: bool,
+    /// The results that it refused are taken now, as an operator saw to it.
+    pub takes_huge: bool,
+    /// What happens, told for people.
+    pub story: Option<Vec<String>>,
     /// Partitions that were claimed since the last check.
     pub claimed: Vec<TopicPartition>,
 }
@@ -40,12 +48,18 @@ pub struct Broker {
 /// A result in the results log.
 #[derive(Debug)]
 pub struct Written {
-    pub partition: TopicPartition,
     pub offset: i64,
     pub key: Option<Bytes>,
     pub value: Option<Bytes>,
     transaction: u64,
-    pub visible: bool,
+    pub fate: Fate,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    Open,
+    Visible,
+    Aborted,
 }
 
 #[derive(Debug, Clone)]
@@ -59,6 +73,8 @@ pub struct Commit {
 struct Transactional {
     epoch: u32,
     open: Option<Open>,
+    /// Transactions that count as ended and have no markers.
+    unmarked: Vec<Open>,
 }
 
 #[derive(Debug)]
@@ -68,6 +84,11 @@ struct Open {
     /// Whose results are in it: their read_committed readers wait for its end.
     results: BTreeSet<TopicPartition>,
     pending: BTreeMap<TopicPartition, Commit>,
+    /// Offsets were sent: the partition of committed offsets gets a marker.
+    has_offsets: bool,
+    is_sweep: bool,
+    /// Somebody sweeps up after a dead one, and nobody will again.
+    is_by_heir: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,6 +191,9 @@ impl Broker {
                 phase: Phase::Ongoing,
                 results: BTreeSet::new(),
                 pending: BTreeMap::new(),
+                has_offsets: false,
+                is_sweep: false,
+                is_by_heir: false,
             }
         });
         if open.phase == Phase::Ongoing {
@@ -179,19 +203,25 @@ impl Broker {
         }
     }
 
+    /// A request's value says whether its result is taken, and what stands in its place.
+    pub fn refuses(&self, entry: &Entry) -> bool {
+        let value = entry.record.value.as_deref().unwrap_or_default();
+        (value == b"large" && !entry.rejected) || (value == b"huge" && !self.takes_huge)
+    }
+
     pub fn produce(&mut self, id: &str, epoch: u32, entry: &Entry) -> Result<(), Refusal> {
         let open = self.open(id, epoch)?;
         let record = &entry.record;
         let partition = TopicPartition::new(record.topic.clone(), record.partition);
         open.results.insert(partition.clone());
         let transaction = open.transaction;
-        self.results.push(Written {
-            partition,
+        self.tell(|| format!("{id} writes the result of {partition}/{}", record.offset));
+        self.results.entry(partition).or_default().push(Written {
             offset: record.offset,
             key: record.key.clone(),
             value: entry.outputs.iter().find_map(|output| output.value.clone()),
             transaction,
-            visible: false,
+            fate: Fate::Open,
         });
         Ok(())
     }
@@ -205,12 +235,20 @@ impl Broker {
         offsets: Vec<(TopicPartition, i64, String)>,
     ) -> Result<(), Refusal> {
         self.open(id, epoch)?;
-        if membership.generation >= 0 && !group.knows(membership) {
+        let refused = membership.generation >= 0 && !group.knows(membership);
+        self.tell(|| {
+            format!(
+                "{id} sends offsets in generation {}, refused: {refused}",
+                membership.generation
+            )
+        });
+        if refused {
             return Err(Refusal::Membership);
         }
         self.position += 1;
         let position = self.position;
         let open = self.open(id, epoch)?;
+        open.has_offsets = true;
         for (partition, offset, metadata) in offsets {
             open.pending.insert(
                 partition,
@@ -221,6 +259,15 @@ impl Broker {
                 },
             );
         }
+        Ok(())
+    }
+
+    /// A transaction with an empty record for every partition and an offset that nobody reads; it is to be aborted.
+    pub fn sweep(&mut self, id: &str, epoch: u32, is_by_heir: bool) -> Result<(), Refusal> {
+        let partitions = self.inputs.keys().cloned().collect();
+        let open = self.open(id, epoch)?;
+        (open.results, open.has_offsets, open.is_sweep) = (partitions, true, true);
+        open.is_by_heir = is_by_heir;
         Ok(())
     }
 
@@ -270,12 +317,16 @@ impl Broker {
         self.ids(|phase| phase == Phase::Ongoing)
     }
 
-    /// The transactional ids whose open transaction keeps readers of this partition's results waiting.
+    /// The transactional ids whose open transaction keeps readers of this partition's results waiting. One that only sweeps
+    /// up does so for no longer than its timeout, and not because of this partition.
     pub fn holding_up<'a>(&'a self, partition: &'a TopicPartition) -> impl Iterator<Item = &'a String> {
-        let holds = |open: &Open| open.phase == Phase::Ongoing && open.results.contains(partition);
+        let holds = |open: &Open| open.results.contains(partition) && !open.is_sweep;
+        let is_ending = |known: &Transactional| known.open.as_ref().is_some_and(|open| open.phase != Phase::Ongoing);
         self.transactional
             .iter()
-            .filter(move |(_, known)| known.open.as_ref().is_some_and(holds))
+            .filter(move |(_, known)| known.open.as_ref().is_some_and(holds) || known.unmarked.iter().any(holds))
+            // What is being ended is on its way, and so is what its markers will end.
+            .filter(move |(_, known)| !is_ending(known))
             .map(|(id, _)| id)
     }
 
@@ -300,21 +351,53 @@ impl Broker {
     }
 
     pub fn write_markers(&mut self, id: &str) {
-        let Some(open) = self.transactional.get_mut(id).and_then(|known| known.open.take()) else {
+        let Some(known) = self.transactional.get_mut(id) else {
             return;
         };
-        if open.phase != Phase::Committing {
+        let Some(open) = known.open.take() else { return };
+        let commit = open.phase == Phase::Committing;
+        // A marker in a partition decides about everything that its producer has open there.
+        let mut ended = Vec::new();
+        for unmarked in &mut known.unmarked {
+            let results = unmarked
+                .results
+                .extract_if(.., |partition| open.results.contains(partition));
+            let pending = if open.has_offsets {
+                std::mem::take(&mut unmarked.pending)
+            } else {
+                BTreeMap::new()
+            };
+            ended.push((unmarked.transaction, results.collect(), pending));
+        }
+        known
+            .unmarked
+            .retain(|unmarked| !unmarked.results.is_empty() || !unmarked.pending.is_empty());
+        ended.push((open.transaction, open.results, open.pending));
+        for (transaction, results, pending) in ended {
+            self.mark(transaction, &results, pending, commit);
+        }
+    }
+
+    fn mark(
+        &mut self,
+        transaction: u64,
+        results: &BTreeSet<TopicPartition>,
+        pending: BTreeMap<TopicPartition, Commit>,
+        commit: bool,
+    ) {
+        let fate = if commit { Fate::Visible } else { Fate::Aborted };
+        for partition in results {
+            let written = self.results.get_mut(partition).into_iter().flatten();
+            for result in written.filter(|result| result.transaction == transaction) {
+                result.fate = fate;
+            }
+        }
+        if !commit {
             return;
         }
-        self.changed = true;
-        for written in self
-            .results
-            .iter_mut()
-            .filter(|written| written.transaction == open.transaction)
-        {
-            written.visible = true;
-        }
-        for (partition, commit) in open.pending {
+        self.touched.extend(results.iter().cloned());
+        for (partition, commit) in pending {
+            self.touched.insert(partition.clone());
             let is_newer = self
                 .committed
                 .get(&partition)
@@ -322,6 +405,28 @@ impl Broker {
             if is_newer {
                 self.committed.insert(partition, commit);
             }
+        }
+    }
+
+    /// The transaction counts as ended, and its markers are never written. What is not modelled is a broker that does so twice
+    /// in a row, also to the transaction with which an heir sweeps up: nobody would know.
+    pub fn lose_markers(&mut self, id: &str) {
+        let Some(known) = self.transactional.get_mut(id) else {
+            return;
+        };
+        let is_lost = |open: &mut Open| open.phase != Phase::Ongoing && !open.is_by_heir;
+        known.unmarked.extend(known.open.take_if(is_lost));
+    }
+
+    /// What was on its way is gone.
+    pub fn restart(&mut self) {
+        self.away = true;
+        self.late.clear();
+    }
+
+    pub fn tell(&mut self, what: impl FnOnce() -> String) {
+        if let Some(story) = &mut self.story {
+            story.push(what());
         }
     }
 
@@ -337,8 +442,9 @@ impl Broker {
         if !group.knows(membership) {
             return Err(Refusal::Membership);
         }
-        self.changed = true;
         for (partition, offset, metadata) in offsets {
+            self.touched.insert(partition.clone());
+            self.tell(|| format!("{} claims {partition} at {offset}", membership.member));
             self.position += 1;
             self.claimed.push(partition.clone());
             self.committed.insert(
@@ -355,8 +461,11 @@ impl Broker {
 
     /// `None`: a transaction is pending on one of the partitions.
     pub fn read_stable(&self, partitions: &[TopicPartition]) -> Option<Found> {
-        let mut open = self.transactional.values().filter_map(|known| known.open.as_ref());
-        let is_pending = open.any(|open| partitions.iter().any(|partition| open.pending.contains_key(partition)));
+        let pends = |open: &Open| partitions.iter().any(|partition| open.pending.contains_key(partition));
+        let is_pending = self
+            .transactional
+            .values()
+            .any(|known| known.open.iter().chain(&known.unmarked).any(pends));
         (!is_pending).then(|| self.read_unstable(partitions))
     }
 

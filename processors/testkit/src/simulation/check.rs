@@ -6,46 +6,48 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use topics::{TopicPartition, engine::core::Committed};
 
-use super::{broker::Broker, process::CANCELLED};
+use super::{
+    broker::{Broker, Fate},
+    process::CANCELLED,
+};
 
 /// # Errors
 /// Says what does not hold.
-pub fn invariants(broker: &Broker) -> Result<(), String> {
-    let mut visible: BTreeMap<&TopicPartition, Vec<i64>> = BTreeMap::new();
-    let mut last: BTreeMap<(&TopicPartition, &Bytes), i64> = BTreeMap::new();
-    for result in broker.results.iter().filter(|result| result.visible) {
-        visible.entry(&result.partition).or_default().push(result.offset);
+pub fn invariants(broker: &Broker, partition: &TopicPartition) -> Result<(), String> {
+    let Some(log) = broker.inputs.get(partition) else {
+        return Ok(());
+    };
+    let mut last: BTreeMap<&Bytes, i64> = BTreeMap::new();
+    let mut visible = vec![false; log.len()];
+    let results = broker.results.get(partition).into_iter().flatten();
+    for result in results.filter(|result| result.fate == Fate::Visible) {
         if result.value == Some(CANCELLED) {
             return Err(format!(
-                "{}/{} has the result of a cancelled run",
-                result.partition, result.offset
+                "{partition}/{} has the result of a cancelled run",
+                result.offset
             ));
         }
+        if std::mem::replace(&mut visible[result.offset as usize], true) {
+            return Err(format!("{partition}/{} has two results", result.offset));
+        }
         let Some(key) = &result.key else { continue };
-        if let Some(before) = last.insert((&result.partition, key), result.offset)
+        if let Some(before) = last.insert(key, result.offset)
             && before > result.offset
         {
             return Err(format!(
-                "{}: {key:?} has the result of {} after that of {before}",
-                result.partition, result.offset
+                "{partition}: {key:?} has the result of {} after that of {before}",
+                result.offset
             ));
         }
     }
-    for (partition, log) in &broker.inputs {
-        let mut visible = visible.remove(partition).unwrap_or_default();
-        visible.sort_unstable();
-        if let Some(twice) = visible.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(format!("{partition}/{} has two results", twice[0]));
-        }
-        let state = state(broker, partition)?;
-        for (offset, record) in (0..).zip(log) {
-            let is_done = state.progress.contains(offset);
-            let is_visible = visible.binary_search(&offset).is_ok();
-            if record.is_some() && is_done != is_visible {
-                return Err(format!(
-                    "{partition}/{offset}: committed as done: {is_done}, result visible: {is_visible}"
-                ));
-            }
+    let state = state(broker, partition)?;
+    for (offset, record) in (0..).zip(log) {
+        let is_done = state.progress.contains(offset);
+        let is_visible = visible[offset as usize];
+        if record.is_some() && is_done != is_visible {
+            return Err(format!(
+                "{partition}/{offset}: committed as done: {is_done}, result visible: {is_visible}"
+            ));
         }
     }
     Ok(())

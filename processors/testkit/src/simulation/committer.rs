@@ -2,250 +2,325 @@
 
 use std::collections::BTreeSet;
 
-use rand::{Rng, rngs::SmallRng};
 use topics::{
     TopicPartition,
-    engine::core::{Assignment, Batch, Committed, Culprit, Entry, Fault, Member, Membership, Outcome, Progress},
+    engine::core::{Assignment, Batch, Committed, Entry, Fault, Found, Member, Membership, Outcome, Progress},
 };
 
 use super::{
     Mutation,
     broker::{Broker, Refusal},
+    chance::Chance,
     group::Group,
-    process::is_too_large,
 };
 
 pub struct Committer {
     id: String,
-    epoch: Option<u32>,
+    epoch: u32,
     state: State,
+    /// Calls that hang, each on the thread that was left to it. They may go on at any time.
+    abandoned: Vec<(u32, Attempt)>,
+    hung: usize,
+    /// A connection failed since the producer was initialised.
+    pub trouble: bool,
     /// Nothing goes wrong on the network any more.
     pub calm: bool,
     /// Assignments that turned out to be over when a commit was resolved.
     pub lost: Vec<Assignment>,
+    /// Partitions were forgotten that may be this process's still: it joins anew.
+    pub must_rejoin: bool,
     mutation: Option<Mutation>,
     forgotten: BTreeSet<(TopicPartition, i64)>,
 }
 
 enum State {
+    /// The first producer of a process has left nothing to be swept up.
+    Starting,
+    Renewing(Renewal),
     Idle,
-    Open {
-        batch: Batch,
-        produced: usize,
-        offsets_sent: bool,
-    },
+    Open(Attempt),
     Aborting(Fault),
-    Resolving,
+}
+
+/// How a producer is replaced: initialised, then what brokers left open is swept up, then the committed state is read.
+enum Renewal {
+    Init,
+    Sweep,
+    EndSweep,
+    Ask,
+    Read { asked: Vec<Assignment> },
+    Resolve { asked: Vec<Assignment>, found: Found },
+}
+
+#[derive(Clone)]
+struct Attempt {
+    batch: Batch,
+    produced: usize,
+    offsets_sent: bool,
+}
+
+/// What one request of an attempt came to.
+enum Answer {
+    Continues(Attempt),
+    Ended,
+    Failed(Fault),
+    Unknown,
 }
 
 impl Committer {
     pub fn new(id: String, mutation: Option<Mutation>) -> Self {
         Self {
             id,
-            epoch: None,
-            state: State::Idle,
+            epoch: 0,
+            state: State::Starting,
+            abandoned: Vec::new(),
+            hung: 0,
+            trouble: false,
             calm: false,
             lost: Vec::new(),
+            must_rejoin: false,
             mutation,
             forgotten: BTreeSet::new(),
         }
     }
 
+    /// How many calls were abandoned so far.
+    pub fn hung(&self) -> usize {
+        self.hung
+    }
+
     pub fn step(
         &mut self,
-        rng: &mut SmallRng,
+        chance: &mut Chance,
         broker: &mut Broker,
         group: &Group,
         core: &mut Member,
         now: &Membership,
+        reaches: bool,
     ) {
-        let Some(epoch) = self.epoch else {
-            self.epoch = broker.init(&self.id).ok();
+        if reaches && !self.abandoned.is_empty() && chance.one_in(3) {
+            let (epoch, attempt) = self.abandoned.swap_remove(0);
+            if let Answer::Continues(attempt) = self.request(broker, group, attempt, now, epoch) {
+                self.abandoned.push((epoch, attempt));
+            }
             return;
-        };
+        }
+        if !reaches {
+            let is_in_transaction = matches!(self.state, State::Open(_) | State::Aborting(_));
+            if is_in_transaction && chance.one_in(4) {
+                self.unknown(core, broker);
+            }
+            return;
+        }
         match std::mem::replace(&mut self.state, State::Idle) {
+            State::Starting => match broker.init(&self.id) {
+                Ok(epoch) => self.epoch = epoch,
+                Err(_) => self.state = State::Starting,
+            },
+            State::Renewing(renewal) => self.renew(chance, broker, core, renewal),
             State::Idle => {
-                if let Some(batch) = core.batch() {
-                    self.state = State::Open {
+                let batch = core.batch();
+                if self.is_spent() {
+                    self.state = State::Renewing(Renewal::Init);
+                } else if let Some(batch) = batch {
+                    self.state = State::Open(Attempt {
                         batch,
                         produced: 0,
                         offsets_sent: false,
-                    };
+                    });
                 }
             }
-            State::Open {
-                batch,
-                produced,
-                offsets_sent,
-            } => {
-                if self.goes_wrong(rng) && !offsets_sent {
-                    return self.unknown(core, broker);
-                }
-                let entry = batch.parts.iter().flat_map(|part| &part.results).nth(produced).cloned();
-                match entry {
-                    Some(entry) => self.produce(broker, epoch, core, batch, produced, &entry),
-                    None if !offsets_sent => self.send_offsets(broker, epoch, group, core, batch, produced, now),
-                    None => self.commit(rng, broker, epoch, group, core, batch, now),
-                }
-            }
-            State::Aborting(fault) => match broker.end(&self.id, epoch, false) {
-                Ok(()) if self.goes_wrong(rng) => self.unknown(core, broker),
-                Ok(()) => self.aborted(core, fault),
-                Err(_) => self.unknown(core, broker),
+            State::Open(attempt) => self.attempt(chance, broker, group, core, attempt, now),
+            State::Aborting(fault) => match broker.end(&self.id, self.epoch, false) {
+                Ok(()) if !self.goes_wrong(chance) && !self.is_spent() => self.aborted(core, fault),
+                Ok(()) | Err(_) => self.unknown(core, broker),
             },
-            State::Resolving => {
-                let asked = core.unresolved();
+        }
+    }
+
+    fn renew(&mut self, chance: &mut Chance, broker: &mut Broker, core: &mut Member, renewal: Renewal) {
+        let next = match renewal {
+            Renewal::Init => match broker.init(&self.id) {
+                // The answer is lost: initialised once more.
+                Ok(_) if self.goes_wrong(chance) => Renewal::Init,
+                Ok(epoch) => {
+                    (self.epoch, self.trouble) = (epoch, false);
+                    match self.mutation {
+                        Some(Mutation::SkipSweep) => Renewal::Ask,
+                        _ => Renewal::Sweep,
+                    }
+                }
+                Err(_) => Renewal::Init,
+            },
+            Renewal::Sweep => match broker.sweep(&self.id, self.epoch, false) {
+                Ok(()) => Renewal::EndSweep,
+                Err(Refusal::Concurrent) => Renewal::Sweep,
+                Err(_) => Renewal::Ask,
+            },
+            Renewal::EndSweep => match broker.end(&self.id, self.epoch, false) {
+                Ok(()) if self.goes_wrong(chance) => Renewal::Init,
+                _ => Renewal::Ask,
+            },
+            Renewal::Ask => Renewal::Read {
+                asked: core.unresolved(),
+            },
+            Renewal::Read { asked } => {
                 let partitions: Vec<_> = asked.iter().map(|assignment| assignment.partition.clone()).collect();
                 match broker.read_stable(&partitions) {
-                    Some(found) => self.lost.extend(core.resolve(&asked, &found)),
-                    None => self.state = State::Resolving,
+                    Some(found) => Renewal::Resolve { asked, found },
+                    // It is not waited for for ever: everything from the start.
+                    None if self.trouble || chance.one_in(20) => Renewal::Init,
+                    None => Renewal::Read { asked },
                 }
             }
-        }
+            Renewal::Resolve { asked, found } => {
+                if self.mutation == Some(Mutation::GuessAborted) {
+                    core.settle(&Outcome::Aborted(Fault::Passing));
+                    return;
+                }
+                let lost = core.resolve(&asked, &found);
+                self.must_rejoin |= !lost.is_empty();
+                broker.tell(|| format!("{} resolved a commit, {} partitions are lost", self.id, lost.len()));
+                self.lost.extend(lost);
+                return;
+            }
+        };
+        self.state = State::Renewing(next);
     }
 
-    fn produce(
+    fn attempt(
         &mut self,
+        chance: &mut Chance,
         broker: &mut Broker,
-        epoch: u32,
-        core: &mut Member,
-        batch: Batch,
-        produced: usize,
-        entry: &Entry,
-    ) {
-        let record = &entry.record;
-        let place = (
-            TopicPartition::new(record.topic.clone(), record.partition),
-            record.offset,
-        );
-        if !entry.rejected && record.value.as_ref().is_some_and(is_too_large) {
-            let fault = Fault::Output {
-                class: "output_too_large".to_owned(),
-                message: String::new(),
-                topic: None,
-            };
-            self.state = State::Aborting(fault);
-            return;
-        }
-        if self.forgotten.contains(&place) {
-            self.state = State::Open {
-                batch,
-                produced: produced + 1,
-                offsets_sent: false,
-            };
-            return;
-        }
-        match broker.produce(&self.id, epoch, entry) {
-            Ok(()) => {
-                self.state = State::Open {
-                    batch,
-                    produced: produced + 1,
-                    offsets_sent: false,
-                }
-            }
-            Err(Refusal::Concurrent) => {
-                self.state = State::Open {
-                    batch,
-                    produced,
-                    offsets_sent: false,
-                }
-            }
-            Err(Refusal::Fenced | Refusal::Membership) => self.unknown(core, broker),
-        }
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "one request and all it touches")]
-    fn send_offsets(
-        &mut self,
-        broker: &mut Broker,
-        epoch: u32,
         group: &Group,
         core: &mut Member,
-        batch: Batch,
-        produced: usize,
+        attempt: Attempt,
         now: &Membership,
     ) {
-        if self.mutation == Some(Mutation::OffsetsOutside) {
-            self.state = State::Open {
-                batch,
-                produced,
-                offsets_sent: true,
-            };
-            return;
-        }
-        let mut membership = batch.membership.clone();
-        match self.mutation {
-            Some(Mutation::FetchMembershipAtCommit) => membership = now.clone(),
-            Some(Mutation::NoGeneration) => membership.generation = -1,
-            _ => {}
-        }
-        match broker.send_offsets((&self.id, epoch), group, &membership, self.offsets(&batch)) {
-            Ok(()) => {
-                self.state = State::Open {
-                    batch,
-                    produced,
-                    offsets_sent: true,
+        let is_commit = attempt.offsets_sent;
+        let mut is_lost = false;
+        if self.goes_wrong(chance) {
+            match chance.below(4) {
+                0 => return self.unknown(core, broker),
+                1 => is_lost = true,
+                2 => {
+                    self.hung += 1;
+                    self.abandoned.push((self.epoch, attempt));
+                    broker.tell(|| format!("{} abandons a call that hangs", self.id));
+                    return self.unknown(core, broker);
                 }
-            }
-            Err(Refusal::Concurrent) => {
-                self.state = State::Open {
-                    batch,
-                    produced,
-                    offsets_sent: false,
+                _ => {
+                    if is_commit {
+                        broker.end_late(&self.id, self.epoch, true);
+                    }
+                    return self.unknown(core, broker);
                 }
-            }
-            Err(Refusal::Membership) => {
-                if self.mutation == Some(Mutation::DropLedger) {
-                    self.forget(&batch);
-                }
-                self.state = State::Aborting(Fault::Membership);
-            }
-            Err(Refusal::Fenced) => {
-                if self.mutation == Some(Mutation::DropLedger) {
-                    self.forget(&batch);
-                }
-                self.unknown(core, broker);
             }
         }
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "one request and all it touches")]
-    fn commit(
-        &mut self,
-        rng: &mut SmallRng,
-        broker: &mut Broker,
-        epoch: u32,
-        group: &Group,
-        core: &mut Member,
-        batch: Batch,
-        now: &Membership,
-    ) {
-        let offsets = self.offsets(&batch);
-        if self.goes_wrong(rng) {
-            match rng.random_range(0..3) {
-                // The answer is lost, the request is, or it comes late.
-                0 => drop(broker.end(&self.id, epoch, true)),
-                1 => {}
-                _ => broker.end_late(&self.id, epoch, true),
-            }
+        if is_commit && self.is_spent() {
             return self.unknown(core, broker);
         }
-        match broker.end(&self.id, epoch, true) {
-            Ok(()) => {
+        let offsets = self.offsets(&attempt.batch);
+        let answer = self.request(broker, group, attempt, now, self.epoch);
+        if is_lost {
+            return self.unknown(core, broker);
+        }
+        match answer {
+            Answer::Continues(attempt) => self.state = State::Open(attempt),
+            Answer::Ended => {
                 if self.mutation == Some(Mutation::OffsetsOutside) {
                     // The results are committed; the offsets follow by themselves.
                     let _ = broker.commit_plainly(group, now, offsets);
                 }
                 core.settle(&Outcome::Committed);
             }
-            Err(Refusal::Concurrent) => {
-                self.state = State::Open {
-                    produced: batch.results(),
-                    batch,
-                    offsets_sent: true,
+            Answer::Failed(fault) => self.state = State::Aborting(fault),
+            Answer::Unknown => self.unknown(core, broker),
+        }
+    }
+
+    /// The next request of this attempt.
+    fn request(
+        &mut self,
+        broker: &mut Broker,
+        group: &Group,
+        attempt: Attempt,
+        now: &Membership,
+        epoch: u32,
+    ) -> Answer {
+        let entry = attempt.batch.parts.iter().flat_map(|part| &part.results);
+        match entry.clone().nth(attempt.produced).cloned() {
+            Some(entry) => self.produce(broker, epoch, attempt, &entry),
+            None if !attempt.offsets_sent => self.send_offsets(broker, epoch, group, attempt, now),
+            None => match broker.end(&self.id, epoch, true) {
+                Ok(()) => {
+                    broker.tell(|| format!("{} commits {}", self.id, told(&attempt.batch)));
+                    Answer::Ended
+                }
+                Err(Refusal::Concurrent) => Answer::Continues(attempt),
+                Err(Refusal::Fenced | Refusal::Membership) => Answer::Unknown,
+            },
+        }
+    }
+
+    fn produce(&self, broker: &mut Broker, epoch: u32, attempt: Attempt, entry: &Entry) -> Answer {
+        let record = &entry.record;
+        if broker.refuses(entry) {
+            return Answer::Failed(Fault::Output {
+                class: "output_too_large".to_owned(),
+                message: String::new(),
+                topic: None,
+            });
+        }
+        let place = (
+            TopicPartition::new(record.topic.clone(), record.partition),
+            record.offset,
+        );
+        let produced = attempt.produced + 1;
+        if self.forgotten.contains(&place) {
+            return Answer::Continues(Attempt { produced, ..attempt });
+        }
+        match broker.produce(&self.id, epoch, entry) {
+            Ok(()) => Answer::Continues(Attempt { produced, ..attempt }),
+            Err(Refusal::Concurrent) => Answer::Continues(attempt),
+            Err(Refusal::Fenced | Refusal::Membership) => Answer::Unknown,
+        }
+    }
+
+    fn send_offsets(
+        &mut self,
+        broker: &mut Broker,
+        epoch: u32,
+        group: &Group,
+        mut attempt: Attempt,
+        now: &Membership,
+    ) -> Answer {
+        if self.mutation == Some(Mutation::OffsetsOutside) {
+            attempt.offsets_sent = true;
+            return Answer::Continues(attempt);
+        }
+        let mut membership = attempt.batch.membership.clone();
+        match self.mutation {
+            Some(Mutation::FetchMembershipAtCommit) => membership = now.clone(),
+            Some(Mutation::NoGeneration) => membership.generation = -1,
+            _ => {}
+        }
+        let offsets = self.offsets(&attempt.batch);
+        match broker.send_offsets((&self.id, epoch), group, &membership, offsets) {
+            Ok(()) => {
+                attempt.offsets_sent = true;
+                Answer::Continues(attempt)
+            }
+            Err(Refusal::Concurrent) => Answer::Continues(attempt),
+            Err(refusal) => {
+                if self.mutation == Some(Mutation::DropLedger) {
+                    self.forget(&attempt.batch);
+                }
+                match refusal {
+                    Refusal::Membership => Answer::Failed(Fault::Membership),
+                    Refusal::Fenced | Refusal::Concurrent => Answer::Unknown,
                 }
             }
-            Err(Refusal::Fenced | Refusal::Membership) => self.unknown(core, broker),
         }
     }
 
@@ -265,24 +340,18 @@ impl Committer {
     }
 
     fn aborted(&mut self, core: &mut Member, fault: Fault) {
-        let culprit: Option<Culprit> = core.settle(&Outcome::Aborted(fault));
-        if let Some(culprit) = culprit {
+        if let Some(culprit) = core.settle(&Outcome::Aborted(fault)) {
             core.replace(&culprit, std::sync::Arc::new([topics::Output::default()]));
         }
     }
 
     /// No answer, or a fence: the producer is replaced, then the committed state is asked.
     fn unknown(&mut self, core: &mut Member, broker: &mut Broker) {
+        broker.tell(|| format!("{} does not know what came of its transaction", self.id));
         core.settle(&Outcome::Unknown);
-        match (self.mutation, self.epoch) {
-            (Some(Mutation::ReuseProducer), Some(epoch)) => {
-                if broker.end(&self.id, epoch, false) == Err(Refusal::Fenced) {
-                    self.epoch = None;
-                }
-            }
-            _ => self.epoch = None,
-        }
-        self.state = State::Resolving;
+        let is_reused = self.mutation == Some(Mutation::ReuseProducer)
+            && broker.end(&self.id, self.epoch, false) != Err(Refusal::Fenced);
+        self.state = State::Renewing(if is_reused { Renewal::Ask } else { Renewal::Init });
     }
 
     fn forget(&mut self, batch: &Batch) {
@@ -292,7 +361,20 @@ impl Committer {
         }
     }
 
-    fn goes_wrong(&self, rng: &mut SmallRng) -> bool {
-        !self.calm && rng.random_ratio(1, 40)
+    fn is_spent(&self) -> bool {
+        self.trouble && self.mutation != Some(Mutation::ReuseProducer)
     }
+
+    fn goes_wrong(&self, chance: &mut Chance) -> bool {
+        !self.calm && chance.one_in(30)
+    }
+}
+
+fn told(batch: &Batch) -> String {
+    let part = |part: &topics::engine::core::BatchPart| {
+        let offsets: Vec<i64> = part.results.iter().map(|entry| entry.record.offset).collect();
+        let release = if part.release { ", released" } else { "" };
+        format!("{} {offsets:?} as {}{release}", part.assignment.partition, part.seq)
+    };
+    batch.parts.iter().map(part).collect::<Vec<_>>().join("; ")
 }

@@ -25,6 +25,20 @@ pub struct Change {
     pub assigned: Vec<TopicPartition>,
 }
 
+impl std::fmt::Display for Change {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let list =
+            |partitions: &[TopicPartition]| partitions.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        write!(
+            f,
+            "{} gives back [{}], gets [{}]",
+            self.member,
+            list(&self.revoked),
+            list(&self.assigned)
+        )
+    }
+}
+
 impl Group {
     pub fn join(&mut self, member: &str) {
         self.members.insert(member.to_owned(), Share::default());

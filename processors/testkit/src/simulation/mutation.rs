@@ -22,10 +22,14 @@ pub enum Mutation {
     OffsetsOutside,
     /// Run the next record of a key before the result of the last one is in the ledger.
     ReleaseLaneEarly,
+    /// Replace a producer without sweeping up what brokers left open of it.
+    SkipSweep,
+    /// Take a commit that had no answer for one that did not happen.
+    GuessAborted,
 }
 
 impl Mutation {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::DropMap,
         Self::CommitAfterRevoke,
         Self::FetchMembershipAtCommit,
@@ -36,5 +40,7 @@ impl Mutation {
         Self::DropLedger,
         Self::OffsetsOutside,
         Self::ReleaseLaneEarly,
+        Self::SkipSweep,
+        Self::GuessAborted,
     ];
 }

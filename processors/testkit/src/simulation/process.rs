@@ -6,16 +6,15 @@ use std::{
 };
 
 use bytes::Bytes;
-use rand::{Rng, rngs::SmallRng};
 use topics::{
     Output, Record, TopicPartition,
     engine::{
         Order,
-        core::{Answer, Assignment, Claim, Limits, Member, Membership, Step, Takeover, Turns, Verdict},
+        core::{Answer, Assignment, Claim, Limits, Member, Membership, Step, Takeover, Turns, Unfenced, Verdict},
     },
 };
 
-use super::{Mutation, broker::Broker, committer::Committer, group::Group};
+use super::{Mutation, broker::Broker, chance::Chance, committer::Committer, group::Group};
 
 pub const GROUP: &str = "group";
 /// What a cancelled run puts out.
@@ -30,6 +29,8 @@ pub struct Process {
     pub member: String,
     pub generation: i32,
     joins: u32,
+    /// It has to join anew.
+    pub is_out: bool,
     events: VecDeque<Event>,
     poll: Poll,
     /// What its client holds.
@@ -40,6 +41,8 @@ pub struct Process {
     cancelled: BTreeSet<Assignment>,
     /// Stopped by the system: none of its threads moves.
     pub paused: bool,
+    /// Its threads move, and nothing of it reaches the brokers.
+    pub is_cut_off: bool,
     pub shutdown: Shutdown,
     mutation: Option<Mutation>,
 }
@@ -96,6 +99,7 @@ impl Process {
             member: String::new(),
             generation: -1,
             joins: 0,
+            is_out: false,
             events: VecDeque::new(),
             poll: Poll::Idle,
             assigned: BTreeSet::new(),
@@ -103,6 +107,7 @@ impl Process {
             running: Vec::new(),
             cancelled: BTreeSet::new(),
             paused: false,
+            is_cut_off: false,
             shutdown: Shutdown::No,
             mutation,
             writer,
@@ -110,6 +115,8 @@ impl Process {
     }
 
     pub fn join(&mut self, group: &mut Group) {
+        group.remove(&self.member);
+        self.is_out = false;
         self.joins += 1;
         self.member = format!("{}/{}", self.writer, self.joins);
         group.join(&self.member);
@@ -123,9 +130,14 @@ impl Process {
         }
     }
 
+    /// The coordinator hears nothing of it.
+    pub fn is_silent(&self) -> bool {
+        self.paused || self.is_cut_off
+    }
+
     /// Whether its client has answered the last rebalance event, as a new generation needs of every member.
     pub fn is_settled(&self) -> bool {
-        !self.paused && self.events.is_empty() && matches!(self.poll, Poll::Idle)
+        !self.is_silent() && !self.is_out && self.events.is_empty() && matches!(self.poll, Poll::Idle)
     }
 
     /// The answer to SyncGroup.
@@ -139,7 +151,7 @@ impl Process {
 
     /// The answer to a heartbeat: the group does not know this member any more.
     pub fn learn_of_expulsion(&mut self) {
-        self.generation = -1;
+        (self.generation, self.is_out) = (-1, true);
         self.events.clear();
         let held: Vec<TopicPartition> = self.assigned.iter().cloned().collect();
         // A takeover under way goes on until its claim is refused; then the callback returns.
@@ -147,10 +159,7 @@ impl Process {
     }
 
     pub fn wants_rejoin(&self) -> bool {
-        self.generation < 0
-            && self.events.is_empty()
-            && matches!(self.poll, Poll::Idle)
-            && self.shutdown == Shutdown::No
+        self.is_out && self.events.is_empty() && matches!(self.poll, Poll::Idle) && self.shutdown == Shutdown::No
     }
 
     // --- chains
@@ -160,8 +169,8 @@ impl Process {
     }
 
     /// One of the runs ends, unless it is one of the slow ones: those outlive a rebalance or two.
-    pub fn finish_run(&mut self, rng: &mut SmallRng, which: usize) {
-        if self.running[which].record.offset % 7 == 3 && !rng.random_ratio(1, 40) {
+    pub fn finish_run(&mut self, chance: &mut Chance, which: usize) {
+        if self.running[which].record.offset % 7 == 3 && !chance.one_in(40) {
             return;
         }
         let Task { assignment, record } = self.running.swap_remove(which);
@@ -189,18 +198,20 @@ impl Process {
 
     // --- the thread that polls
 
-    pub fn poll(&mut self, rng: &mut SmallRng, broker: &mut Broker, group: &mut Group) {
+    pub fn poll(&mut self, chance: &mut Chance, broker: &mut Broker, group: &mut Group, reaches: bool) {
         match std::mem::replace(&mut self.poll, Poll::Idle) {
             Poll::Idle => match self.events.pop_front() {
+                Some(event @ (Event::Rejoin | Event::Leave)) if !reaches => self.events.push_front(event),
                 Some(event) => self.begin(event, group),
-                None => self.read(rng, broker),
+                None if std::mem::take(&mut self.committer.must_rejoin) => self.rejoin(),
+                None => self.read(chance, broker, reaches),
             },
             Poll::Taking {
                 takeover,
                 step,
                 unfenced,
-            } => self.take_over(rng, broker, group, takeover, step, unfenced),
-            Poll::Draining(partitions) => self.drain(rng, group, partitions),
+            } => self.take_over(chance, broker, group, takeover, step, unfenced, reaches),
+            Poll::Draining(partitions) => self.drain(chance, group, partitions),
         }
         self.start_runs();
     }
@@ -239,7 +250,7 @@ impl Process {
             }
             Event::Rejoin => {
                 group.remove(&self.member);
-                self.generation = -1;
+                (self.generation, self.is_out) = (-1, true);
             }
             Event::Leave => {
                 group.remove(&self.member);
@@ -249,9 +260,9 @@ impl Process {
         }
     }
 
-    fn drain(&mut self, rng: &mut SmallRng, group: &mut Group, partitions: Vec<TopicPartition>) {
+    fn drain(&mut self, chance: &mut Chance, group: &mut Group, partitions: Vec<TopicPartition>) {
         // Who is no member any more waits for nothing but the deadline.
-        let is_late = self.generation < 0 || (!self.committer.calm && rng.random_ratio(1, 60));
+        let is_late = self.generation < 0 || (!self.committer.calm && chance.one_in(60));
         if !self.core.is_drained(&partitions) && !is_late {
             self.poll = Poll::Draining(partitions);
             return;
@@ -268,21 +279,37 @@ impl Process {
         group.give_back(&self.member, partitions);
     }
 
+    #[expect(clippy::too_many_arguments, reason = "one request and all it touches")]
     fn take_over(
         &mut self,
-        rng: &mut SmallRng,
+        chance: &mut Chance,
         broker: &mut Broker,
         group: &mut Group,
         mut takeover: Box<Takeover>,
         step: Step,
         mut unfenced: BTreeSet<String>,
+        reaches: bool,
     ) {
+        let fails = !self.committer.calm && chance.one_in(60);
+        if !matches!(step, Step::Done(_)) && (!reaches || fails) {
+            let step = if fails || chance.one_in(4) {
+                takeover.next(self.failure(broker, group, &step, fails && reaches))
+            } else {
+                step
+            };
+            self.poll = Poll::Taking {
+                takeover,
+                step,
+                unfenced,
+            };
+            return;
+        }
         let careless = self.mutation == Some(Mutation::ClaimFirst);
         let answer = match &step {
             Step::ReadStable { partitions, .. } if careless => Some(Answer::Read(broker.read_unstable(partitions))),
             Step::ReadStable { partitions, patient } => match broker.read_stable(partitions) {
                 Some(found) => Some(Answer::Read(found)),
-                None if *patient || rng.random_ratio(1, 2) => None,
+                None if *patient || chance.one_in(2) => None,
                 None => Some(Answer::Pending),
             },
             Step::ReadUnstable { partitions } => Some(Answer::Read(broker.read_unstable(partitions))),
@@ -299,7 +326,7 @@ impl Process {
                 if unfenced.is_empty() {
                     unfenced.extend(writers.iter().cloned());
                 }
-                unfenced.retain(|writer| broker.init(writer).is_err());
+                unfenced.retain(|writer| !fence(broker, writer, self.mutation));
                 unfenced.is_empty().then(|| Answer::Fenced {
                     failed: BTreeMap::new(),
                 })
@@ -312,7 +339,7 @@ impl Process {
             Step::Done(verdicts) => {
                 for writer in &unfenced {
                     // Only the careless one has any left; what matters is that it is too late.
-                    let _ = broker.init(writer);
+                    fence(broker, writer, self.mutation);
                 }
                 self.adopt(verdicts.clone());
                 return;
@@ -327,6 +354,35 @@ impl Process {
             step,
             unfenced,
         };
+    }
+
+    /// The step had no answer; its request may have arrived all the same.
+    fn failure(&self, broker: &mut Broker, group: &Group, step: &Step, arrives: bool) -> Answer {
+        match step {
+            Step::ReadStable { patient: false, .. } => Answer::Pending,
+            Step::Fence { writers } => {
+                let unfenced = Unfenced {
+                    reason: "no answer".to_owned(),
+                    is_final: false,
+                };
+                Answer::Fenced {
+                    failed: writers
+                        .iter()
+                        .map(|writer| (writer.clone(), unfenced.clone()))
+                        .collect(),
+                }
+            }
+            Step::Claim { claims } => {
+                if arrives {
+                    let _ = self.claim(broker, group, claims);
+                }
+                let failed = |claim: &Claim| (claim.partition.clone(), "no answer".to_owned());
+                Answer::Claimed {
+                    failed: claims.iter().map(failed).collect(),
+                }
+            }
+            _ => Answer::Failed("no answer".to_owned()),
+        }
     }
 
     fn claim(&self, broker: &mut Broker, group: &Group, claims: &[Claim]) -> Answer {
@@ -357,21 +413,36 @@ impl Process {
                 Verdict::Later(_) => later = true,
             }
         }
-        if later && self.generation >= 0 {
+        if later {
+            self.rejoin();
+        }
+    }
+
+    fn rejoin(&mut self) {
+        if self.generation >= 0 {
             let held: Vec<TopicPartition> = self.assigned.iter().cloned().collect();
             self.events.push_back(Event::Revoke(held));
             self.events.push_back(Event::Rejoin);
         }
     }
 
-    fn read(&mut self, rng: &mut SmallRng, broker: &Broker) {
-        if self.shutdown == Shutdown::Wanted {
-            return self.stop();
+    /// The log of a partition does not have what comes next: it stops, whatever is under way.
+    pub fn lose_log(&mut self, chance: &mut Chance) {
+        let held = self.core.held();
+        if let Some(partition) = chance.of(&held) {
+            let stopped = self.core.stop_partition(partition, "the log is gone".to_owned());
+            self.cancelled.extend(stopped);
         }
-        if self.positions.is_empty() {
+    }
+
+    fn read(&mut self, chance: &mut Chance, broker: &Broker, reaches: bool) {
+        if self.shutdown == Shutdown::Wanted {
+            return self.stop(chance);
+        }
+        if self.positions.is_empty() || !reaches {
             return;
         }
-        let which = rng.random_range(0..self.positions.len());
+        let which = chance.below(self.positions.len());
         let Some((partition, position)) = self.positions.iter_mut().nth(which) else {
             return;
         };
@@ -384,10 +455,10 @@ impl Process {
         }
     }
 
-    /// SIGTERM: what runs may end, then all is committed and released, then it leaves.
-    fn stop(&mut self) {
+    /// SIGTERM: what runs may end within the grace period, then all is committed and released, then it leaves.
+    fn stop(&mut self, chance: &mut Chance) {
         self.core.stop();
-        if self.running.is_empty() {
+        if self.running.is_empty() || chance.one_in(20) {
             let held: Vec<TopicPartition> = self.assigned.iter().cloned().collect();
             self.events.push_back(Event::Revoke(held));
             self.events.push_back(Event::Leave);
@@ -395,7 +466,15 @@ impl Process {
     }
 }
 
-/// A record's value says whether the broker takes its result.
-pub fn is_too_large(value: &Bytes) -> bool {
-    value.starts_with(b"large")
+/// A producer with the writer's id ends whatever it left open, and sweeps up what brokers left of it. True when it is done.
+fn fence(broker: &mut Broker, writer: &str, mutation: Option<Mutation>) -> bool {
+    let Ok(epoch) = broker.init(writer) else { return false };
+    broker.tell(|| format!("{writer} is fenced"));
+    if mutation != Some(Mutation::SkipSweep) {
+        // Whoever is fenced in between has nothing to sweep up.
+        let _ = broker
+            .sweep(writer, epoch, true)
+            .and_then(|()| broker.end(writer, epoch, false));
+    }
+    true
 }

@@ -176,7 +176,7 @@ impl Partition {
     /// The commit under way did not happen: the ledger emits it again.
     pub fn keep(&mut self) {
         self.sent = 0;
-        if let Phase::Stopped(_) = self.phase {
+        if matches!(self.phase, Phase::Stopped(_)) {
             self.drop_unsent();
         }
     }
@@ -189,8 +189,11 @@ impl Partition {
 
     /// What a commit under way carries stays until it is known what came of it: if it is acknowledged, a release must name
     /// these offsets as done.
+    /// One that is leaving is released without the rest: whoever has it next will find out, too.
     pub fn stop(&mut self, message: String) {
-        self.phase = Phase::Stopped(message);
+        if self.is_active() {
+            self.phase = Phase::Stopped(message);
+        }
         self.clear();
         self.drop_unsent();
     }

@@ -264,9 +264,7 @@ fn a_history_that_holds_is_found_to_hold() {
 #[test]
 fn a_request_that_its_client_sent_twice_is_no_duplicate() {
     finds(&[], |evidence| {
-        for records in [&mut evidence.logs.requests] {
-            records[4].request_id = "r-2".to_owned();
-        }
+        evidence.logs.requests[4].request_id = "r-2".to_owned();
         evidence.logs.results[4].header.request_id = "r-2".to_owned();
         evidence.logs.results[4].body.request_id = "r-2".to_owned();
         for row in evidence.logs.audit.iter_mut().filter(|row| row.request_id == "r-4") {
@@ -340,7 +338,7 @@ fn a_result_belongs_to_its_request() {
 #[test]
 fn poison_has_its_dead_letter_with_its_bytes() {
     finds(&[(Check::DeadLetter, 1)], |evidence| {
-        evidence.logs.dead_letters[0].bytes = 99
+        evidence.logs.dead_letters[0].bytes = 99;
     });
     finds(&[(Check::DeadLetter, 1), (Check::Postgres, 1)], |evidence| {
         evidence.logs.dead_letters.clear();
@@ -483,7 +481,7 @@ fn a_state_vouches_for_the_results_that_are_there() {
     });
     // The result was there, and the claim in front of it did not say so.
     finds(&[(Check::Commit, 1)], |evidence| {
-        evidence.logs.results[4].at_ms = 20_000
+        evidence.logs.results[4].at_ms = 20_000;
     });
 }
 
@@ -503,7 +501,7 @@ fn a_reader_sees_what_was_committed_and_nothing_else() {
         evidence.seen.push(aborted);
     });
     finds(&[(Check::Reader, 1)], |evidence| {
-        evidence.seen[2].request_id = "x".to_owned()
+        evidence.seen[2].request_id = "x".to_owned();
     });
 }
 
@@ -529,7 +527,9 @@ fn postgres_says_what_the_topics_say() {
         |tables| tables.runs[0].request_src = None,
         |tables| tables.duplicate_results.push(tables.runs[0].clone()),
         |tables| tables.audit[0].row = 99,
-        |tables| drop(tables.audit.pop()),
+        |tables| {
+            tables.audit.pop();
+        },
         |tables| tables.audit.push(tables.audit[0].clone()),
         |tables| {
             tables.audit.push(AuditRow {

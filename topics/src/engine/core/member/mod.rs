@@ -147,7 +147,7 @@ impl Member {
 
     /// The same, if it is still this assignment.
     pub fn stop_assignment(&mut self, assignment: &Assignment, message: String) -> Option<Assignment> {
-        let held = self.same(assignment).filter(|held| held.is_active())?;
+        let held = self.same(assignment)?;
         held.stop(message);
         Some(assignment.clone())
     }
@@ -368,6 +368,45 @@ mod tests {
         member.limit_wait_ends();
         member.limit_wait_ends();
         assert!(member.next_run().is_none());
+    }
+
+    /// The results of that commit are visible: a release that does not name them as done would have them run again.
+    #[test]
+    fn a_partition_that_stops_during_a_commit_keeps_what_the_commit_carries() {
+        for (outcome, watermark) in [(Outcome::Committed, 2), (Outcome::Aborted(Fault::Passing), 0)] {
+            let mut member = member(9);
+            run(&mut member, 0..2);
+            member.batch().unwrap();
+            run(&mut member, [2]);
+            member.stop_partition(&partition(), "the log is gone".to_owned());
+            member.settle(&outcome);
+            assert!(
+                member.batch().is_none() && member.bytes() == 0,
+                "nothing more of it is committed"
+            );
+            member.revoke(&[partition()]);
+            let release = member.batch().unwrap();
+            assert_eq!((release.parts[0].offset, release.results()), (watermark, 0));
+        }
+    }
+
+    #[test]
+    fn a_partition_that_leaves_with_a_result_that_nothing_can_stand_in_for_is_released_without_it() {
+        let mut member = member(9);
+        run(&mut member, 0..2);
+        member.batch().unwrap();
+        member.settle(&Outcome::Committed);
+        run(&mut member, [2]);
+        member.batch().unwrap();
+        let culprit = member.settle(&refused()).unwrap();
+        member.replace(&culprit, Arc::new([Output::default()]));
+        member.revoke(&[partition()]);
+        member.batch().unwrap();
+        assert!(member.settle(&refused()).is_none());
+        let release = member.batch().unwrap();
+        assert!(release.parts[0].release && release.parts[0].offset == 2, "{release:?}");
+        member.settle(&Outcome::Committed);
+        assert!(member.is_drained(&[partition()]));
     }
 
     #[test]

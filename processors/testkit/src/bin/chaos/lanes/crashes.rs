@@ -1,4 +1,4 @@
-//! A worker more joins, to die at one place of the engine.
+//! A worker or a recorder more joins, to die at one place of its transaction.
 
 use std::{
     fs,
@@ -34,7 +34,12 @@ async fn dies(world: &World, planned: &Planned) -> anyhow::Result<bool> {
         return Ok(true);
     };
     let (chosen, kind) = (format!("{point}:{time}"), planned.fault.kind());
-    let mut worker = Running::start(world, "crash", "orchestrator", Some(&chosen))?;
+    let role = if point.starts_with("recorder") {
+        "recorder"
+    } else {
+        "orchestrator"
+    };
+    let mut worker = Running::start(world, "crash", role, Some(&chosen))?;
     if point == "released" {
         leave(world, &mut worker).await?;
     }

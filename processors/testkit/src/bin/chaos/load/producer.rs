@@ -101,14 +101,14 @@ impl Sending {
         flushed.await?.context("requests are not acknowledged")
     }
 
-    fn send(&self, drawn: Drawn) -> anyhow::Result<()> {
+    fn send(&self, drawn: &Drawn) -> anyhow::Result<()> {
         let (topic, encoder) = if drawn.is_interactive {
             (self.world.topic("requests.interactive"), &self.interactive)
         } else {
             (self.world.topic("requests"), &self.encoder)
         };
         let frame = encoder.encode(&drawn.request)?;
-        let value = drawn.damage.map_or_else(|| frame.to_vec(), |damage| damage.to(&frame));
+        let value = drawn.damage.as_ref().map_or_else(|| frame.to_vec(), |damage| damage.to(&frame));
         self.history.note(|| Event::Produced {
             request_id: &drawn.id,
             topic: &topic,

@@ -152,7 +152,7 @@ fn ends(bootstrap: &str, topic: &str) -> anyhow::Result<BTreeMap<i32, LogEnd>> {
                 );
                 break;
             }
-            std::thread::sleep(POLL);
+            std::thread::park_timeout(POLL);
         }
     }
     Ok(found)
