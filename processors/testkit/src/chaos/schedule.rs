@@ -1,7 +1,7 @@
 //! What is broken, and when: a pure function of seed, length and number of brokers, so that a run can be repeated.
 //!
-//! Four lanes go on side by side, each with one fault at a time: what is between the processes (brokers and network), the
-//! workers, workers that are made to die at a crash point, and what stands around (Postgres, registry, models, recorder).
+//! Lanes go on side by side, each with one fault at a time: what is between the processes (brokers and network), the
+//! workers, processes that come to die at a crash point (two lanes), and what stands around (Postgres, registry, models).
 //! In every cycle of about 90 s each lane does all it knows, in an order of its own. Between two faults of a lane there is
 //! quiet, and of three ordinary workers only one is hit at a time, so that there is always somebody who can go on.
 
@@ -33,6 +33,8 @@ pub const CRASH_POINTS: [(&str, std::ops::Range<u64>); 11] = [
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Planned {
+    /// From 0.
+    pub lane: usize,
     /// From the start of the load.
     pub at: Duration,
     /// How long it holds. What was killed is started again then.
@@ -100,6 +102,8 @@ pub enum ModelFault {
     Silent,
 }
 
+pub const LANES: usize = 5;
+
 /// In the order of their beginnings.
 #[must_use]
 pub fn schedule(seed: u64, seconds: u64, brokers: usize) -> Vec<Planned> {
@@ -111,13 +115,16 @@ pub fn schedule(seed: u64, seconds: u64, brokers: usize) -> Vec<Planned> {
     let mut planned = Vec::new();
     for cycle in (0..).take(usize::try_from(cycles).unwrap_or(usize::MAX)) {
         let begin = length * cycle;
-        for lane in [
+        let [crashes, more_crashes] = crashes(&mut random);
+        let lanes: [_; LANES] = [
             outages(brokers, &mut random),
             blows(&mut random),
-            crashes(&mut random),
+            crashes,
+            more_crashes,
             around(),
-        ] {
-            planned.extend(spread(lane, begin, length, &mut random));
+        ];
+        for (number, lane) in lanes.into_iter().enumerate() {
+            planned.extend(spread(number, lane, begin, length, &mut random));
         }
     }
     planned.sort_by_key(|planned| planned.at);
@@ -125,7 +132,13 @@ pub fn schedule(seed: u64, seconds: u64, brokers: usize) -> Vec<Planned> {
 }
 
 /// One after the other in any order, each in a slot of its own, with some quiet behind it.
-fn spread(mut lane: Vec<(f64, Breakage)>, begin: Duration, length: Duration, random: &mut StdRng) -> Vec<Planned> {
+fn spread(
+    number: usize,
+    mut lane: Vec<(f64, Breakage)>,
+    begin: Duration,
+    length: Duration,
+    random: &mut StdRng,
+) -> Vec<Planned> {
     /// At its end a cycle has time to recover.
     const USED: f64 = 0.9;
     /// Of a slot; the rest is quiet.
@@ -137,6 +150,7 @@ fn spread(mut lane: Vec<(f64, Breakage)>, begin: Duration, length: Duration, ran
         let lasts = Duration::from_secs_f64(seconds).min(slot.mul_f64(BROKEN));
         let jitter = slot.mul_f64(BROKEN).saturating_sub(lasts).mul_f64(random.random());
         planned.push(Planned {
+            lane: number,
             at: begin + slot * place + jitter,
             lasts,
             fault,
@@ -195,14 +209,15 @@ fn blows(random: &mut StdRng) -> Vec<(f64, Breakage)> {
     .to_vec()
 }
 
-fn crashes(random: &mut StdRng) -> Vec<(f64, Breakage)> {
-    CRASH_POINTS
-        .into_iter()
-        .map(|(point, times)| {
-            let time = random.random_range(times);
-            (1.0, Breakage::CrashPoint { point, time })
-        })
-        .collect()
+/// Two lanes: whoever takes over from the dead needs the time of a session.
+fn crashes(random: &mut StdRng) -> [Vec<(f64, Breakage)>; 2] {
+    let mut points = CRASH_POINTS.map(|(point, times)| {
+        let time = random.random_range(times);
+        (1.0, Breakage::CrashPoint { point, time })
+    });
+    points.shuffle(random);
+    let (first, second) = points.split_at(points.len() / 2);
+    [first.to_vec(), second.to_vec()]
 }
 
 fn around() -> Vec<(f64, Breakage)> {
@@ -265,15 +280,6 @@ mod tests {
 
     const SHORT: u64 = 90;
 
-    fn lane(planned: &Planned) -> u8 {
-        match planned.fault {
-            Breakage::Outage(_) => 0,
-            Breakage::Worker(_) => 1,
-            Breakage::CrashPoint { .. } => 2,
-            Breakage::Around(_) => 3,
-        }
-    }
-
     #[test]
     fn the_same_seed_plans_the_same_and_another_one_does_not() {
         assert_eq!(schedule(7, 600, 3), schedule(7, 600, 3));
@@ -303,9 +309,9 @@ mod tests {
         let quiet = Duration::from_millis(1_500);
         for (seed, seconds, brokers) in (0..50).flat_map(|seed| [(seed, SHORT, 1), (seed, SHORT, 3), (seed, 600, 1)]) {
             let planned = schedule(seed, seconds, brokers);
-            for number in 0..4 {
+            for number in 0..LANES {
                 let mut free = Duration::ZERO;
-                for planned in planned.iter().filter(|planned| lane(planned) == number) {
+                for planned in planned.iter().filter(|planned| planned.lane == number) {
                     assert!(planned.at >= free, "seed {seed}: {planned:?} before {free:?}");
                     free = planned.at + planned.lasts + quiet;
                 }

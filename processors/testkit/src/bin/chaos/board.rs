@@ -6,6 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::world::now;
+
 /// In the ids of requests whose model answers late: they are no sign of a stall.
 pub const SLOW: &str = "-slow";
 
@@ -23,10 +25,18 @@ struct State {
     /// When something was seen, or when it began to be possible.
     since: Instant,
     longest_stall: Duration,
+    /// Microseconds since 1970: when a broker, the network or the registry was away.
+    away: Vec<(i64, i64)>,
+}
+
+/// Something that a takeover needs is away while this lives.
+pub struct Away<'b> {
+    board: &'b Board,
+    since: i64,
 }
 
 /// Nothing can be expected to move while this lives.
-pub struct Outage<'b>(&'b Board);
+pub struct Outage<'b>(Away<'b>);
 
 impl Board {
     pub fn new() -> Self {
@@ -38,6 +48,7 @@ impl Board {
             outages: 0,
             since: Instant::now(),
             longest_stall: Duration::ZERO,
+            away: Vec::new(),
         }))
     }
 
@@ -73,7 +84,27 @@ impl Board {
         let mut state = self.state();
         state.look();
         state.outages += 1;
-        Outage(self)
+        drop(state);
+        Outage(self.away())
+    }
+
+    pub fn away(&self) -> Away<'_> {
+        Away {
+            board: self,
+            since: now(),
+        }
+    }
+
+    /// How much of the time from `from` to `to` nothing was away: all in microseconds since 1970.
+    pub fn whole(&self, from: i64, to: i64) -> i64 {
+        let mut away = self.state().away.clone();
+        away.sort_unstable();
+        let (mut whole, mut place) = (0, from);
+        for (begin, end) in away {
+            whole += (begin.min(to) - place).max(0);
+            place = place.max(end);
+        }
+        whole + (to - place).max(0)
     }
 
     /// To be called now and then: a stall is measured while it lasts.
@@ -121,9 +152,16 @@ impl State {
 
 impl Drop for Outage<'_> {
     fn drop(&mut self) {
-        let mut state = self.0.state();
+        let mut state = self.0.board.state();
         state.outages -= 1;
         state.since = Instant::now();
+    }
+}
+
+impl Drop for Away<'_> {
+    fn drop(&mut self) {
+        let away = (self.since, now());
+        self.board.state().away.push(away);
     }
 }
 
@@ -151,5 +189,14 @@ mod tests {
         board.seen("b");
         board.seen("a-slow");
         assert_eq!(board.counts(), (2, 0));
+    }
+
+    #[test]
+    fn what_was_away_is_not_counted_and_not_counted_twice() {
+        let board = Board::new();
+        board.state().away = vec![(50, 70), (20, 40), (30, 45)];
+        assert_eq!(board.whole(0, 100), 20 + 5 + 30);
+        assert_eq!(board.whole(25, 60), 5);
+        assert_eq!(board.whole(80, 90), 10);
     }
 }

@@ -60,7 +60,8 @@ async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
-        .with_max_level(tracing::Level::INFO)
+        // clients of brokers that come and go
+        .with_env_filter("info,rdkafka=off,librdkafka=off")
         .init();
     raise_file_limit();
     let seed = arguments.seed.unwrap_or_else(seed_of_the_clock);

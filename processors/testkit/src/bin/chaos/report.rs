@@ -50,7 +50,7 @@ pub fn summary(world: &World) -> anyhow::Result<Summary> {
         model_calls_repeated: bodies.values().map(|count| count.saturating_sub(1)).sum(),
         crash_points,
         longest_reader_stall_s: world.board.longest_stall().as_secs_f64(),
-        longest_takeover_s: takeover::longest(&world.folder)?.as_secs_f64(),
+        longest_takeover_s: takeover::longest(&world.folder, &world.board)?.as_secs_f64(),
     };
     let path = world.folder.summary();
     let text = serde_json::to_string_pretty(&summary)?;

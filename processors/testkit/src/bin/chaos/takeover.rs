@@ -7,6 +7,8 @@ use testkit::{
     history::{Event, history},
 };
 
+use crate::board::Board;
+
 /// A claim or a release, by worker.
 struct Tenure {
     at: i64,
@@ -16,8 +18,8 @@ struct Tenure {
 
 /// From the death of a worker to the first result of a partition of its own that was seen after the next claim of it.
 ///
-/// Deaths after which nobody had to take over (nothing was claimed, or nothing more was asked there) do not count.
-pub fn longest(folder: &RunFolder) -> anyhow::Result<Duration> {
+/// The time in which a broker, the network or the registry was away is not counted. Deaths after which nobody had to take over (nothing was claimed, or nothing more was asked there) do not count.
+pub fn longest(folder: &RunFolder, board: &Board) -> anyhow::Result<Duration> {
     let faults: Vec<Fault> = lines(&folder.faults())?;
     let mut seen: BTreeMap<String, Vec<i64>> = BTreeMap::new();
     for result in lines::<Seen>(&folder.reader())? {
@@ -36,7 +38,7 @@ pub fn longest(folder: &RunFolder) -> anyhow::Result<Duration> {
             let heir = tenures.iter().find(|tenure| tenure.at > death.at && tenure.is_claim);
             let results = seen.get(partition).map_or(&[][..], Vec::as_slice);
             let next = heir.and_then(|heir| results.iter().find(|at| **at > heir.at));
-            longest = longest.max(next.map_or(0, |next| next - death.at));
+            longest = longest.max(next.map_or(0, |next| board.whole(death.at, *next)));
         }
     }
     Ok(Duration::from_micros(longest.try_into().unwrap_or_default()))

@@ -48,6 +48,8 @@ impl Lane {
                     world.log.note(at, kind, "postgres", format!("cut for {lasts:?}"))?;
                 }
                 Around::RegistryDown => {
+                    // nobody stands still but who just came and knows no schema yet
+                    let _away = world.board.away();
                     self.registry.kill()?;
                     sleep(lasts).await;
                     self.registry.start().await?;

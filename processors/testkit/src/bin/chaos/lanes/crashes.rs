@@ -12,7 +12,7 @@ use super::due;
 use crate::{death::crash, running::Running, world::World};
 
 /// Outages included.
-const DIES_WITHIN: Duration = Duration::from_secs(30);
+const DIES_WITHIN: Duration = Duration::from_secs(20);
 
 pub async fn run(world: &World, plan: Vec<Planned>, began: Instant) -> anyhow::Result<()> {
     let mut again = Vec::new();
@@ -58,6 +58,10 @@ async fn dies(world: &World, planned: &Planned) -> anyhow::Result<bool> {
         Ok(_) if did => {
             let mut death = crash(world, &worker.name, Some(point), world.maps.latest());
             death.in_flight = in_flight;
+            if role == "recorder" {
+                // the maps are not its own
+                death.map = 0;
+            }
             world.log.death(kind, &worker.name, &chosen, death)?;
             Ok(true)
         }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use testkit::{
     Proxy,
-    chaos::schedule::{Breakage, Planned},
+    chaos::schedule::{LANES, Planned},
     parts::{Data, Part},
 };
 use tokio::time::sleep_until;
@@ -39,31 +39,18 @@ pub struct Stage {
     pub data: Data,
 }
 
-pub struct Lanes {
-    outages: Vec<Planned>,
-    blows: Vec<Planned>,
-    crashes: Vec<Planned>,
-    around: Vec<Planned>,
-}
+/// By their numbers in the schedule.
+pub struct Lanes([Vec<Planned>; LANES]);
 
 impl Lanes {
     pub fn of(plan: Vec<Planned>) -> Self {
-        let mut lanes = Self {
-            outages: Vec::new(),
-            blows: Vec::new(),
-            crashes: Vec::new(),
-            around: Vec::new(),
-        };
+        let mut lanes: [Vec<Planned>; LANES] = Default::default();
         for planned in plan {
-            let lane = match planned.fault {
-                Breakage::Outage(_) => &mut lanes.outages,
-                Breakage::Worker(_) => &mut lanes.blows,
-                Breakage::CrashPoint { .. } => &mut lanes.crashes,
-                Breakage::Around(_) => &mut lanes.around,
-            };
-            lane.push(planned);
+            if let Some(lane) = lanes.get_mut(planned.lane) {
+                lane.push(planned);
+            }
         }
-        lanes
+        Self(lanes)
     }
 
     /// Returns when everything that was broken is whole again.
@@ -88,11 +75,13 @@ impl Lanes {
             recorder,
             api,
         };
-        let (outages, blows, (), around) = tokio::try_join!(
-            outages.run(world, self.outages, began),
-            blows.run(world, self.blows, began),
-            crashes::run(world, self.crashes, began),
-            around.run(world, self.around, began),
+        let [of_outages, of_blows, of_crashes, of_more_crashes, of_around] = self.0;
+        let (outages, blows, (), (), around) = tokio::try_join!(
+            outages.run(world, of_outages, began),
+            blows.run(world, of_blows, began),
+            crashes::run(world, of_crashes, began),
+            crashes::run(world, of_more_crashes, began),
+            around.run(world, of_around, began),
         )?;
         Ok(Stage {
             brokers: outages.brokers,

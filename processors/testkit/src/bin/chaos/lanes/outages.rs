@@ -67,16 +67,19 @@ impl Lane {
         world.log.note(at, kind, &name(victim), since(at))
     }
 
-    /// One broker's clients; where there is one only, everybody.
+    /// One broker's clients, or those of all where answers are dropped: which broker is asked, coordinators decide.
     async fn disturb(&self, world: &World, kind: &str, pick: usize, rule: Rule, lasts: Duration) -> anyhow::Result<()> {
         let victim = pick % self.proxies.len();
-        let proxy = self.proxies.get(victim).context("no proxy")?;
+        let (proxies, target) = match rule {
+            Rule::DropAnswer { .. } => (&self.proxies[..], "brokers".to_owned()),
+            _ => (self.proxies.get(victim..=victim).context("no proxy")?, name(victim)),
+        };
         let _outage = matches!(rule, Rule::Cut | Rule::BlackHole).then(|| world.board.outage());
         let at = now();
-        proxy.set(rule);
+        proxies.iter().for_each(|proxy| proxy.set(rule));
         sleep(lasts).await;
-        let dropped = proxy.dropped();
-        proxy.set(Rule::Pass);
+        let dropped: u64 = proxies.iter().map(Proxy::dropped).sum();
+        proxies.iter().for_each(|proxy| proxy.set(Rule::Pass));
         if let Rule::DropAnswer { .. } = rule
             && dropped == 0
         {
@@ -84,7 +87,7 @@ impl Lane {
             return Ok(());
         }
         let detail = format!("{rule:?} for {lasts:?}, {dropped} answers dropped");
-        world.log.note(at, kind, &name(victim), detail)
+        world.log.note(at, kind, &target, detail)
     }
 
     /// The place of the broker that leads this partition, or one of the topic's if it has not so many.
