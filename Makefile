@@ -1,7 +1,7 @@
 # Every command of this repository; `make` alone lists them.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
-.PHONY: help demo test check simulate up down bench fmt deny clean setup setup-test
+.PHONY: help demo test check simulate up down bench chaos fmt deny clean setup setup-test
 
 CARGO ?= cargo
 
@@ -32,11 +32,14 @@ up: setup ## start broker, registry and PostgreSQL on fixed ports; prints how to
 down: ## stop what `make up` started
 	@$(CARGO) run --quiet --package testkit --bin parts -- down
 
-bench: setup ## performance figures, one JSON object a line (SCENARIO=floor,latency,calls,steady)
-	@$(CARGO) run --release --quiet --package testkit --bin bench -- --scenario "$(or $(SCENARIO),floor,latency,calls,steady)"
+bench: setup ## performance figures, one JSON object a line; all, or SCENARIO= some of floor,latency,engine,calls,inflight,keys,takeover,hot-key,restart,memory
+	@$(CARGO) run --release --quiet --package testkit --features crash-points --bin bench -- $(if $(SCENARIO),--scenario "$(SCENARIO)")
 
 fmt: ## format the Rust code
 	$(CARGO) fmt --all
+
+chaos: setup ## break everything under load, then judge (SECONDS=90 RATE=100 SEED=n BROKERS=1|3); last line: JSON
+	@$(CARGO) run --quiet --package testkit --bin chaos -- --seconds $(or $(SECONDS),90) --rate $(or $(RATE),100) --brokers $(or $(BROKERS),1) $(if $(SEED),--seed $(SEED))
 
 deny: ## licences, advisories and bans (needs cargo-deny, and github.com for the advisories)
 	@command -v cargo-deny >/dev/null || { echo "missing: cargo-deny. Type: cargo install --locked cargo-deny"; exit 1; }

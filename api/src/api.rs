@@ -1,35 +1,61 @@
 //! What the handlers share.
 
-use std::sync::Arc;
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use tokio::sync::watch;
+use schemas::Timestamp;
+use tokio::sync::{Mutex, Semaphore, watch};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+use warp::reply::Response;
 
 use crate::{
     ApiSettings,
     bridge::Bridge,
     call::Call,
     chains::{Chains, Published},
-    history::History,
+    cluster::Cluster,
+    history::{Counts, History, Span},
     problem::{Kind, Problem},
     query::Query,
     ring::RunKey,
     routes::segment,
+    sse::{self, Out},
     waiters::Waiter,
 };
 
 /// Seconds after which a caller that was sent away for now may come back.
 const COME_BACK: u32 = 1;
 
+/// Answers to `/stats` that are kept.
+const COUNTED: usize = 16;
+/// What was recorded since counts from then on.
+const COUNTED_FOR: Duration = Duration::from_secs(1);
+
 pub(crate) struct Api {
     pub settings: ApiSettings,
     pub bridge: Arc<Bridge>,
     pub chains: Arc<Chains>,
     pub history: History,
+    pub cluster: Cluster,
+    pub started_at: Timestamp,
+    /// The last answers to `/stats`; held while one is made, so that many who ask do not all ask Postgres.
+    pub counted: Mutex<VecDeque<(Instant, Span, Arc<Counts>)>>,
+    /// Whether the schema of requests is known.
+    pub encodes: watch::Receiver<Result<(), String>>,
+    /// Whether the tail of results is at its end.
+    pub results: watch::Receiver<Result<(), String>>,
     /// Whether calls can be taken.
     pub ready: watch::Receiver<Result<(), String>>,
     /// Whether all published chains are known.
     pub chains_known: watch::Receiver<Result<(), String>>,
+    /// One for each stream of events that may be open.
+    pub streams: Arc<Semaphore>,
+    /// Cancelled at the signal to stop.
+    pub stopping: CancellationToken,
 }
 
 impl Api {
@@ -83,6 +109,48 @@ impl Api {
             .waiters
             .register(run.clone())
             .map_err(|full| Problem::new(Kind::Overloaded, full.to_string()).retry_after(COME_BACK))
+    }
+
+    /// What ended in a span of time. Who asks for the same within the second gets the same.
+    ///
+    /// # Errors
+    /// 503 when Postgres cannot be read.
+    pub async fn counts(&self, span: &Span) -> Result<Arc<Counts>, Problem> {
+        let mut counted = self.counted.lock().await;
+        let known = counted
+            .iter()
+            .find(|(at, known, _)| known == span && at.elapsed() < COUNTED_FOR);
+        if let Some((_, _, counts)) = known {
+            return Ok(Arc::clone(counts));
+        }
+        let on_stream = self.bridge.ring.newest(&span.tenant);
+        let mut counts = self.history.counts(span).await?;
+        counts.lag_ms = on_stream
+            .zip(counts.newest_us)
+            .map(|(on_stream, recorded)| (on_stream - recorded / 1_000).max(0));
+        let counts = Arc::new(counts);
+        counted.push_front((Instant::now(), span.clone(), Arc::clone(&counts)));
+        counted.truncate(COUNTED);
+        Ok(counts)
+    }
+
+    /// A stream of events: the answer, and where the events go.
+    ///
+    /// # Errors
+    /// 503 when too many are open.
+    pub fn stream(&self) -> Result<(Response, Out), Problem> {
+        let permit = Arc::clone(&self.streams).try_acquire_owned().map_err(|_| {
+            let detail = format!("{} streams are open already", self.settings.max_streams);
+            Problem::new(Kind::Overloaded, detail).retry_after(COME_BACK)
+        })?;
+        Ok(sse::open(&self.stopping, permit))
+    }
+
+    /// Streams of events that are open.
+    pub fn open_streams(&self) -> usize {
+        self.settings
+            .max_streams
+            .saturating_sub(self.streams.available_permits())
     }
 
     /// The run that a path and its query ask about.

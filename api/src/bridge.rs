@@ -19,7 +19,7 @@ use crate::{
     call::Call,
     problem::{Kind, Problem},
     ring::{Ring, RunKey},
-    tail::Following,
+    tail::{Followed, Following},
     trace::Traceparent,
     waiters::{Waiter, Waiters},
 };
@@ -36,7 +36,7 @@ pub(crate) struct Bridge {
     pub decoder: Decoder<RunResult>,
     pub ring: Ring,
     pub waiters: Waiters,
-    /// Cancelled when the process stops: nobody waits any longer.
+    /// Cancelled when the process has stopped taking callers and those who waited had their time: nobody waits any longer.
     pub closing: CancellationToken,
 }
 
@@ -54,8 +54,22 @@ pub(crate) enum SubmitError {
 impl Bridge {
     /// Takes in the results as they are committed. Runs until it is dropped.
     pub async fn listen(&self, mut results: Following) {
+        let mut known = 0;
         loop {
-            let result = results.next().await;
+            let followed = results.next().await;
+            if let Some(begun) = results.begun().filter(|begun| begun.len() != known) {
+                self.ring.adopt(begun);
+                known = begun.len();
+            }
+            let result = match followed {
+                Followed::Record(result) => result,
+                Followed::CaughtUp => continue,
+                Followed::Anew => {
+                    self.ring.restart();
+                    known = 0;
+                    continue;
+                }
+            };
             let age = Timestamp::now().micros_since(Timestamp::from_millis(result.timestamp_ms));
             metrics::gauge!("millrace_tail_lag_seconds").set(age.max(0) as f64 / 1e6);
             self.arrive(result);

@@ -11,7 +11,10 @@ use schemas::{ChainRecord, Decoder};
 use serde_json::Value;
 use topics::Record;
 
-use crate::{problem::Mistake, tail::Following};
+use crate::{
+    problem::Mistake,
+    tail::{Followed, Following},
+};
 
 /// Between two attempts to decode a chain while the registry is away.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -35,7 +38,9 @@ impl Chains {
     /// be read is left out. Runs until it is dropped.
     pub async fn keep_up(&self, mut published: Following, decoder: &Decoder<ChainRecord>) {
         loop {
-            let record = published.next().await;
+            let Followed::Record(record) = published.next().await else {
+                continue;
+            };
             match &record.value {
                 Some(value) => {
                     if let Some(chain) = decode(decoder, &record, value).await {
@@ -82,6 +87,13 @@ impl Chains {
             Some(version) => versions.get(&version).cloned(),
             None => versions.last_key_value().map(|(_, chain)| Arc::clone(chain)),
         }
+    }
+
+    /// Of a name, the highest first.
+    pub fn versions(&self, name: &str) -> Vec<Arc<Published>> {
+        let by_name = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
+        let versions = by_name.get(name).into_iter().flat_map(BTreeMap::values);
+        versions.rev().cloned().collect()
     }
 
     /// Every version, by name and version.

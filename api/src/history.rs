@@ -1,14 +1,22 @@
 //! Runs as Postgres knows them. The recorder writes these tables (`schemas/migrations`); here they are only read.
 
 mod cursor;
+mod evidence;
 mod recorded;
+mod replay;
+mod stats;
 mod step;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use serde_json::Value;
 use sqlx::{PgPool, Postgres, QueryBuilder, postgres::PgPoolOptions};
+use topics::KafkaSettings;
 
 pub(crate) use cursor::Cursor;
+pub(crate) use evidence::{Place, RecordPlace};
+pub(crate) use replay::{Replayed, Stretch};
+pub(crate) use stats::{Counted, Counts, OfChain, Span};
 pub(crate) use step::Step;
 
 use recorded::HAS_BEGUN;
@@ -16,7 +24,7 @@ use recorded::HAS_BEGUN;
 use crate::{
     problem::{Kind, Problem},
     ring::RunKey,
-    run::{IN_PROGRESS, QUEUED, Run},
+    run::{self, IN_PROGRESS, QUEUED, Run},
 };
 
 /// How long a caller waits for a connection: when Postgres is away, that is how long it takes to say so.
@@ -27,6 +35,10 @@ const CONNECTIONS: u32 = 8;
 #[derive(Clone)]
 pub(crate) struct History {
     pool: PgPool,
+    /// The full name of the topic that the rows of `audit` come from.
+    audit_topic: Arc<str>,
+    /// That of the topic whose results are recorded.
+    results_topic: Arc<str>,
 }
 
 /// Which runs are asked for.
@@ -46,12 +58,16 @@ impl History {
     ///
     /// # Errors
     /// When the URL is not one of Postgres.
-    pub fn new(url: &str) -> Result<Self, sqlx::Error> {
+    pub fn new(url: &str, kafka: &KafkaSettings) -> Result<Self, sqlx::Error> {
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS)
             .acquire_timeout(CONNECT)
             .connect_lazy(url)?;
-        Ok(Self { pool })
+        Ok(Self {
+            pool,
+            audit_topic: kafka.topic("audit").into(),
+            results_topic: kafka.topic("results").into(),
+        })
     }
 
     pub async fn is_there(&self) -> bool {
@@ -94,18 +110,33 @@ impl History {
         Ok((runs, next))
     }
 
-    /// The paid calls of a run in the order in which they left.
+    /// The paid calls of a run in the order in which they left, with prompts and responses (they may be large) or without.
     ///
     /// # Errors
     /// 503 when Postgres cannot be read.
-    pub async fn steps(&self, run: &RunKey) -> Result<Vec<Step>, Problem> {
+    pub async fn steps(&self, run: &RunKey, with_payloads: bool) -> Result<Vec<Step>, Problem> {
         let rows = sqlx::query(step::SELECT)
             .bind(&run.tenant)
             .bind(&run.request_id)
+            .bind(with_payloads)
             .fetch_all(&self.pool)
             .await;
-        rows.and_then(|rows| rows.iter().map(Step::of).collect())
+        rows.and_then(|rows| rows.iter().map(|row| Step::of(row, &self.audit_topic)).collect())
             .map_err(|error| unavailable(&error))
+    }
+
+    /// What was retrieved for a run as a whole; empty until its audit is recorded.
+    ///
+    /// # Errors
+    /// 503 when Postgres cannot be read.
+    pub async fn documents(&self, run: &RunKey) -> Result<Value, Problem> {
+        let documents = sqlx::query_scalar::<_, String>(step::DOCUMENTS)
+            .bind(&run.tenant)
+            .bind(&run.request_id)
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(|error| unavailable(&error))?;
+        Ok(documents.map_or_else(|| Value::Array(Vec::new()), |text| run::json(&text)))
     }
 }
 

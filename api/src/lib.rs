@@ -4,26 +4,34 @@
 //! read and write (`body`, `call`, `problem`, `run`, ...), and what they stand on: the `bridge` to the stream with its
 //! `ring` and `waiters`, the published `chains`, the `history` in Postgres. The only crate that knows warp. Nothing here decides what a run is: it asks, waits and shows.
 
+mod http;
+mod origin;
 mod server;
 mod settings;
 
 mod api;
 mod routes;
 
+mod assets;
 mod body;
 mod call;
 mod problem;
 mod query;
 mod run;
+mod sse;
 mod trace;
 
 mod bridge;
 mod chains;
+mod cluster;
+mod feed;
 mod history;
+mod progress;
 mod ring;
 mod tail;
 mod waiters;
 
+mod gauges;
 mod metrics;
 
 pub mod health;

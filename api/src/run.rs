@@ -38,8 +38,25 @@ pub(crate) struct Run {
     pub input: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<BTreeMap<String, String>>,
+    /// The parameters it was called with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub params: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conversation: Option<String>,
+    /// Where the request lies: `topic/partition/offset`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_src: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "rfc_3339")]
+    pub deadline: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "rfc_3339")]
+    pub created_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "rfc_3339")]
     pub accepted_at: Option<Timestamp>,
+    /// Path of the dead letter, if the request became one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dead_letter: Option<String>,
     #[serde(flatten)]
     pub end: Option<End>,
 }
@@ -76,9 +93,13 @@ impl Run {
     pub fn ended_by(self, result: RunResult) -> Self {
         let ended = Self::from(result);
         Self {
-            input: self.input,
-            metadata: self.metadata,
-            ..ended
+            turn: ended.turn,
+            status: ended.status,
+            chain: ended.chain,
+            request_src: ended.request_src,
+            accepted_at: ended.accepted_at,
+            end: ended.end,
+            ..self
         }
     }
 }
@@ -91,8 +112,7 @@ impl From<RunResult> for Run {
             turn: result.turn,
             status: result.status,
             chain: result.chain,
-            input: None,
-            metadata: None,
+            request_src: Some(result.src),
             accepted_at: Some(result.accepted_at),
             end: Some(End {
                 output: result.output.as_deref().map(json),
@@ -103,6 +123,7 @@ impl From<RunResult> for Run {
                 attempts: result.attempts,
                 completed_at: result.completed_at,
             }),
+            ..Self::default()
         }
     }
 }

@@ -7,10 +7,17 @@ use std::{
 };
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use schemas::{ChainRecord, Encoder, Registry, RegistryError, Request};
-use tokio::{net::TcpListener, sync::watch, time::sleep};
+use schemas::{ChainRecord, Encoder, Registry, RegistryError, Request, Timestamp};
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    sync::{Mutex, Semaphore, watch},
+    time::sleep,
+};
 use tokio_util::sync::CancellationToken;
-use topics::{KafkaSettings, ProduceError, Producer, ProducerSettings, Start};
+use topics::{
+    Catalog, KafkaSettings, ProduceError, Producer, ProducerSettings, Start,
+    standing::{Standing, StandingError},
+};
 use warp::{filters::BoxedFilter, reply::Response};
 
 use crate::{
@@ -18,9 +25,10 @@ use crate::{
     api::Api,
     bridge::Bridge,
     chains::Chains,
+    cluster::Cluster,
     health::{Health, say},
     history::History,
-    metrics,
+    http, metrics,
     ring::Ring,
     routes,
     tail::Following,
@@ -31,12 +39,17 @@ use crate::{
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
 /// A request that the brokers did not take in this time is not waited for any longer.
 const PRODUCE_TIMEOUT: Duration = Duration::from_secs(10);
+const SEND_BUFFER_BYTES: u32 = 128 * 1024;
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 1_024;
 /// Between two attempts to reach the registry.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// What the api role needs from its process.
 pub struct Dependencies {
     pub kafka: KafkaSettings,
+    /// Whose groups `/health` shows.
+    pub catalog: Catalog,
     pub registry: Registry,
     /// `postgres://…`. Only read; while it is away there is no history, and everything else works.
     pub postgres_url: String,
@@ -62,6 +75,8 @@ pub enum ApiError {
     PostgresUrl(#[source] sqlx::Error),
     #[error("api cannot produce requests")]
     Producer(#[source] ProduceError),
+    #[error("api cannot look at the groups")]
+    Standing(#[source] StandingError),
     #[error("api cannot read records")]
     Schema(#[source] RegistryError),
 }
@@ -82,12 +97,13 @@ pub async fn run(
     metrics::describe();
     let Dependencies {
         kafka,
+        catalog,
         registry,
         postgres_url,
         health,
     } = dependencies;
     let listener = bind(settings.listen).await?;
-    let history = History::new(&postgres_url).map_err(ApiError::PostgresUrl)?;
+    let history = History::new(&postgres_url, &kafka).map_err(ApiError::PostgresUrl)?;
     let producer = ProducerSettings {
         timeout: PRODUCE_TIMEOUT,
         ..ProducerSettings::new("api-requests")
@@ -101,13 +117,21 @@ pub async fn run(
         waiters: Waiters::new(settings.max_waiters),
         closing: CancellationToken::new(),
     });
-    let results = Following::new(&kafka, "results", Start::End);
+    let recent = i64::try_from(settings.ring_results).unwrap_or(i64::MAX);
+    let results = Following::new(&kafka, "results", Start::Recent(recent));
     let published = Following::new(&kafka, "chains", Start::Beginning);
     let decoder = registry.decoder::<ChainRecord>().map_err(ApiError::Schema)?;
     let encodes = watch::Sender::new(Err("the schema registry has not been asked yet".to_owned()));
 
     let grace = settings.grace();
     let api = Arc::new(Api {
+        streams: Arc::new(Semaphore::new(settings.max_streams)),
+        stopping: shutdown.clone(),
+        cluster: Cluster::new(Standing::new(&kafka, &catalog).map_err(ApiError::Standing)?),
+        started_at: Timestamp::now(),
+        counted: Mutex::default(),
+        encodes: encodes.subscribe(),
+        results: results.standing(),
         settings,
         bridge: Arc::clone(&bridge),
         chains: Arc::new(Chains::default()),
@@ -123,6 +147,7 @@ pub async fn run(
         () = learn_to_encode(&registry, &bridge.requests, &bridge.encoder, &encodes) => {}
         () = tell(conditions, &ready, &shutdown) => {}
         () = close(&bridge.closing, &shutdown, grace) => {}
+        () = api.cluster.sample(&health.metrics) => {}
     }
     bridge.producer.close().await;
     Ok(())
@@ -143,11 +168,14 @@ async fn learn_to_encode(
                 return std::future::pending().await;
             }
             Err(error) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "requests cannot be encoded yet"
-                );
-                say(encodes, Err(format!("requests cannot be encoded yet: {error}")));
+                let reason = format!("requests cannot be encoded yet: {error}");
+                if encodes.borrow().as_ref().err() != Some(&reason) {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "requests cannot be encoded yet"
+                    );
+                }
+                say(encodes, Err(reason));
             }
         }
         sleep(AGAIN).await;
@@ -193,9 +221,20 @@ pub(crate) async fn bind(listen: SocketAddr) -> Result<TcpListener, ApiError> {
     if !listen.ip().is_loopback() {
         return Err(ApiError::NotLoopback(listen));
     }
-    TcpListener::bind(listen)
-        .await
-        .map_err(|source| ApiError::Bind { listen, source })
+    listener(listen).map_err(|source| ApiError::Bind { listen, source })
+}
+
+/// With the bound that its connections inherit on what the kernel keeps for a reader who stalls.
+fn listener(listen: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if listen.is_ipv4() {
+        TcpSocket::new_v4()
+    } else {
+        TcpSocket::new_v6()
+    }?;
+    socket.set_reuseaddr(true)?;
+    socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
+    socket.bind(listen)?;
+    socket.listen(BACKLOG)
 }
 
 /// Serves until `stop`; callers that wait then have `grace`, and answers a little longer.
@@ -206,10 +245,7 @@ pub(crate) async fn serve(
     stop: CancellationToken,
     grace: Duration,
 ) {
-    let server = warp::serve(routes)
-        .incoming(listener)
-        .graceful(stop.clone().cancelled_owned())
-        .run();
+    let server = http::serve(listener, routes, stop.clone());
     let overdue = async {
         stop.cancelled().await;
         sleep(grace + LAST_ANSWERS).await;

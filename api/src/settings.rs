@@ -10,6 +10,8 @@ use serde::Deserialize;
 pub struct ApiSettings {
     /// Where to listen. Loopback only: there are no API keys yet, so whoever reaches the port may use it.
     pub listen: SocketAddr,
+    /// Names under which the api is called, beside loopback ones: what is in front of it may keep the caller's `Host`.
+    pub hosts: Vec<String>,
     /// The tenant of every request that comes in here.
     pub tenant: String,
     /// The largest request body. It becomes one Kafka record, so it stays below the topic's `max.message.bytes`.
@@ -20,7 +22,10 @@ pub struct ApiSettings {
     pub max_wait_seconds: u64,
     /// Callers that may wait at the same time; one more gets 503.
     pub max_waiters: usize,
-    /// Recent results that are kept for whoever asks a moment late, by number and by bytes.
+    /// Streams of events that may be open at the same time; one more gets 503.
+    pub max_streams: usize,
+    /// Recent results that are kept for whoever asks a moment late and for readers of the feed that fall behind or come
+    /// back, by number and by bytes. So many are read again when the process starts.
     pub ring_results: usize,
     pub ring_bytes: usize,
     /// After the signal to stop: how long callers may still wait for results before they are sent to collect them later.
@@ -31,11 +36,13 @@ impl Default for ApiSettings {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            hosts: Vec::new(),
             tenant: "default".to_owned(),
             max_body_bytes: 900 * 1024,
             invoke_wait_seconds: 60,
             max_wait_seconds: 600,
             max_waiters: 10_000,
+            max_streams: 2_000,
             ring_results: 20_000,
             ring_bytes: 64 * 1024 * 1024,
             grace_seconds: 10,

@@ -1,10 +1,10 @@
 //! A topic that is followed for as long as the process lives: what ends a tail is mended or waited for, and shows as
 //! not standing at the end.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use tokio::{sync::watch, time::sleep};
-use topics::{KafkaSettings, Record, Start, Tail, TailError, TailEvent, TailSettings, TailStatus};
+use topics::{KafkaSettings, Record, Start, Tail, TailError, TailEvent, TailSettings, TailStatus, TopicPartition};
 
 use crate::health::say;
 
@@ -21,6 +21,15 @@ pub(crate) struct Following {
     open: Option<Open>,
     /// Ok: everything has been received that was committed when the tail was opened. Else: why not.
     standing: watch::Sender<Result<(), String>>,
+}
+
+/// What following a topic gives.
+pub(crate) enum Followed {
+    Record(Record),
+    /// Everything has been received that was committed when the tail was opened.
+    CaughtUp,
+    /// Records were lost, or the topic was made anew: what comes now does not go on where the last one was.
+    Anew,
 }
 
 /// An open tail, and what it says of itself.
@@ -47,17 +56,29 @@ impl Following {
         self.standing.subscribe()
     }
 
-    /// The next record, whatever it takes. Not safe to cancel.
-    pub async fn next(&mut self) -> Record {
+    /// The next event, whatever it takes. Not safe to cancel.
+    pub async fn next(&mut self) -> Followed {
         loop {
-            match &mut self.open {
-                Some(open) => match open.record(self.topic, &self.standing).await {
-                    Ok(record) => return record,
-                    Err(error) => self.begin_again(&error).await,
-                },
-                None => self.open().await,
+            let Some(open) = &mut self.open else {
+                self.open().await;
+                continue;
+            };
+            match open.next(self.topic, &self.standing).await {
+                Ok(TailEvent::Record(record)) => return Followed::Record(record),
+                Ok(TailEvent::CaughtUp) => return Followed::CaughtUp,
+                Err(error) => {
+                    self.begin_again(&error).await;
+                    if matches!(error, TailError::OutOfRange { .. }) {
+                        return Followed::Anew;
+                    }
+                }
             }
         }
+    }
+
+    /// Where the reading of each partition began, since the last [`Followed::Anew`] or since a tail was opened again.
+    pub fn begun(&self) -> Option<&BTreeMap<TopicPartition, i64>> {
+        self.open.as_ref().map(|open| open.tail.begun())
     }
 
     async fn open(&mut self) {
@@ -96,14 +117,17 @@ impl Following {
 }
 
 impl Open {
-    /// The next record; meanwhile, tells how the tail stands.
-    async fn record(&mut self, topic: &str, standing: &watch::Sender<Result<(), String>>) -> Result<Record, TailError> {
+    /// The next event; tells how the tail stands, before it gives that everything was received.
+    async fn next(
+        &mut self,
+        topic: &str,
+        standing: &watch::Sender<Result<(), String>>,
+    ) -> Result<TailEvent, TailError> {
         loop {
             tokio::select! {
-                event = self.tail.recv() => if let TailEvent::Record(record) = event? {
-                    return Ok(record);
-                },
+                biased;
                 Ok(()) = self.status.changed() => {}
+                event = self.tail.recv() => return event,
             }
             let status = self.status.borrow_and_update().clone();
             let state = match status.trouble {

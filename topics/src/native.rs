@@ -33,7 +33,7 @@ use crate::{TopicPartition, engine::core::Membership};
 /// What went wrong in a transaction, and what librdkafka says must be done about it.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message} ({code:?})")]
-pub(crate) struct TransactionError {
+pub struct TransactionError {
     pub code: RDKafkaErrorCode,
     /// The producer is of no use any more.
     pub fatal: bool,
@@ -46,7 +46,10 @@ pub(crate) struct TransactionError {
 
 /// Waits for all records of the transaction, then commits it. Without a timeout of its own: librdkafka gives up when the
 /// transaction's is over.
-pub(crate) fn commit_transaction<C: ProducerContext + 'static>(
+///
+/// # Errors
+/// See [`TransactionError`].
+pub fn commit_transaction<C: ProducerContext + 'static>(
     producer: &ThreadedProducer<C>,
 ) -> Result<(), TransactionError> {
     // SAFETY: the client pointer is valid while `producer` is borrowed, and librdkafka's API is thread-safe.

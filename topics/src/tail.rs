@@ -37,6 +37,9 @@ pub enum Start {
     #[default]
     End,
     Beginning,
+    /// Before the end, by so many offsets in all, shared evenly among the partitions of a topic: transaction markers count
+    /// too, so there are fewer records.
+    Recent(i64),
     /// The next offset of each partition; the others begin at `Beginning`.
     Offsets(BTreeMap<TopicPartition, i64>),
 }
@@ -75,6 +78,7 @@ pub struct Tail {
     room: Arc<Room>,
     bell: Arc<Bell>,
     status: Arc<watch::Sender<TailStatus>>,
+    begun: BTreeMap<TopicPartition, i64>,
     positions: BTreeMap<TopicPartition, i64>,
     received: metrics::Counter,
 }
@@ -109,6 +113,7 @@ impl Tail {
             room,
             bell,
             status,
+            begun: BTreeMap::new(),
             positions: BTreeMap::new(),
             received,
         })
@@ -122,6 +127,7 @@ impl Tail {
         loop {
             match self.items.recv().await.ok_or(TailError::Ended)? {
                 Item::Adopted(partition, offset) => {
+                    self.begun.insert(partition.clone(), offset);
                     self.positions.insert(partition, offset);
                 }
                 Item::Record(partition, record) => {
@@ -155,6 +161,12 @@ impl Tail {
     #[must_use]
     pub fn status(&self) -> watch::Receiver<TailStatus> {
         self.status.subscribe()
+    }
+
+    /// Where the reading of each partition began: what is committed from there on is received.
+    #[must_use]
+    pub fn begun(&self) -> &BTreeMap<TopicPartition, i64> {
+        &self.begun
     }
 
     /// The next offset to be received of each partition that is read.

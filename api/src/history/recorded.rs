@@ -12,33 +12,51 @@ pub(super) const HAS_BEGUN: &str = "EXISTS (SELECT FROM attempts WHERE attempts.
 /// `SELECT … FROM runs`, with the inputs and outputs or (they may be large) without.
 pub(super) fn select(with_payloads: bool) -> QueryBuilder<Postgres> {
     let payloads = if with_payloads {
-        "runs.input, runs.output"
+        "runs.input, runs.output, runs.params, EXISTS (SELECT FROM dead_letters WHERE dead_letters.tenant = runs.tenant \
+         AND dead_letters.request_id = runs.request_id AND dead_letters.accepted_at = runs.accepted_at) AS is_dead"
     } else {
-        "NULL AS input, NULL AS output"
+        "NULL AS input, NULL AS output, NULL AS params, false AS is_dead"
     };
     QueryBuilder::new(format!(
         "SELECT runs.tenant, runs.request_id, runs.turn, runs.metadata, \
          CASE WHEN runs.status = 'queued' AND {HAS_BEGUN} THEN 'in_progress' ELSE runs.status END AS status, \
          coalesce(runs.chain, runs.requested_chain) AS chain, \
          runs.error_class, runs.error_message, runs.error_step, runs.input_tokens, runs.output_tokens, \
-         runs.usage_source, runs.cost_nanos, runs.queued_us, runs.ran_us, runs.attempts, \
+         runs.request_src, runs.result_src, runs.trace_id, runs.conversation, runs.usage_source, runs.cost_nanos, runs.queued_us, runs.ran_us, runs.attempts, \
          (extract(epoch FROM runs.accepted_at) * 1000000)::bigint AS accepted_us, \
          (extract(epoch FROM runs.completed_at) * 1000000)::bigint AS completed_us, \
+         (extract(epoch FROM runs.deadline) * 1000000)::bigint AS deadline_us, \
+         (extract(epoch FROM runs.created_at) * 1000000)::bigint AS created_us, \
          {payloads} FROM runs"
     ))
 }
 
 pub(super) fn run(row: &PgRow) -> Result<Run, sqlx::Error> {
     let text = |column| row.try_get::<Option<String>, _>(column);
+    let time = |column| Ok::<_, sqlx::Error>(row.try_get::<Option<i64>, _>(column)?.map(Timestamp));
+    let id: String = row.try_get("request_id")?;
+    let dead_letter = row
+        .try_get::<bool, _>("is_dead")?
+        .then(|| format!("/runs/{id}/dead-letter"));
     Ok(Run {
-        id: row.try_get("request_id")?,
+        id,
         tenant: row.try_get("tenant")?,
         turn: row.try_get("turn")?,
         status: row.try_get("status")?,
         chain: text("chain")?,
         input: text("input")?.as_deref().map(run::json),
         metadata: text("metadata")?.and_then(|text| serde_json::from_str(&text).ok()),
+        params: text("params")?
+            .filter(|text| !text.is_empty())
+            .as_deref()
+            .map(run::json),
+        conversation: text("conversation")?,
+        request_src: text("request_src")?.or(text("result_src")?),
+        trace_id: text("trace_id")?,
+        deadline: time("deadline_us")?,
+        created_at: time("created_us")?,
         accepted_at: Some(Timestamp(row.try_get("accepted_us")?)),
+        dead_letter,
         end: end(row)?,
     })
 }

@@ -1,10 +1,11 @@
 //! A paid call of a run: what was written before it, and what the audit says of it afterwards.
 
-use schemas::{Timestamp, Usage};
+use schemas::{Timestamp, Usage, phase};
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::{Row, postgres::PgRow};
 
+use super::Place;
 use crate::run;
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -25,6 +26,9 @@ pub(crate) struct Step {
     pub cost_nano_dollars: i64,
     #[serde(serialize_with = "run::rfc_3339")]
     pub started_at: Option<Timestamp>,
+    /// When it was over; none as long as that is not known.
+    #[serde(serialize_with = "run::rfc_3339")]
+    pub ended_at: Option<Timestamp>,
     #[serde(flatten)]
     pub audited: Option<Audited>,
 }
@@ -47,9 +51,11 @@ pub(crate) struct Audited {
     pub documents: Value,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace_id: Option<String>,
+    /// Where the audit record lies.
+    pub record: Place,
 }
 
-/// Parameters: tenant and request id. An attempt is in the books before it is in the audit; one that lost its
+/// Parameters: tenant, request id, and whether with prompts and responses. An attempt is in the books before it is in the audit; one that lost its
 /// write-ahead is not thinkable, but the audit alone must do.
 pub(super) const SELECT: &str = "
     WITH run AS (SELECT * FROM run_index WHERE tenant = $1 AND request_id = $2),
@@ -64,14 +70,27 @@ pub(super) const SELECT: &str = "
            coalesce(a.output_tokens, b.output_tokens, 0) AS output_tokens,
            coalesce(a.usage_source, b.usage_source, '') AS usage_source,
            coalesce(a.cost_nanos, b.cost_nanos, b.estimate_nanos, 0) AS cost_nanos,
-           (extract(epoch FROM coalesce(a.started_at, b.started_at)) * 1000000)::bigint AS started_us,
-           a.queue_us, a.connect_us, a.first_token_us, a.total_us, a.prompt, a.response,
+           (extract(epoch FROM coalesce(b.started_at, a.started_at)) * 1000000)::bigint AS started_us,
+           (extract(epoch FROM coalesce(b.ended_at, a.started_at + a.total_us * interval '1 microsecond')) * 1000000)::bigint
+               AS ended_us,
+           a.queue_us, a.connect_us, a.first_token_us, a.total_us, a.topic_partition, a.topic_offset,
+           CASE WHEN $3 THEN a.prompt END AS prompt, CASE WHEN $3 THEN a.response END AS response,
            a.prompt_sha256, a.response_sha256, a.documents, a.trace_id
     FROM audited a FULL JOIN booked b ON a.attempt_id = b.attempt_id
-    ORDER BY coalesce(a.started_at, b.started_at), attempt_id";
+    ORDER BY coalesce(b.started_at, a.started_at), attempt_id";
+
+/// Parameters: tenant and request id. The run's own audit record has all that was retrieved.
+pub(super) const DOCUMENTS: &str = "
+    SELECT documents FROM audit JOIN run_index USING (tenant, request_id, accepted_at)
+    WHERE tenant = $1 AND request_id = $2 AND kind = 'run' ORDER BY turn DESC, topic_offset LIMIT 1";
 
 impl Step {
-    pub(super) fn of(row: &PgRow) -> Result<Self, sqlx::Error> {
+    /// Whether it is over: settled or abandoned in the books, or audited.
+    pub fn has_ended(&self) -> bool {
+        self.outcome != phase::STARTED
+    }
+
+    pub(super) fn of(row: &PgRow, audit_topic: &str) -> Result<Self, sqlx::Error> {
         Ok(Self {
             attempt_id: row.try_get("attempt_id")?,
             turn: row.try_get("turn")?,
@@ -88,12 +107,13 @@ impl Step {
             },
             cost_nano_dollars: row.try_get("cost_nanos")?,
             started_at: row.try_get::<Option<i64>, _>("started_us")?.map(Timestamp),
-            audited: audited(row)?,
+            ended_at: row.try_get::<Option<i64>, _>("ended_us")?.map(Timestamp),
+            audited: audited(row, audit_topic)?,
         })
     }
 }
 
-fn audited(row: &PgRow) -> Result<Option<Audited>, sqlx::Error> {
+fn audited(row: &PgRow, audit_topic: &str) -> Result<Option<Audited>, sqlx::Error> {
     let Some(total_us) = row.try_get("total_us")? else {
         return Ok(None);
     };
@@ -108,5 +128,10 @@ fn audited(row: &PgRow) -> Result<Option<Audited>, sqlx::Error> {
         response_sha256: row.try_get("response_sha256")?,
         documents: run::json(row.try_get("documents")?),
         trace_id: row.try_get("trace_id")?,
+        record: Place {
+            topic: audit_topic.to_owned(),
+            partition: row.try_get("topic_partition")?,
+            offset: row.try_get("topic_offset")?,
+        },
     }))
 }

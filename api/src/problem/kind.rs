@@ -10,6 +10,9 @@ pub(crate) enum Kind {
     NoSuchPath,
     UnknownChain,
     UnknownRun,
+    NoDeadLetter,
+    ForeignHost,
+    ForeignOrigin,
     MethodNotAllowed,
     BodyTimeout,
     BodyTooLarge,
@@ -65,7 +68,9 @@ impl Kind {
     pub fn status(self) -> StatusCode {
         match self {
             Self::MalformedJson | Self::BrokenBody => StatusCode::BAD_REQUEST,
-            Self::NoSuchPath | Self::UnknownChain | Self::UnknownRun => StatusCode::NOT_FOUND,
+            Self::NoSuchPath | Self::UnknownChain | Self::UnknownRun | Self::NoDeadLetter => StatusCode::NOT_FOUND,
+            Self::ForeignHost => StatusCode::MISDIRECTED_REQUEST,
+            Self::ForeignOrigin => StatusCode::FORBIDDEN,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -87,6 +92,9 @@ impl Kind {
             Self::NoSuchPath => "no-such-path",
             Self::UnknownChain => "unknown-chain",
             Self::UnknownRun => "unknown-run",
+            Self::NoDeadLetter => "no-dead-letter",
+            Self::ForeignHost => "foreign-host",
+            Self::ForeignOrigin => "foreign-origin",
             Self::MethodNotAllowed => "method-not-allowed",
             Self::BodyTimeout => "body-timeout",
             Self::BodyTooLarge => "body-too-large",
@@ -112,6 +120,9 @@ impl Kind {
             Self::NoSuchPath => "There is nothing at this path",
             Self::UnknownChain => "There is no such chain",
             Self::UnknownRun => "There is no such run",
+            Self::NoDeadLetter => "The run has no dead letter",
+            Self::ForeignHost => "This api does not go by that name",
+            Self::ForeignOrigin => "Pages of other origins may not call this api",
             Self::MethodNotAllowed => "This path does not take this method",
             Self::BodyTimeout => "The body did not arrive in time",
             Self::BodyTooLarge => "The body is too large",
@@ -143,6 +154,9 @@ impl Kind {
             | Self::NoSuchPath
             | Self::UnknownChain
             | Self::UnknownRun
+            | Self::NoDeadLetter
+            | Self::ForeignHost
+            | Self::ForeignOrigin
             | Self::MethodNotAllowed
             | Self::BodyTooLarge
             | Self::UnsupportedMediaType

@@ -54,6 +54,8 @@ struct Chain {
     graph: Value,
     input_schema: Value,
     output_schema: Value,
+    /// All that were published under this name, the highest first.
+    versions: Vec<Summary>,
 }
 
 fn list(api: &Api, query: &str) -> Answer {
@@ -74,6 +76,12 @@ fn show(api: &Api, chain: &str, query: &str) -> Answer {
         graph: run::json(&record.graph),
         input_schema: run::json(&record.input_schema),
         output_schema: run::json(&record.output_schema),
+        versions: api
+            .chains
+            .versions(&record.name)
+            .iter()
+            .map(|it| summary(&it.record))
+            .collect(),
     })
 }
 

@@ -5,10 +5,16 @@
 //! the table of paths.
 
 mod chains;
+mod contract;
+mod events;
+mod evidence;
+mod feed;
 mod health;
 mod invoke;
+mod overview;
+mod page;
 mod runs;
-mod steps;
+mod stats;
 
 use std::{convert::Infallible, sync::Arc, time::Instant};
 
@@ -25,6 +31,7 @@ use crate::{
     api::Api,
     health::Health,
     metrics,
+    origin::Names,
     problem::{Kind, Problem},
     ring::is_name,
 };
@@ -56,8 +63,16 @@ impl Path {
             .find(|candidate| candidate.matches(path))
     }
 
-    /// One slash at the end makes no difference, as in warp's filters.
+    /// One slash at the end makes no difference, as in warp's filters. `{path}` stands for any number of segments.
     fn matches(&self, path: &str) -> bool {
+        if let Some(before) = self.template.strip_suffix("/{path}") {
+            return path
+                .strip_prefix(before)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        }
+        if self.template == "/" {
+            return path == "/";
+        }
         let mut segments = path.strip_suffix('/').unwrap_or(path).split('/');
         self.template.split('/').all(|part| match segments.next() {
             Some(segment) if part.starts_with('{') => !segment.is_empty(),
@@ -67,37 +82,64 @@ impl Path {
     }
 }
 
+const ALL: Paths = &[
+    invoke::PATHS,
+    runs::PATHS,
+    evidence::PATHS,
+    events::PATHS,
+    chains::PATHS,
+    feed::PATHS,
+    stats::PATHS,
+    overview::PATHS,
+    health::PATHS,
+    contract::PATHS,
+    page::PATHS,
+];
+
 /// Everything the api answers.
 pub(crate) fn all(api: &Arc<Api>, health: &Health) -> BoxedFilter<(Response,)> {
     let routes = invoke::routes(api)
         .or(runs::routes(api))
         .unify()
-        .or(steps::routes(api))
+        .or(evidence::routes(api))
+        .unify()
+        .or(events::routes(api))
         .unify()
         .or(chains::routes(api))
         .unify()
+        .or(feed::routes(api))
+        .unify()
+        .or(stats::routes(api))
+        .unify()
+        .or(contract::routes())
+        .unify()
+        .or(page::routes())
+        .unify()
+        .or(overview::routes(api, health))
+        .unify()
         .or(health::routes(health, Some(&api.history)))
         .unify();
-    answer(
-        &[invoke::PATHS, runs::PATHS, steps::PATHS, chains::PATHS, health::PATHS],
-        routes.boxed(),
-    )
+    answer(ALL, Names::new(&api.settings.hosts), routes.boxed())
 }
 
 /// `/healthz`, `/readyz`, `/metrics`: what a process without the api answers.
 pub(crate) fn admin(health: &Health) -> BoxedFilter<(Response,)> {
-    answer(&[health::PATHS], health::routes(health, None))
+    answer(&[health::PATHS], Names::default(), health::routes(health, None))
 }
 
-/// Everything around the routes: the request id, the problem for what no route took, and the metrics.
-fn answer(paths: Paths, routes: BoxedFilter<(Answer,)>) -> BoxedFilter<(Response,)> {
+/// Everything around the routes: the names it may be called by, the request id, the problem for what no route took, and the metrics.
+fn answer(paths: Paths, names: Names, routes: BoxedFilter<(Answer,)>) -> BoxedFilter<(Response,)> {
+    let foreign = warp::header::headers_cloned().and_then(move |headers: HeaderMap| {
+        let checked = names.check(&headers);
+        async move { checked.map_or_else(|problem| Ok(Err(problem)), |()| Err(warp::reject())) }
+    });
     let unrouted = path().map(move |path: String| Err(unrouted(paths, &path)));
     warp::any()
         .map(Instant::now)
         .and(warp::method())
         .and(path())
         .and(warp::header::headers_cloned())
-        .and(routes.or(unrouted).unify())
+        .and(foreign.or(routes).unify().or(unrouted).unify())
         .map(
             move |started: Instant, method: Method, path: String, headers: HeaderMap, answer: Answer| {
                 let mut response = answer.unwrap_or_else(|problem| problem.into_response(&path));

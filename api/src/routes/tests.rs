@@ -4,15 +4,18 @@ use std::sync::OnceLock;
 
 use futures::future::join_all;
 use metrics_exporter_prometheus::PrometheusBuilder;
-use schemas::{ChainRecord, Registry, RegistrySettings};
+use schemas::{ChainRecord, Registry, RegistrySettings, Timestamp};
 use serde_json::{Value, json};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
-use topics::{KafkaSettings, Producer, ProducerSettings};
+use topics::{Catalog, KafkaSettings, Producer, ProducerSettings, standing::Standing};
 use warp::http::StatusCode;
 
 use super::*;
-use crate::{ApiSettings, bridge::Bridge, chains::Chains, health::say, history::History, ring::Ring, waiters::Waiters};
+use crate::{
+    ApiSettings, bridge::Bridge, chains::Chains, cluster::Cluster, health::say, history::History, ring::Ring,
+    waiters::Waiters,
+};
 
 /// Nothing listens there.
 const NOWHERE: &str = "127.0.0.1:9";
@@ -36,7 +39,7 @@ fn alone() -> Alone {
     let (ready, is_ready) = watch::channel(Ok(()));
     let (recorder, recorder_is_ready) = watch::channel(Ok(()));
     let chains = Arc::new(Chains::default());
-    let history = History::new(&format!("postgres://nobody@{NOWHERE}/none")).unwrap();
+    let history = History::new(&format!("postgres://nobody@{NOWHERE}/none"), &kafka).unwrap();
     let api = Arc::new(Api {
         settings,
         bridge: Arc::new(Bridge {
@@ -50,6 +53,14 @@ fn alone() -> Alone {
         }),
         chains: Arc::clone(&chains),
         history,
+        cluster: Cluster::new(Standing::new(&kafka, &Catalog::embedded().unwrap()).unwrap()),
+        started_at: Timestamp::now(),
+        counted: Mutex::default(),
+        encodes: is_ready.clone(),
+        results: is_ready.clone(),
+        streams: Arc::new(Semaphore::new(1)),
+        // Streams end at once: what takes a request here reads its answer to the end.
+        stopping: stopped(),
         ready: is_ready.clone(),
         chains_known: is_ready.clone(),
     });
@@ -64,6 +75,12 @@ fn alone() -> Alone {
         ready,
         recorder,
     }
+}
+
+fn stopped() -> CancellationToken {
+    let token = CancellationToken::new();
+    token.cancel();
+    token
 }
 
 impl Alone {
@@ -109,13 +126,17 @@ impl Alone {
 #[tokio::test]
 async fn every_path_takes_its_methods_and_says_which_when_it_gets_another() {
     let api = alone();
-    let paths = [invoke::PATHS, runs::PATHS, steps::PATHS, chains::PATHS, health::PATHS].concat();
+    let paths = ALL.concat();
     let methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "BREW"];
     let checks = paths
         .iter()
         .flat_map(|path| methods.map(|method| (path, method)))
         .map(async |(path, method)| {
-            let url = path.template.replace("{id}", "a").replace("{chain}", "answer");
+            let url = path
+                .template
+                .replace("{id}", "a")
+                .replace("{chain}", "answer")
+                .replace("{path}", "live");
             let (status, _, headers) = api.send(method, &url, None, "").await;
             let takes = path.allow.split(", ").any(|it| it == method);
             assert_eq!(status != StatusCode::METHOD_NOT_ALLOWED, takes, "{method} {url}");
@@ -123,7 +144,7 @@ async fn every_path_takes_its_methods_and_says_which_when_it_gets_another() {
         });
     join_all(checks).await;
     for path in [
-        "/",
+        "/uiless",
         "/nope",
         "/runs//",
         "/runs//steps",
@@ -139,6 +160,58 @@ async fn every_path_takes_its_methods_and_says_which_when_it_gets_another() {
         api.send("PUT", "/runs/", None, "").await.0,
         StatusCode::METHOD_NOT_ALLOWED
     );
+}
+
+#[test]
+fn the_contract_has_every_route_and_no_other() {
+    let contract: Value = serde_json::from_str(contract::CONTRACT).unwrap();
+    let in_contract = contract["paths"].as_object().unwrap().iter().flat_map(|(path, item)| {
+        let methods = item.as_object().unwrap().keys();
+        methods.map(move |method| format!("{} {path}", method.to_ascii_uppercase()))
+    });
+    let routes = ALL.concat();
+    let served = routes.iter().flat_map(|path| {
+        let methods = path.allow.split(", ").filter(|method| *method != "HEAD");
+        methods.map(move |method| format!("{method} {}", path.template))
+    });
+    let sorted = |mut all: Vec<String>| {
+        all.sort();
+        all
+    };
+    assert_eq!(sorted(in_contract.collect()), sorted(served.collect()));
+}
+
+#[tokio::test]
+async fn only_pages_of_our_own_may_call() {
+    let api = alone();
+    let status = async |name: &str, value: &str| {
+        let request = warp::test::request().path("/healthz").header(name, value);
+        request.reply(&api.routes).await.status().as_u16()
+    };
+    assert_eq!(status("host", "localhost:8080").await, 200);
+    assert_eq!(status("host", "evil.example").await, 421);
+    assert_eq!(status("origin", "https://evil.example").await, 403);
+}
+
+#[tokio::test]
+async fn the_root_leads_to_the_page() {
+    let api = alone();
+    for path in ["/", "/ui"] {
+        let (status, _, headers) = api.get(path).await;
+        assert_eq!(
+            (status, headers["location"].as_bytes()),
+            (StatusCode::FOUND, b"/ui/".as_slice())
+        );
+    }
+    let (status, _, headers) = api.get("/ui/runs/a").await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(
+        headers["content-security-policy"]
+            .to_str()
+            .unwrap()
+            .starts_with("default-src 'none'")
+    );
+    assert_eq!(api.get("/ui/assets/none.js").await.0, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]

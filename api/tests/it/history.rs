@@ -19,7 +19,15 @@ async fn what_postgres_knows_survives_a_restart() {
         .await;
     }
     stage.sql(
-        "UPDATE runs SET status = 'completed', chain = requested_chain, output = '{\"ok\":true}', cost_nanos = 1230,
+        "UPDATE runs SET request_src = 'requests/0/7', params = '{\"words\":5}', trace_id = 'trace',
+             created_at = timestamptz '2026-11-20 10:00:00Z' WHERE request_id = 'order-0';
+         INSERT INTO dead_letters SELECT tenant, request_id, 'requests', 0, 7, accepted_at, 'key', '\\xff00',
+             '[{\"name\":\"a\",\"value\":null}]', 'unknown_chain', 'no such chain', null, accepted_at FROM run_index WHERE request_id = 'order-0';
+         INSERT INTO audit SELECT tenant, request_id, accepted_at, 0, 1, 'run', null, 0, 't/0/0', 'echo@1#abc', '', '',
+             '', '', 0, 'ok', 7, 8, 'reported', 1230, 1, 2, null, 4, null, null, 'aa', 'bb',
+             '[{\"index\":\"kb\",\"namespace\":\"\",\"id\":\"d2\",\"score\":0.25}]', 'trace', accepted_at
+             FROM run_index WHERE request_id = 'order-0';
+         UPDATE runs SET status = 'completed', chain = requested_chain, output = '{\"ok\":true}', cost_nanos = 1230,
              input_tokens = 7, output_tokens = 8, usage_source = 'reported', queued_us = 5, ran_us = 6, attempts = 1,
              completed_at = timestamptz '2026-11-20 10:00:09Z' WHERE request_id = 'order-0';
          UPDATE runs SET status = 'failed', error_class = 'overloaded', error_message = 'no', completed_at = now()
@@ -40,6 +48,8 @@ async fn what_postgres_knows_survives_a_restart() {
     assert_eq!(run.status, 200);
     let expected = json!({
         "id": "order-0", "tenant": "default", "turn": 0, "status": "completed", "chain": "echo@1#abc",
+        "request_src": "requests/0/7", "dead_letter": "/runs/order-0/dead-letter", "params": {"words": 5}, "trace_id": "trace",
+        "created_at": "2026-11-20T10:00:00.000000Z",
         "input": {"number": 0}, "metadata": {"a": "b"}, "accepted_at": "2026-11-20T10:00:00.000001Z",
         "output": {"ok": true}, "usage": {"input_tokens": 7, "output_tokens": 8, "source": "reported"},
         "cost_nano_dollars": 1230, "timings": {"queued_us": 5, "ran_us": 6}, "attempts": 1,
@@ -75,17 +85,20 @@ async fn what_postgres_knows_survives_a_restart() {
     assert_eq!(listed("status=queued").await.0, ["order-4", "order-3"]);
     assert_eq!(listed("tenant=acme").await.0, [""; 0]);
 
+    let audit = stage.topic("audit");
     let steps = api.get("/runs/order-0/steps").await;
     let expected = json!({
         "run_id": "order-0",
         "steps": [{
             "attempt_id": "a1", "turn": 0, "step": "chat", "provider": "openai", "model": "small", "route_reason": "first",
             "attempt": 1, "outcome": "ok", "usage": {"input_tokens": 7, "output_tokens": 8, "source": "reported"},
-            "cost_nano_dollars": 1230, "started_at": "2026-11-20T10:00:00.000001Z", "queue_us": 1, "connect_us": 2,
+            "cost_nano_dollars": 1230, "started_at": "2026-11-20T10:00:00.000001Z",
+            "ended_at": "2026-11-20T10:00:00.000005Z", "record": {"topic": audit, "partition": 0, "offset": 0}, "queue_us": 1, "connect_us": 2,
             "first_token_us": 3, "total_us": 4, "prompt": "the prompt", "response": "the response",
             "prompt_sha256": "aa", "response_sha256": "bb", "trace_id": "trace",
             "documents": [{"index": "kb", "namespace": "", "id": "d1", "score": 0.5}]
-        }]
+        }],
+        "documents": [{"index": "kb", "namespace": "", "id": "d2", "score": 0.25}]
     });
     assert_eq!(steps.body, expected);
     let begun = api.get("/runs/order-2/steps").await;
@@ -98,5 +111,27 @@ async fn what_postgres_knows_survives_a_restart() {
     );
     assert_eq!(api.get("/runs/order-3/steps").await.body["steps"], json!([]));
     assert_eq!(api.get("/runs/order-9/steps").await.status, 404);
+
+    let records = api.get("/runs/order-0/records").await;
+    let expected = json!({
+        "run_id": "order-0",
+        "records": [
+            {"what": "request", "topic": "requests", "partition": 0, "offset": 7},
+            {"what": "attempt", "topic": audit, "partition": 0, "offset": 0, "attempt_id": "a1"},
+            {"what": "run", "topic": audit, "partition": 0, "offset": 1},
+            {"what": "dead_letter", "topic": "requests", "partition": 0, "offset": 7},
+        ]
+    });
+    assert_eq!(records.body, expected);
+    assert_eq!(api.get("/runs/order-9/records").await.status, 404);
+    let dead = api.get("/runs/order-0/dead-letter").await.body;
+    assert_eq!(
+        (&dead["class"], &dead["key_text"], &dead["value"], &dead["value_bytes"]),
+        (&json!("unknown_chain"), &json!("key"), &json!("/wA="), &json!(2))
+    );
+    assert_eq!(
+        api.get("/runs/order-1/dead-letter").await.body["type"],
+        "urn:problem-type:millrace:no-dead-letter"
+    );
     api.stop().await;
 }

@@ -9,8 +9,8 @@ use tokio::{
 };
 
 pub struct Call {
-    method: &'static str,
-    path: String,
+    pub method: &'static str,
+    pub path: String,
     headers: Vec<(&'static str, String)>,
     body: String,
     chunked: bool,
@@ -52,7 +52,7 @@ impl Call {
 
     fn text(&self) -> String {
         let mut text = format!(
-            "{} {} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n",
+            "{} {} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n",
             self.method, self.path
         );
         for (name, value) in &self.headers {

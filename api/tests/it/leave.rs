@@ -16,6 +16,7 @@ async fn callers_leave_and_are_sent_away_in_order() {
         max_waiters: 1,
         postgres_url: Some("postgres://nobody@127.0.0.1:9/none".to_owned()),
         grace_seconds: 1,
+        ..Start::default()
     };
     let api = stage.start(start).await;
     assert_eq!(
@@ -23,7 +24,7 @@ async fn callers_leave_and_are_sent_away_in_order() {
         json!(["history: Postgres cannot be read"])
     );
 
-    let first = api.open(Call::post("/chains/echo/invoke", &json!({"input": 1}))).await;
+    let first = api.open(&Call::post("/chains/echo/invoke", &json!({"input": 1}))).await;
     stage.next_request().await;
     let refused = api.get("/runs/x?wait=1s").await;
     assert_eq!(
@@ -50,7 +51,7 @@ async fn callers_leave_and_are_sent_away_in_order() {
         "and so does the ring"
     );
 
-    let last = api.open(Call::post("/chains/echo/invoke", &json!({"input": 3}))).await;
+    let last = api.open(&Call::post("/chains/echo/invoke", &json!({"input": 3}))).await;
     let asked = stage.next_request().await;
     api.shutdown.cancel();
     let answer = last.answer().await;

@@ -3,14 +3,20 @@
 
 #![cfg(test)]
 
+mod contract;
+mod crowd;
+mod events;
 mod http;
 mod stage;
 
 mod away;
+mod feed;
 mod history;
 mod invoke;
 mod late;
 mod leave;
+mod numbers;
+mod progress;
 
 use std::time::Duration;
 

@@ -24,7 +24,7 @@ use topics::{
 };
 
 use crate::{
-    SOON,
+    SOON, contract,
     http::{Answer, Call, Open},
 };
 
@@ -48,6 +48,7 @@ pub struct Asked {
 /// What a test chooses of an api.
 pub struct Start {
     pub max_waiters: usize,
+    pub ring_results: usize,
     /// Instead of the one that has the tables.
     pub postgres_url: Option<String>,
     pub grace_seconds: u64,
@@ -57,6 +58,7 @@ impl Default for Start {
     fn default() -> Self {
         Self {
             max_waiters: 100,
+            ring_results: 20_000,
             postgres_url: None,
             grace_seconds: 0,
         }
@@ -100,9 +102,12 @@ impl Stage {
             registry,
             kafka,
         };
-        stage
-            .sql(include_str!("../../../schemas/migrations/0001_runs.sql"))
-            .await;
+        for migration in [
+            include_str!("../../../schemas/migrations/0001_runs.sql"),
+            include_str!("../../../schemas/migrations/0002_feed.sql"),
+        ] {
+            stage.sql(migration).await;
+        }
         stage.publish("echo").await;
         stage
     }
@@ -124,6 +129,11 @@ impl Stage {
             ..Output::default()
         };
         self.producer.send(output).await.unwrap();
+    }
+
+    /// The full name of a topic.
+    pub fn topic(&self, name: &str) -> String {
+        self.kafka.topic(name)
     }
 
     pub async fn sql(&self, statements: &str) {
@@ -150,6 +160,40 @@ impl Stage {
             status: status::COMPLETED.to_owned(),
             output: Some("\"done\"".to_owned()),
             ..RunResult::default()
+        }
+    }
+
+    /// A result of a request that nobody here has seen.
+    pub fn result_of(request_id: &str) -> RunResult {
+        RunResult {
+            request_id: request_id.to_owned(),
+            tenant: "default".to_owned(),
+            src: format!("requests/0/{request_id}"),
+            accepted_at: Timestamp::now(),
+            chain: Some("echo@1#abc".to_owned()),
+            completed_at: Timestamp::now(),
+            ..Self::completed()
+        }
+    }
+
+    /// Commits results with their keys.
+    pub async fn commit(&self, results: impl IntoIterator<Item = (Option<&str>, RunResult)>) {
+        let sent = results.into_iter().map(|(key, result)| {
+            let output = Output {
+                topic: self.kafka.topic("results"),
+                // spread over the partitions, whatever the key
+                partition: result.request_id.bytes().last().map(|byte| i32::from(byte % 6)),
+                key: key.map(|key| key.to_owned().into()),
+                value: Some(self.results.encode(&result).unwrap()),
+                headers: Headers::new()
+                    .with(headers::REQUEST_ID, result.request_id.clone())
+                    .with(headers::TENANT, result.tenant.clone())
+                    .with(headers::SRC, result.src.clone()),
+            };
+            self.producer.send(output)
+        });
+        for sent in futures::future::join_all(sent).await {
+            sent.unwrap();
         }
     }
 
@@ -185,6 +229,7 @@ impl Stage {
         let settings = ApiSettings {
             listen,
             max_waiters: start.max_waiters,
+            ring_results: start.ring_results,
             grace_seconds: start.grace_seconds,
             ..ApiSettings::default()
         };
@@ -202,7 +247,7 @@ pub async fn free_address() -> SocketAddr {
 
 /// A running api.
 pub struct Api {
-    address: SocketAddr,
+    pub address: SocketAddr,
     pub shutdown: CancellationToken,
     running: JoinHandle<Result<(), ApiError>>,
 }
@@ -219,6 +264,7 @@ impl Api {
         };
         let dependencies = Dependencies {
             kafka,
+            catalog: Catalog::embedded().unwrap(),
             registry,
             postgres_url,
             health,
@@ -240,12 +286,15 @@ impl Api {
         self.listens().await && self.get("/readyz").await.status == 200
     }
 
-    pub async fn open(&self, call: Call) -> Open {
-        Open::call(self.address, &call).await
+    pub async fn open(&self, call: &Call) -> Open {
+        Open::call(self.address, call).await
     }
 
     pub async fn send(&self, call: Call) -> Answer {
-        timeout(SOON, self.open(call).await.answer()).await.expect("no answer")
+        let answer = timeout(SOON, self.open(&call).await.answer()).await.expect("no answer");
+        let kind = answer.header("content-type").unwrap_or_default().to_owned();
+        contract::check(call.method, &call.path, answer.status, &kind, &answer.body);
+        answer
     }
 
     pub async fn get(&self, path: &str) -> Answer {

@@ -1,9 +1,9 @@
 //! Documents in, vectors into the index, audit out: the engine's node.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use models::{CallContext, LimitWait};
-use schemas::{Audit, EncodeError, Timestamp, audit_kind, headers, identity::Identity};
+use schemas::{Audit, Decoder, EncodeError, Timestamp, audit_kind, headers, identity::Identity};
 use tokio::time::Instant;
 use topics::{
     Output, Record,
@@ -29,6 +29,8 @@ pub(crate) struct Indexer {
     pub(crate) splitting: Splitting,
     pub(crate) patience: Duration,
     pub(crate) outputs: Outputs,
+    /// Reads what it wrote itself, when that is thrown away.
+    pub(crate) audit: Decoder<Audit>,
 }
 
 impl Node for Indexer {
@@ -94,6 +96,17 @@ impl Node for Indexer {
         let mut outputs: Vec<Output> = self.outputs.attempts(spared).cloned().collect();
         outputs.extend(self.written(record, &sender, &[row], Some(&failure)));
         outputs
+    }
+
+    async fn discarded(&self, outputs: Arc<[Output]>) {
+        let mut attempts = Vec::new();
+        for row in self.outputs.attempts(&outputs) {
+            // Our own rows, of our own schema: where one cannot be read the call stays unresolved.
+            if let Ok(attempt) = self.audit.decode(row.value.as_deref().unwrap_or_default()).await {
+                attempts.push(attempt);
+            }
+        }
+        self.indexing.caller.settle(&attempts).await;
     }
 }
 

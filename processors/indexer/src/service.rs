@@ -98,6 +98,7 @@ async fn start(
         splitting: settings.splitting,
         patience: settings.patience,
         outputs,
+        audit: registry.decoder().map_err(Error::Registry)?,
     })
 }
 

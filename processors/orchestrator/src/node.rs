@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use models::LimitWait;
-use schemas::{RunError, RunResult, Timestamp, headers, identity::Identity};
+use schemas::{Audit, Decoder, RunError, RunResult, Timestamp, headers, identity::Identity};
 use tokio::time::Instant;
 use topics::{
     Output, Record,
@@ -31,6 +31,8 @@ pub(crate) struct Orchestrator {
     pub(crate) chains: Arc<Chains>,
     pub(crate) services: Services,
     pub(crate) outputs: Outputs,
+    /// Reads what it wrote itself, when that is thrown away.
+    pub(crate) audit: Decoder<Audit>,
 }
 
 /// A request that can run.
@@ -109,6 +111,17 @@ impl Node for Orchestrator {
             }
         }
         outputs
+    }
+
+    async fn discarded(&self, outputs: Arc<[Output]>) {
+        let mut attempts = Vec::new();
+        for row in self.outputs.attempts(&outputs) {
+            // Our own rows, of our own schema: where one cannot be read the call stays unresolved.
+            if let Ok(attempt) = self.audit.decode(row.value.as_deref().unwrap_or_default()).await {
+                attempts.push(attempt);
+            }
+        }
+        self.services.caller.settle(&attempts).await;
     }
 }
 

@@ -106,6 +106,7 @@ async fn start(
             chains,
             services,
             outputs,
+            audit: registry.decoder().map_err(Error::Registry)?,
         },
         publication,
     ))

@@ -8,7 +8,10 @@ use sqlx::{
 };
 
 /// In their order; one that was released never changes.
-const MIGRATIONS: [(i64, &str, &str); 1] = [(1, "runs", include_str!("../../../schemas/migrations/0001_runs.sql"))];
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (1, "runs", include_str!("../../../schemas/migrations/0001_runs.sql")),
+    (2, "feed", include_str!("../../../schemas/migrations/0002_feed.sql")),
+];
 
 pub(crate) async fn run(pool: &PgPool) -> Result<(), MigrateError> {
     let migrations = MIGRATIONS.map(|(version, name, sql)| {

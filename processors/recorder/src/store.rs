@@ -38,7 +38,7 @@ pub(crate) struct Store {
 #[derive(Default)]
 struct Rows<'e> {
     requests: Vec<&'e crate::entry::RequestRow>,
-    results: Vec<&'e schemas::RunResult>,
+    results: Vec<runs::ResultRow<'e>>,
     audit: Vec<audit::AuditRow<'e>>,
     attempts: Vec<&'e schemas::Attempt>,
     dead_letters: Vec<&'e schemas::DeadLetter>,
@@ -137,7 +137,7 @@ impl<'e> Rows<'e> {
         for Entry { record, row } in entries {
             match row {
                 Row::Request(request) => rows.requests.push(request),
-                Row::Result(result) => rows.results.push(result),
+                Row::Result(result) => rows.results.push(runs::ResultRow { record, result }),
                 Row::Audit(audit) => rows.audit.push(audit::AuditRow { record, audit }),
                 Row::Attempt(attempt) => rows.attempts.push(attempt),
                 Row::DeadLetter(letter) => rows.dead_letters.push(letter),

@@ -43,10 +43,19 @@ pub fn binary(name: &str) -> Result<PathBuf, BinaryError> {
 
 /// A program of any package of this workspace, as new as its sources: asks Cargo, which takes its time.
 pub fn build(package: &str, name: &str) -> Result<PathBuf, BinaryError> {
+    build_with(package, name, "")
+}
+
+/// The same with these features, separated by commas. The next build without them replaces it: whoever needs it longer
+/// copies it.
+pub fn build_with(package: &str, name: &str, features: &str) -> Result<PathBuf, BinaryError> {
     let this = this()?;
     let profile = profile(&this);
     let mut command = Command::new(option_env!("CARGO").unwrap_or("cargo"));
     command.args(["build", "--quiet", "--package", package, "--bin", name]);
+    if !features.is_empty() {
+        command.args(["--features", features]);
+    }
     command
         .arg("--manifest-path")
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));

@@ -1,10 +1,10 @@
 //! Reading the history log that drivers and workers write (`topics::History`): what a run claims to have done.
 
-use std::fs;
-use std::io;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 
 /// One line: who did what, and when.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -82,28 +82,40 @@ pub enum HistoryError {
     },
 }
 
+/// The whole file. What takes more memory than that is read by [`lines`].
+pub fn history(path: &Path) -> Result<Vec<Line>, HistoryError> {
+    lines(path)?.collect()
+}
+
 /// In the order of the file, which is the order of the writes. A last line without its end is left out: its writer was
 /// killed in the middle of it.
-pub fn history(path: &Path) -> Result<Vec<Line>, HistoryError> {
-    let text = fs::read_to_string(path).map_err(|source| HistoryError::Read {
+pub fn lines<T: DeserializeOwned>(path: &Path) -> Result<impl Iterator<Item = Result<T, HistoryError>>, HistoryError> {
+    let path = path.to_owned();
+    let read = |path: &Path, source| HistoryError::Read {
         path: path.to_owned(),
         source,
-    })?;
-    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-    let lines = whole.lines().enumerate().map(|(index, line)| {
-        serde_json::from_str(line).map_err(|source| HistoryError::Line {
-            path: path.to_owned(),
-            line: index + 1,
-            source,
-        })
-    });
-    lines.collect()
+    };
+    let mut file = BufReader::new(File::open(&path).map_err(|source| read(&path, source))?);
+    let (mut text, mut line) = (String::new(), 0);
+    Ok(std::iter::from_fn(move || {
+        text.clear();
+        line += 1;
+        match file.read_line(&mut text) {
+            Err(source) => Some(Err(read(&path, source))),
+            Ok(_) if !text.ends_with('\n') => None,
+            Ok(_) => Some(serde_json::from_str(&text).map_err(|source| HistoryError::Line {
+                path: path.clone(),
+                line,
+                source,
+            })),
+        }
+    }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
+    use std::{fs, io::Write};
     use topics::history::Event as Written;
 
     #[test]

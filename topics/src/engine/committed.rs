@@ -15,7 +15,7 @@ use super::core::{Claim, Found};
 use crate::{TopicPartition, native};
 
 /// Offset and metadata of each partition, through a handle whose isolation level says whether it is a stable read.
-pub(super) fn read<C: ConsumerContext>(
+pub(crate) fn read<C: ConsumerContext>(
     handle: &BaseConsumer<C>,
     partitions: &[TopicPartition],
     deadline: Duration,

@@ -13,7 +13,7 @@ pub mod core;
 mod attempt;
 mod canary;
 mod clients;
-mod committed;
+pub(crate) mod committed;
 mod committer;
 mod crash;
 mod error;

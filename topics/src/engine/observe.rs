@@ -90,6 +90,7 @@ impl Observer {
         ];
         let set = |name: &'static str, value: Option<i64>| gauge!(name, &labels).set(value.unwrap_or_default() as f64);
         let oldest = status.and_then(|status| status.oldest);
+        set("millrace_partition_owned", status.map(|_| 1));
         set("millrace_watermark", status.map(|status| status.watermark));
         set("millrace_highest_done", status.map(|status| status.end));
         set("millrace_map_offsets", status.map(|status| status.map as i64));
@@ -196,6 +197,7 @@ fn describe() {
         Unit::Bytes,
         "Requests and results in memory"
     );
+    describe_gauge!("millrace_partition_owned", "1: this member owns it; 0: it did once");
     describe_gauge!("millrace_watermark", "The committed offset: all below it is done");
     describe_gauge!("millrace_highest_done", "One past the highest offset that is done");
     describe_gauge!(

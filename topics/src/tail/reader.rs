@@ -170,6 +170,7 @@ impl Reader {
             let offset = match &self.settings.start {
                 Start::End => high,
                 Start::Beginning => low,
+                Start::Recent(offsets) => low.max(high - offsets / i64::from(original.max(1))),
                 Start::Offsets(offsets) => offsets.get(&partition).copied().unwrap_or(low),
             };
             if !self.caught_up && offset < high {

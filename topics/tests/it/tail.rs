@@ -155,6 +155,12 @@ async fn a_tail_goes_on_from_given_positions_and_says_when_they_are_gone() {
     assert_eq!(next_value(&mut tail).await, "3");
     assert_eq!(tail.positions()[&partition], 4);
 
+    let mut recent = open(&space, &topic, Start::Recent(2));
+    assert_eq!(next_value(&mut recent).await, "3");
+    assert_eq!(recent.begun()[&partition], 3);
+    let mut all = open(&space, &topic, Start::Recent(100));
+    assert_eq!(next_value(&mut all).await, "0", "there are no more");
+
     let mut beyond = open(&space, &topic, Start::Offsets([(partition.clone(), 99)].into()));
     let mut lost = timeout(SOON, beyond.recv()).await.unwrap();
     if let Ok(TailEvent::CaughtUp) = lost {

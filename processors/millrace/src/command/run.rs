@@ -251,6 +251,7 @@ impl Process {
         let settings = self.config.api.clone();
         let dependencies = api::Dependencies {
             kafka: self.config.kafka.clone(),
+            catalog: self.catalog.clone(),
             registry: self.registry.clone(),
             postgres_url: self.config.postgres.url.clone(),
             health: self.health.clone(),

@@ -2,32 +2,38 @@
 
 use schemas::{RunResult, Timestamp};
 use sqlx::PgConnection;
+use topics::Record;
 
 use super::{column, dates, optional_dates};
 use crate::{entry::RequestRow, failure::Failure};
+
+/// A result, and where it lies in its topic.
+pub(crate) struct ResultRow<'e> {
+    pub record: &'e Record,
+    pub result: &'e RunResult,
+}
 
 /// Says where the runs lie: the first record of a run decides. A statement of its own, so that the next one sees what
 /// another recorder has just committed.
 pub(crate) async fn index(
     connection: &mut PgConnection,
     requests: &[&RequestRow],
-    results: &[&RunResult],
+    results: &[ResultRow<'_>],
 ) -> Result<(), Failure> {
-    let runs: Vec<(&str, &str, Timestamp)> = requests
-        .iter()
-        .map(|row| {
-            (
-                row.identity.tenant.as_str(),
-                row.identity.request_id.as_str(),
-                row.accepted_at,
-            )
-        })
-        .chain(
-            results
-                .iter()
-                .map(|row| (row.tenant.as_str(), row.request_id.as_str(), row.accepted_at)),
-        )
-        .collect();
+    let runs: Vec<(&str, &str, Timestamp)> =
+        requests
+            .iter()
+            .map(|row| {
+                (
+                    row.identity.tenant.as_str(),
+                    row.identity.request_id.as_str(),
+                    row.accepted_at,
+                )
+            })
+            .chain(results.iter().map(|ResultRow { result, .. }| {
+                (result.tenant.as_str(), result.request_id.as_str(), result.accepted_at)
+            }))
+            .collect();
     sqlx::query(
         r"INSERT INTO run_index (tenant, request_id, accepted_at)
           SELECT DISTINCT ON (tenant, request_id) tenant, request_id, accepted_at
@@ -87,24 +93,25 @@ pub(crate) async fn upsert_requests(connection: &mut PgConnection, rows: &[&Requ
 
 /// The first result of a run is its result. Another one, of a request that was produced again, is kept beside it.
 /// Returns how many of those there were.
-pub(crate) async fn upsert_results(connection: &mut PgConnection, rows: &[&RunResult]) -> Result<u64, Failure> {
+pub(crate) async fn upsert_results(connection: &mut PgConnection, rows: &[ResultRow<'_>]) -> Result<u64, Failure> {
     let duplicates = sqlx::query(
         r"WITH input AS (
               SELECT * FROM UNNEST($1::text[], $2::text[], $3::int[], $4::text[], $5::timestamptz[], $6::text[], $7::text[],
                   $8::text[], $9::text[], $10::text[], $11::text[], $12::bigint[], $13::bigint[], $14::text[],
-                  $15::bigint[], $16::bigint[], $17::bigint[], $18::int[], $19::text[], $20::timestamptz[])
+                  $15::bigint[], $16::bigint[], $17::bigint[], $18::int[], $19::text[], $20::timestamptz[], $21::int[],
+                  $22::bigint[])
                   WITH ORDINALITY AS input (tenant, request_id, turn, src, own_accepted_at, status, chain, output,
                       error_class, error_message, error_step, input_tokens, output_tokens, usage_source, cost_nanos,
-                      queued_us, ran_us, attempts, state, completed_at, position)
+                      queued_us, ran_us, attempts, state, completed_at, result_partition, result_offset, position)
           ), first AS (
               SELECT DISTINCT ON (tenant, request_id, turn) * FROM input ORDER BY tenant, request_id, turn, position
           ), recorded AS (
               INSERT INTO runs AS run (tenant, request_id, turn, accepted_at, status, result_src, chain, output, error_class,
                   error_message, error_step, input_tokens, output_tokens, usage_source, cost_nanos, queued_us, ran_us,
-                  attempts, state, completed_at)
+                  attempts, state, completed_at, result_partition, result_offset)
               SELECT tenant, request_id, turn, accepted_at, status, src, chain, output, error_class, error_message,
                   error_step, input_tokens, output_tokens, usage_source, cost_nanos, queued_us, ran_us, attempts, state,
-                  completed_at
+                  completed_at, result_partition, result_offset
               FROM first JOIN run_index USING (tenant, request_id)
               ORDER BY tenant, request_id, turn
               ON CONFLICT (tenant, request_id, turn, accepted_at) DO UPDATE SET
@@ -113,7 +120,8 @@ pub(crate) async fn upsert_results(connection: &mut PgConnection, rows: &[&RunRe
                   error_step = excluded.error_step, input_tokens = excluded.input_tokens,
                   output_tokens = excluded.output_tokens, usage_source = excluded.usage_source,
                   cost_nanos = excluded.cost_nanos, queued_us = excluded.queued_us, ran_us = excluded.ran_us,
-                  attempts = excluded.attempts, state = excluded.state, completed_at = excluded.completed_at
+                  attempts = excluded.attempts, state = excluded.state, completed_at = excluded.completed_at,
+                  result_partition = excluded.result_partition, result_offset = excluded.result_offset
               WHERE run.result_src IS NULL OR run.result_src = excluded.result_src
               RETURNING tenant, request_id, turn, result_src
           )
@@ -127,26 +135,28 @@ pub(crate) async fn upsert_results(connection: &mut PgConnection, rows: &[&RunRe
           WHERE recorded.result_src IS DISTINCT FROM input.src
           ON CONFLICT DO NOTHING",
     )
-    .bind(column(rows, |row| row.tenant.as_str()))
-    .bind(column(rows, |row| row.request_id.as_str()))
-    .bind(column(rows, |row| row.turn))
-    .bind(column(rows, |row| row.src.as_str()))
-    .bind(dates(rows, |row| row.accepted_at)?)
-    .bind(column(rows, |row| row.status.as_str()))
-    .bind(column(rows, |row| row.chain.as_deref()))
-    .bind(column(rows, |row| row.output.as_deref()))
-    .bind(column(rows, |row| row.error.as_ref().map(|error| error.class.as_str())))
-    .bind(column(rows, |row| row.error.as_ref().map(|error| error.message.as_str())))
-    .bind(column(rows, |row| row.error.as_ref().and_then(|error| error.step.as_deref())))
-    .bind(column(rows, |row| row.usage.input_tokens))
-    .bind(column(rows, |row| row.usage.output_tokens))
-    .bind(column(rows, |row| row.usage.source.as_str()))
-    .bind(column(rows, |row| row.cost.0))
-    .bind(column(rows, |row| row.timings.queued_us))
-    .bind(column(rows, |row| row.timings.ran_us))
-    .bind(column(rows, |row| row.attempts))
-    .bind(column(rows, |row| row.state.as_deref()))
-    .bind(dates(rows, |row| row.completed_at)?)
+    .bind(column(rows, |row| row.result.tenant.as_str()))
+    .bind(column(rows, |row| row.result.request_id.as_str()))
+    .bind(column(rows, |row| row.result.turn))
+    .bind(column(rows, |row| row.result.src.as_str()))
+    .bind(dates(rows, |row| row.result.accepted_at)?)
+    .bind(column(rows, |row| row.result.status.as_str()))
+    .bind(column(rows, |row| row.result.chain.as_deref()))
+    .bind(column(rows, |row| row.result.output.as_deref()))
+    .bind(column(rows, |row| row.result.error.as_ref().map(|error| error.class.as_str())))
+    .bind(column(rows, |row| row.result.error.as_ref().map(|error| error.message.as_str())))
+    .bind(column(rows, |row| row.result.error.as_ref().and_then(|error| error.step.as_deref())))
+    .bind(column(rows, |row| row.result.usage.input_tokens))
+    .bind(column(rows, |row| row.result.usage.output_tokens))
+    .bind(column(rows, |row| row.result.usage.source.as_str()))
+    .bind(column(rows, |row| row.result.cost.0))
+    .bind(column(rows, |row| row.result.timings.queued_us))
+    .bind(column(rows, |row| row.result.timings.ran_us))
+    .bind(column(rows, |row| row.result.attempts))
+    .bind(column(rows, |row| row.result.state.as_deref()))
+    .bind(dates(rows, |row| row.result.completed_at)?)
+    .bind(column(rows, |row| row.record.partition))
+    .bind(column(rows, |row| row.record.offset))
     .execute(connection)
     .await?;
     Ok(duplicates.rows_affected())

@@ -4,6 +4,7 @@
 //! plan.json        Plan: what was to be done, and where everything answers
 //! driver-*.jsonl   history lines of the producers: produced, acknowledged
 //! worker-*.jsonl   history lines of the workers; used to count what was in flight, never to acquit
+//! http.jsonl       what callers were answered, if there were any: at, request_id, status (0: no answer), body
 //! reader.jsonl     Seen: the results a read_committed reader saw while it happened
 //! faults.jsonl     Fault: what was broken, in order
 //! summary.json     Summary: what only the driver can know
@@ -51,6 +52,11 @@ impl RunFolder {
     #[must_use]
     pub fn reader(&self) -> PathBuf {
         self.0.join("reader.jsonl")
+    }
+
+    #[must_use]
+    pub fn http(&self) -> PathBuf {
+        self.0.join("http.jsonl")
     }
 
     #[must_use]

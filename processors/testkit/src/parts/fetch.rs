@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::java::{Archive, Java};
+use super::kafka::Seat;
 use super::own::Broker;
 use super::registry::Storage;
 use super::{PartsError, failed, folder, kafka, port, registry};
@@ -159,7 +160,7 @@ async fn train(fetched: &Fetched) -> Result<(), PartsError> {
     let (mut broker, _) = kafka::part(
         fetched,
         &scratch,
-        port::any()?,
+        &Seat::alone(port::any()?)?,
         &Broker::default(),
         &draft(&kafka_archive),
     )?;

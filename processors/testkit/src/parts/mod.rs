@@ -1,9 +1,10 @@
 //! The real parts that the demo and the tests run against: Kafka in KRaft mode, a schema registry, PostgreSQL.
 //!
-//! Two ways to have them. [`parts`] is the set that all tests of a run share: a supervisor process owns it, every test
+//! Ways to have them. [`parts`] is the set that all tests of a run share: a supervisor process owns it, every test
 //! binary holds a lease, and it ends with the last of them. [`OwnParts`] belong to their caller, who may stop, pause and
-//! restart each of them; they die with the process that started them.
+//! restart each of them; they die with the process that started them; a [`Cluster`] is the same with several brokers.
 
+mod cluster;
 mod fetch;
 pub(crate) mod folder;
 mod java;
@@ -14,6 +15,7 @@ mod part;
 mod port;
 mod postgres;
 mod registry;
+mod stores;
 mod supervisor;
 
 use std::io;
@@ -25,6 +27,8 @@ use serde::{Deserialize, Serialize};
 use crate::ProcessError;
 use crate::binary::BinaryError;
 
+pub use cluster::{Cluster, ClusterConfig, Data};
+pub use kafka::Door;
 pub use lease::{Lease, Slot, down, lease, parts, status};
 pub use own::{Broker, OwnParts, PartsConfig, Ports};
 pub use part::Part;

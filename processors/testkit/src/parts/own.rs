@@ -2,9 +2,10 @@ use std::path::PathBuf;
 
 use super::fetch::fetch;
 use super::java::Heap;
+use super::kafka::Seat;
 use super::part::Part;
-use super::registry::Storage;
-use super::{Parts, PartsError, folder, kafka, port, postgres, registry};
+use super::stores::Stores;
+use super::{Parts, PartsError, folder, kafka, port};
 
 /// A set that belongs to its caller: each part can be stopped, killed, paused and restarted. All end when it is dropped,
 /// or when its process ends, however it ends.
@@ -94,51 +95,19 @@ impl OwnParts {
         let registry_port = port::choose("the registry", config.ports.registry, "PARTS_REGISTRY_PORT")?;
         let postgres_port = port::choose("PostgreSQL", config.ports.postgres, "PARTS_POSTGRES_PORT")?;
 
-        let (mut kafka, bootstrap) =
-            kafka::part(&fetched, &folder, kafka_port, &config.broker, &fetched.archive("kafka"))?;
-        let storage = match config.durable {
-            true => Storage::Postgres {
-                port: postgres_port,
-                database: "registry",
-            },
-            false => Storage::Memory,
-        };
-        let (mut registry, registry_url) =
-            registry::part(&fetched, &folder, registry_port, &storage, &fetched.archive("registry"))?;
-
-        let start_postgres = async || {
-            let (mut postgres, url) = postgres::part(&fetched, &folder, postgres_port, config.durable).await?;
-            postgres.start().await?;
-            Ok::<_, PartsError>((postgres, url))
-        };
-        let (postgres, postgres_url) = match storage {
-            Storage::Memory => {
-                let (started, (), ()) = tokio::try_join!(start_postgres(), kafka.start(), registry.start())?;
-                started
-            }
-            Storage::Postgres { database, .. } => {
-                let postgres_and_registry = async {
-                    let (postgres, url) = start_postgres().await?;
-                    let create = format!("CREATE DATABASE {database}");
-                    postgres::execute(&url, &create)
-                        .await
-                        .map_err(|source| PartsError::Database { source })?;
-                    registry.start().await?;
-                    Ok((postgres, url))
-                };
-                let (started, ()) = tokio::try_join!(postgres_and_registry, kafka.start())?;
-                started
-            }
-        };
+        let seat = Seat::alone(kafka_port)?;
+        let (mut kafka, bootstrap) = kafka::part(&fetched, &folder, &seat, &config.broker, &fetched.archive("kafka"))?;
+        let stores = Stores::start(&fetched, &folder, registry_port, postgres_port, config.durable);
+        let (stores, ()) = tokio::try_join!(stores, kafka.start())?;
         Ok(Self {
             parts: Parts {
                 bootstrap,
-                registry_url,
-                postgres_url,
+                registry_url: stores.registry_url,
+                postgres_url: stores.postgres_url,
             },
             kafka,
-            registry,
-            postgres,
+            registry: stores.registry,
+            postgres: stores.postgres,
             folder,
         })
     }

@@ -12,11 +12,17 @@ use crate::Usage;
 pub struct Call {
     /// The header `x-request-id`; empty without one.
     pub request_id: String,
+    /// What stands in the path before `/v1`: callers that must be told apart have base URLs of their own.
+    pub door: String,
     /// `/chat/completions` or `/embeddings`.
     pub path: String,
     pub model: String,
+    /// A digest of path and body.
+    pub body: u64,
     /// 1 for the first call with the same body under the same request id.
     pub attempt: u32,
+    /// Whether the script says that it is not to succeed.
+    pub to_fail: bool,
     /// Microseconds since 1970, as all times here.
     pub started_at: i64,
     pub finished_at: Option<i64>,
@@ -52,6 +58,8 @@ pub struct Calls(Arc<Mutex<Book>>);
 struct Book {
     /// Calls by request id and digest of the body.
     attempts: HashMap<String, HashMap<u64, u32>>,
+    /// In flight, by door.
+    doors: HashMap<String, u64>,
     list: Vec<Call>,
     summary: Summary,
     /// Calls that began before the last reset do not come back into an empty book.
@@ -63,13 +71,14 @@ struct Book {
 pub struct Running {
     calls: Calls,
     epoch: u64,
+    door: String,
     place: Option<usize>,
     pub attempt: u32,
     ended: bool,
 }
 
 impl Calls {
-    pub fn begin(&self, request_id: &str, path: &str, model: &str, body: u64, list: bool) -> Running {
+    pub fn begin(&self, door: &str, request_id: &str, path: &str, model: &str, body: u64, list: bool) -> Running {
         let mut book = self.book();
         let attempt = book
             .attempts
@@ -82,13 +91,17 @@ impl Calls {
         book.summary.calls += 1;
         book.summary.repeated += u64::from(attempt > 1);
         book.summary.in_flight += 1;
+        *book.doors.entry(door.to_owned()).or_default() += 1;
         book.summary.most_in_flight = book.summary.most_in_flight.max(book.summary.in_flight);
         let place = list.then(|| {
             book.list.push(Call {
                 request_id: request_id.to_owned(),
+                door: door.to_owned(),
                 path: path.to_owned(),
                 model: model.to_owned(),
+                body,
                 attempt,
+                to_fail: false,
                 started_at: now(),
                 finished_at: None,
                 outcome: Outcome::Running,
@@ -98,6 +111,7 @@ impl Calls {
         Running {
             calls: self.clone(),
             epoch: book.epoch,
+            door: door.to_owned(),
             place,
             attempt,
             ended: false,
@@ -114,6 +128,11 @@ impl Calls {
             .attempts
             .get(request_id)
             .map_or(0, |bodies| bodies.values().sum())
+    }
+
+    /// Calls that came through `door` and run now.
+    pub fn in_flight(&self, door: &str) -> u64 {
+        self.book().doors.get(door).copied().unwrap_or_default()
     }
 
     pub fn summary(&self) -> Summary {
@@ -141,6 +160,15 @@ impl Calls {
 }
 
 impl Running {
+    pub fn is_to_fail(&self) {
+        let mut book = self.calls.book();
+        if book.epoch == self.epoch
+            && let Some(call) = self.place.and_then(|place| book.list.get_mut(place))
+        {
+            call.to_fail = true;
+        }
+    }
+
     pub fn answered(mut self, status: u16) {
         self.end(Outcome::Answered(status));
     }
@@ -152,6 +180,9 @@ impl Running {
             return;
         }
         book.summary.in_flight -= 1;
+        if let Some(count) = book.doors.get_mut(&self.door) {
+            *count -= 1;
+        }
         if let Some(call) = self.place.and_then(|place| book.list.get_mut(place)) {
             call.finished_at = Some(now());
             call.outcome = outcome;

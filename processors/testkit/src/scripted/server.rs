@@ -80,6 +80,11 @@ impl ScriptedModel {
         self.state.calls.count(request_id)
     }
 
+    /// Calls that run now, of the callers whose base URL is `http://127.0.0.1:PORT/DOOR/v1`.
+    pub fn in_flight(&self, door: &str) -> u64 {
+        self.state.calls.in_flight(door)
+    }
+
     pub fn summary(&self) -> Summary {
         self.state.calls.summary()
     }
@@ -172,13 +177,14 @@ async fn answer(request: Request<Incoming>, state: &State) -> Response<Body> {
     match (&head.method, served.into_iter().find(|served| path.ends_with(served))) {
         (&Method::GET, Some("/models")) => whole(200, json(&openai::models())),
         (&Method::POST, Some(path @ ("/chat/completions" | "/embeddings"))) => {
-            call(path, &head.headers, body, state).await
+            let door = head.uri.path().split("/v1/").next().unwrap_or_default();
+            call(door.trim_matches('/'), path, &head.headers, body, state).await
         }
         _ => problem(404, "unknown path or method"),
     }
 }
 
-async fn call(path: &str, headers: &HeaderMap, body: Bytes, state: &State) -> Response<Body> {
+async fn call(door: &str, path: &str, headers: &HeaderMap, body: Bytes, state: &State) -> Response<Body> {
     let request: openai::Request = match serde_json::from_slice(&body) {
         Ok(request) => request,
         Err(error) => return problem(400, &format!("the request is not understood: {error}")),
@@ -188,9 +194,14 @@ async fn call(path: &str, headers: &HeaderMap, body: Bytes, state: &State) -> Re
     let mut digest = DefaultHasher::new();
     (path, &body).hash(&mut digest);
     drop(body);
-    let running = state
-        .calls
-        .begin(request_id, path, &request.model, digest.finish(), script.list_calls);
+    let running = state.calls.begin(
+        door,
+        request_id,
+        path,
+        &request.model,
+        digest.finish(),
+        script.list_calls,
+    );
     let texts = request.texts();
     let directive = match headers.get("x-script") {
         Some(_) => Some(directive::parse(header(headers, "x-script"))),
@@ -211,6 +222,9 @@ async fn call(path: &str, headers: &HeaderMap, body: Bytes, state: &State) -> Re
     };
     let (latency, answer) = script.decide(directive.as_ref(), asked);
     drop(texts);
+    if !matches!(answer, Answer::Echo | Answer::Text(_)) {
+        running.is_to_fail();
+    }
     sleep(latency.draw(script.seed, request_id, running.attempt)).await;
 
     let cut = answer == Answer::Cut;

@@ -74,6 +74,12 @@ impl Figure {
         self
     }
 
+    pub fn at_least(mut self, limit: f64) -> Self {
+        self.goal = Some(limit);
+        self.met = Some(self.value >= limit);
+        self
+    }
+
     pub fn under(mut self, conditions: &str) -> Self {
         self.conditions = format!("{}; {conditions}", self.conditions);
         self
@@ -83,6 +89,11 @@ impl Figure {
         println!("{}", serde_json::to_string(self)?);
         Ok(())
     }
+}
+
+/// What is going on, for whoever waits: figures are on standard output, this is not.
+pub fn progress(text: &str) {
+    eprintln!("{text}");
 }
 
 /// Three significant digits are more than such figures have.

@@ -1,7 +1,7 @@
 //! Raw clients and topics of the measurements: 1 KB JSON values, lz4, 4 partitions.
 
 use std::cell::Cell;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use futures::executor::block_on;
@@ -9,26 +9,36 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::BorrowedMessage;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::producer::Producer;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use testkit::Parts;
 use uuid::Uuid;
+
+use crate::transaction::{RawProducer, send};
 
 pub const PARTITIONS: i32 = 4;
 
 #[derive(Debug, Clone)]
 pub struct Bench {
     pub parts: Parts,
+    /// Process id.
+    pub broker: u32,
     pub measurement: Duration,
     pub rounds: usize,
 }
 
 impl Bench {
-    pub fn new(parts: Parts, seconds: u64, rounds: usize) -> Self {
+    /// For a process that only has clients.
+    pub fn client_of(bootstrap: &str) -> Self {
         Self {
-            parts,
-            measurement: Duration::from_secs(seconds),
-            rounds,
+            parts: Parts {
+                bootstrap: bootstrap.to_owned(),
+                registry_url: String::new(),
+                postgres_url: String::new(),
+            },
+            broker: 0,
+            measurement: Duration::ZERO,
+            rounds: 0,
         }
     }
 
@@ -50,28 +60,38 @@ impl Bench {
     /// A topic with so many records.
     pub fn load(&self, topic: &str, records: usize) -> anyhow::Result<()> {
         self.create(topic)?;
-        let producer: BaseProducer = self
-            .producing()
-            .set("linger.ms", "20")
-            .set("queue.buffering.max.messages", "10000")
-            .create()?;
+        self.fill(topic, records, |n| format!("k-{n}"))
+    }
+
+    pub fn fill(&self, topic: &str, records: usize, key: impl Fn(usize) -> String) -> anyhow::Result<()> {
+        let producer: RawProducer = self.producing().set("linger.ms", "20").create()?;
         for n in 0..records {
-            let (key, value) = (format!("k-{n}"), value(n));
-            let mut record = BaseRecord::to(topic).key(&key).payload(&value);
-            while let Err((_, back)) = producer.send(record) {
-                producer.poll(Duration::from_millis(20));
-                record = back;
-            }
-            if n % 1000 == 0 {
-                producer.poll(Duration::ZERO);
-            }
+            let (key, value) = (key(n), value(n));
+            send(&producer, topic, Some(key.as_bytes()), value.as_bytes())?;
         }
         producer
             .flush(Duration::from_secs(60))
             .context("the input was not written")
     }
 
+    /// So many more records, spread over the time.
+    pub fn trickle(&self, topic: &str, records: usize, time: Duration) -> anyhow::Result<()> {
+        let producer: RawProducer = self.producing().create()?;
+        let start = Instant::now();
+        for n in 0..records {
+            let due = time.mul_f64(n as f64 / records as f64);
+            while start.elapsed() < due {
+                std::thread::park_timeout(due.saturating_sub(start.elapsed()));
+            }
+            send(&producer, topic, Some(format!("t-{n}").as_bytes()), value(n).as_bytes())?;
+        }
+        Ok(producer.flush(Duration::from_secs(60))?)
+    }
+
     /// Reads committed records of all partitions, under a group of its own.
+    ///
+    /// `fetch.queue.backoff.ms`: with its default of a second a partition whose queue was full stands still for as long, and
+    /// 8 MB a second of each partition is all there is.
     pub fn consumer(&self, topic: &str, from: Offset) -> anyhow::Result<BaseConsumer> {
         let consumer: BaseConsumer = self
             .client()
@@ -79,6 +99,7 @@ impl Bench {
             .set("enable.auto.commit", "false")
             .set("isolation.level", "read_committed")
             .set("fetch.wait.max.ms", "100")
+            .set("fetch.queue.backoff.ms", "1")
             // enough for any rate measured here; the default of 64 MB would be most of the memory that is measured
             .set("queued.max.messages.kbytes", "8192")
             .create()?;
@@ -91,21 +112,25 @@ impl Bench {
         config
             .set("compression.type", "lz4")
             .set("enable.idempotence", "true")
+            .set("delivery.report.only.error", "true")
+            .set("queue.buffering.max.messages", "500000")
             .set("linger.ms", "0");
         config
     }
 
-    fn client(&self) -> ClientConfig {
+    pub fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.parts.bootstrap);
         config
     }
 }
 
+/// All of the topic's partitions.
 fn assign(consumer: &BaseConsumer, topic: &str, from: Offset) -> anyhow::Result<()> {
+    let metadata = consumer.fetch_metadata(Some(topic), Duration::from_secs(20))?;
     let mut partitions = TopicPartitionList::new();
-    for partition in 0..PARTITIONS {
-        partitions.add_partition_offset(topic, partition, from)?;
+    for partition in metadata.topics().iter().flat_map(|topic| topic.partitions()) {
+        partitions.add_partition_offset(topic, partition.id(), from)?;
     }
     consumer.assign(&partitions)?;
     Ok(())
@@ -132,7 +157,7 @@ impl River {
 
     pub fn next<T>(&self, mut take: impl FnMut(&BorrowedMessage<'_>) -> anyhow::Result<T>) -> anyhow::Result<T> {
         if self.left.get() == 0 {
-            assign(&self.consumer, &self.topic, Offset::Beginning)?;
+            assign(&self.consumer, &self.topic, Offset::Offset(0))?;
             self.left.set(self.records);
         }
         loop {
@@ -144,13 +169,59 @@ impl River {
     }
 }
 
-/// About 1 KB of JSON that compresses as text does.
-fn value(n: usize) -> String {
-    let words: Vec<String> = (0..22)
-        .map(|word| format!("{:032x}", (n as u128 + 1).wrapping_mul(word + 7)))
-        .collect();
-    format!(
-        r#"{{"request_id":"r-{n}","chain":"echo","input":"summarise: {}","metadata":{{}}}}"#,
-        words.join(" ")
-    )
+/// About 1 KB of JSON, of words and numbers that repeat as those of a text do: lz4 makes about half of it.
+pub fn value(n: usize) -> String {
+    const WORDS: [&str; 32] = [
+        "the",
+        "invoice",
+        "of",
+        "customer",
+        "was",
+        "not",
+        "delivered",
+        "before",
+        "payment",
+        "please",
+        "summarise",
+        "and",
+        "answer",
+        "with",
+        "order",
+        "number",
+        "since",
+        "march",
+        "returned",
+        "damaged",
+        "they",
+        "ask",
+        "whether",
+        "refund",
+        "is",
+        "possible",
+        "within",
+        "thirty",
+        "days",
+        "signed",
+        "kind",
+        "regards",
+    ];
+    let mut text = String::with_capacity(1_000);
+    let mut state = n as u64 ^ 0x9e37_79b9_7f4a_7c15;
+    while text.len() < 900 {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        text.push_str(WORDS[(state >> 59) as usize]);
+        text.push(' ');
+        if state >> 40 & 3 == 0 {
+            text.push_str(&format!("{:x} ", state >> 32));
+        }
+    }
+    format!(r#"{{"request_id":"r-{n}","chain":"echo","input":"summarise: {text}","metadata":{{}}}}"#)
+}
+
+/// Which of the values that [`Bench::fill`] made this is.
+pub fn number(value: &[u8]) -> Option<usize> {
+    let (_, rest) = std::str::from_utf8(value).ok()?.split_once("\"r-")?;
+    rest.split_once('"')?.0.parse().ok()
 }

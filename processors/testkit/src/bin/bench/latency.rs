@@ -1,21 +1,15 @@
-//! One record at a time: produce → worker → committed → seen by a reader of committed records, in a closed loop.
+//! One request at a time, from produce to the committed result: the raw loop, then Millrace with a model that answers at
+//! once, without and with write-ahead.
 
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use rdkafka::Offset;
-use rdkafka::consumer::BaseConsumer;
-use rdkafka::message::Message;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ThreadedProducer};
 
-use crate::figure::{Figure, Wanted, milliseconds, percentile};
+use crate::closed_loop::{PATIENCE, Passed, closed_loop};
+use crate::figure::{Figure, Wanted, milliseconds, percentile, progress};
 use crate::kafka::Bench;
-use crate::system::System;
-use crate::transaction::Transactions;
-
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::system::{Setup, System, request_id};
 
 #[derive(Clone, Copy)]
 struct Loop {
@@ -26,6 +20,7 @@ struct Loop {
     reference: [Option<[f64; 2]>; 4],
 }
 
+/// Measured on 2 cores, Kafka 4.1.
 const LOOPS: [Loop; 3] = [
     Loop {
         name: "no transaction",
@@ -33,12 +28,7 @@ const LOOPS: [Loop; 3] = [
         idle: Duration::ZERO,
         reference: [Some([1.8, 3.0]), Some([1.1, 2.2]), None, Some([0.6, 1.6])],
     },
-    Loop {
-        name: "transactional",
-        transactional: true,
-        idle: Duration::ZERO,
-        reference: [Some([3.8, 10.3]), Some([0.5, 1.4]), Some([2.8, 8.3]), Some([0.5, 1.5])],
-    },
+    TRANSACTIONAL,
     Loop {
         name: "transactional, 20 ms idle between records",
         transactional: true,
@@ -47,33 +37,67 @@ const LOOPS: [Loop; 3] = [
     },
 ];
 
-/// When a record passed each place.
-struct Passed {
-    produced: Instant,
-    taken: Instant,
-    committed: Instant,
-    seen: Instant,
-}
+const TRANSACTIONAL: Loop = Loop {
+    name: "transactional",
+    transactional: true,
+    idle: Duration::ZERO,
+    reference: [Some([3.8, 10.3]), Some([0.5, 1.4]), Some([2.8, 8.3]), Some([0.5, 1.5])],
+};
+
+const PERCENTILES: [(f64, &str); 2] = [(0.5, "median"), (0.99, "99th percentile")];
 
 type Span = fn(&Passed) -> Duration;
 
-pub fn run(bench: &Bench) -> anyhow::Result<()> {
-    let mut base = None;
-    for measured in LOOPS {
-        let passed = closed_loop(bench, measured)?;
-        let spans: [(&str, Span); 4] = [
-            ("in all", |passed| passed.seen - passed.produced),
-            ("produce to worker", |passed| passed.taken - passed.produced),
-            ("transaction", |passed| passed.committed - passed.taken),
-            ("commit to seen", |passed| {
-                passed.seen.saturating_duration_since(passed.committed)
-            }),
-        ];
+pub async fn run(bench: &Bench) -> anyhow::Result<()> {
+    let off = System::prepare(bench, Setup::new(0, 1_024).with("WRITE_AHEAD", &false)).await?;
+    let on = System::prepare(bench, Setup::new(0, 1_024)).await?;
+    let (mut loops, mut systems) = ([const { Vec::new() }; LOOPS.len()], [Vec::new(), Vec::new()]);
+    for round in 1..=bench.rounds {
+        for (measured, passed) in LOOPS.into_iter().zip(&mut loops) {
+            progress(&format!(
+                "latency: round {round} of {}, {}",
+                bench.rounds, measured.name
+            ));
+            let bench = bench.clone();
+            let looped = move || closed_loop(&bench, measured.transactional, measured.idle);
+            passed.extend(tokio::task::spawn_blocking(looped).await??);
+        }
+        for ((system, times), name) in [&off, &on].into_iter().zip(&mut systems).zip(["off", "on"]) {
+            progress(&format!(
+                "latency: round {round} of {}, system, write-ahead {name}",
+                bench.rounds
+            ));
+            times.extend(one_at_a_time(bench, system).await?);
+        }
+    }
+    let floor = print_loops(&loops)?;
+    let [off, on] = systems;
+    let off_median = print_system("write-ahead off", off, floor, 2.0, &floor)?;
+    // what the write-ahead may add is counted from what it was added to
+    print_system("write-ahead on", on, [off_median, floor[1]], 2.0, &floor)?;
+    Ok(())
+}
+
+/// Returns median and 99th percentile of the transactional loop.
+fn print_loops(loops: &[Vec<Passed>; LOOPS.len()]) -> anyhow::Result<[f64; 2]> {
+    let spans: [(&str, Span); 4] = [
+        ("in all", |passed| passed.seen - passed.produced),
+        ("produce to worker", |passed| passed.taken - passed.produced),
+        ("transaction", |passed| passed.committed - passed.taken),
+        ("commit to seen", |passed| {
+            passed.seen.saturating_duration_since(passed.committed)
+        }),
+    ];
+    let (mut base, mut floor) = (None, [0.0; 2]);
+    for (measured, passed) in LOOPS.iter().zip(loops) {
         for ((span, of), reference) in spans.into_iter().zip(measured.reference) {
             let Some(reference) = reference else { continue };
             let mut times: Vec<f64> = passed.iter().map(|passed| milliseconds(of(passed))).collect();
-            for ((share, name), reference) in [(0.5, "median"), (0.99, "99th percentile")].into_iter().zip(reference) {
+            for (i, ((share, name), reference)) in PERCENTILES.into_iter().zip(reference).enumerate() {
                 let value = percentile(&mut times, share);
+                if measured.name == TRANSACTIONAL.name && span == "in all" {
+                    floor[i] = value;
+                }
                 // the median without a transaction, which comes first, is what the others are in proportion to
                 let base = *base.get_or_insert((value, reference));
                 Figure::new("latency", format!("{}, {span}, {name}", measured.name), value, "ms")
@@ -83,161 +107,88 @@ pub fn run(bench: &Bench) -> anyhow::Result<()> {
             }
         }
     }
-    Ok(())
+    Ok(floor)
 }
 
-/// The same through Millrace with a chain that calls nothing: what it adds to the transactional loop.
-pub async fn run_system(bench: &Bench) -> anyhow::Result<()> {
-    const WARM_UP: usize = 50;
-    let system = System::prepare(bench, 0, 1_024).await?;
-    let process = system.run("orchestrator").await?;
-    let mut results = system.results().await?;
+/// Against `base`: its median and so many milliseconds more, twice its 99th percentile. Returns the median.
+fn print_system(name: &str, mut times: Vec<f64>, base: [f64; 2], more: f64, floor: &[f64; 2]) -> anyhow::Result<f64> {
+    let conditions = format!("{} requests, one model call that answers at once", times.len());
+    let limits = [base[0] + more, floor[1] * 2.0];
+    let mut median = None;
+    for (((share, of), limit), floor) in PERCENTILES.into_iter().zip(limits).zip(floor) {
+        let value = percentile(&mut times, share);
+        median.get_or_insert(value);
+        Figure::new(
+            "latency",
+            format!("system, {name}, request to result, {of}"),
+            value,
+            "ms",
+        )
+        .beside(*floor)
+        .at_most(limit)
+        .under(&conditions)
+        .under("reference: the transactional loop of this run; goal: milliseconds")
+        .print()?;
+    }
+    let steps = [95.0..115.0, 495.0..525.0];
+    let at_steps = times
+        .iter()
+        .filter(|time| steps.iter().any(|step| step.contains(*time)));
+    Figure::new(
+        "latency",
+        format!("system, {name}, requests that took 95 to 115 or 495 to 525 ms"),
+        at_steps.count() as f64,
+        "requests",
+    )
+    .at_most(0.0)
+    .under(&conditions)
+    .print()?;
+    Ok(median.unwrap_or_default())
+}
+
+/// Milliseconds of each request.
+async fn one_at_a_time(bench: &Bench, system: &System) -> anyhow::Result<Vec<f64>> {
+    const WARM_UP: usize = 100;
+    let member = system.run("orchestrator").await?;
+    let (seen, mut results) = tokio::sync::mpsc::unbounded_channel();
+    let (reader, topic) = (bench.clone(), system.topic("results"));
+    // ends when nobody listens
+    let reading = tokio::task::spawn_blocking(move || {
+        let reader = reader.consumer(&topic, Offset::Beginning)?;
+        while !seen.is_closed() {
+            let Some(message) = reader.poll(Duration::from_millis(100)) else {
+                continue;
+            };
+            let (message, at) = (message?, Instant::now());
+            let _ = seen.send((request_id(&message).unwrap_or_default().to_owned(), at));
+        }
+        anyhow::Ok(())
+    });
     let (mut times, mut start) = (Vec::new(), None);
+    let run = uuid::Uuid::new_v4();
     while start.is_none_or(|start: Instant| start.elapsed() < bench.measurement) {
         if times.len() == WARM_UP {
             start = Some(Instant::now());
         }
-        let id = format!("one-{}", times.len());
+        let id = format!("one-{run}-{}", times.len());
         let began = Instant::now();
-        system.send("echo", id.clone()).await?;
-        let next = tokio::time::timeout(PATIENCE, results.recv()).await;
-        let (seen, at) = next
-            .context("no result came")?
-            .context("the results cannot be read any more")?;
-        ensure!(seen == id, "{seen} came instead of {id}");
+        system.send("ask", id.clone()).await?;
+        let at = loop {
+            let next = tokio::time::timeout(PATIENCE, results.recv()).await;
+            let (seen, at) = next
+                .context("no result came")?
+                .context("the results cannot be read any more")?;
+            if seen == id {
+                break at;
+            }
+            // of an earlier round
+            ensure!(!seen.contains(&run.to_string()), "{seen} came instead of {id}");
+        };
         times.push(milliseconds(at - began));
     }
     times.drain(..WARM_UP);
-    for (share, name) in [(0.5, "median"), (0.99, "99th percentile")] {
-        let metric = format!("system, request to result, {name}");
-        let figure = Figure::new("latency", metric, percentile(&mut times, share), "ms");
-        figure
-            .under(&format!("{} records, chain without a call", times.len()))
-            .print()?;
-    }
-    process.stop(PATIENCE).await?;
-    Ok(())
-}
-
-fn closed_loop(bench: &Bench, measured: Loop) -> anyhow::Result<Vec<Passed>> {
-    let run = uuid::Uuid::new_v4();
-    let (input, output) = (format!("latency-input-{run}"), format!("latency-output-{run}"));
-    bench.create(&input)?;
-    bench.create(&output)?;
-    let (worked, results) = channel();
-    let (ready, is_ready) = channel();
-    let worker = Worker {
-        bench: bench.clone(),
-        input: input.clone(),
-        output: output.clone(),
-        worked,
-        ready,
-    };
-    // ends when the driver does not listen any more
-    let worker = thread::spawn(move || worker.run(measured.transactional));
-    is_ready.recv_timeout(PATIENCE).context("the worker did not start")?;
-    let passed = drive(bench, &input, &output, measured.idle, results);
-    let worked = worker.join().map_err(|_| anyhow::anyhow!("the worker panicked"))?;
-    bench.delete(&input)?;
-    bench.delete(&output)?;
-    worked.and(passed)
-}
-
-fn drive(
-    bench: &Bench,
-    input: &str,
-    output: &str,
-    idle: Duration,
-    results: Receiver<(Instant, Instant)>,
-) -> anyhow::Result<Vec<Passed>> {
-    const WARM_UP: usize = 20;
-    let producer: ThreadedProducer<_> = bench.producing().create()?;
-    let reader = bench.consumer(output, Offset::Beginning)?;
-    let mut passed = Vec::new();
-    let mut start = None;
-    while start.is_none_or(|start: Instant| start.elapsed() < bench.measurement) {
-        if passed.len() == WARM_UP {
-            start = Some(Instant::now());
-        }
-        let produced = Instant::now();
-        producer
-            .send(BaseRecord::<(), _>::to(input).payload("one record"))
-            .map_err(|(error, _)| error)?;
-        next(&reader)?;
-        let seen = Instant::now();
-        let (taken, committed) = results.recv_timeout(PATIENCE).context("the worker stopped")?;
-        passed.push(Passed {
-            produced,
-            taken,
-            committed,
-            seen,
-        });
-        if !idle.is_zero() {
-            thread::park_timeout(idle);
-        }
-    }
-    // one more, so that the worker wakes up and finds nobody listening
     drop(results);
-    producer
-        .send(BaseRecord::<(), _>::to(input).payload("the last"))
-        .map_err(|(error, _)| error)?;
-    producer.flush(PATIENCE)?;
-    passed.drain(..WARM_UP);
-    Ok(passed)
-}
-
-struct Worker {
-    bench: Bench,
-    input: String,
-    output: String,
-    worked: Sender<(Instant, Instant)>,
-    ready: Sender<()>,
-}
-
-impl Worker {
-    fn run(self, transactional: bool) -> anyhow::Result<()> {
-        let consumer = self.bench.consumer(&self.input, Offset::Beginning)?;
-        if transactional {
-            let mut transactions = Transactions::new(&self.bench, &consumer, &self.input, &self.output)?;
-            self.serve(&consumer, |value, from| {
-                transactions.begin()?;
-                transactions.produce(None, value, from)?;
-                transactions.commit()
-            })
-        } else {
-            let producer: BaseProducer = self.bench.producing().create()?;
-            self.serve(&consumer, |value, _| {
-                producer
-                    .send(BaseRecord::<(), [u8]>::to(&self.output).payload(value))
-                    .map_err(|(error, _)| error)?;
-                producer.poll(Duration::ZERO);
-                Ok(())
-            })
-        }
-    }
-
-    fn serve(
-        &self,
-        consumer: &BaseConsumer,
-        mut copy: impl FnMut(&[u8], (i32, i64)) -> anyhow::Result<()>,
-    ) -> anyhow::Result<()> {
-        let _ = self.ready.send(());
-        loop {
-            let message = next(consumer)?;
-            let taken = Instant::now();
-            copy(&message.0, message.1)?;
-            if self.worked.send((taken, Instant::now())).is_err() {
-                return Ok(());
-            }
-        }
-    }
-}
-
-/// Value and place of the next record.
-fn next(consumer: &BaseConsumer) -> anyhow::Result<(Vec<u8>, (i32, i64))> {
-    let message = consumer.poll(PATIENCE).context("no record came")??;
-    Ok((
-        message.payload().unwrap_or_default().to_vec(),
-        (message.partition(), message.offset()),
-    ))
+    reading.await??;
+    member.stop().await?;
+    Ok(times)
 }

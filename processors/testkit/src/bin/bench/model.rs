@@ -1,11 +1,13 @@
 use std::path::Path;
 use std::time::Duration;
 
+use testkit::scripted::Summary;
 use testkit::{Latency, Launch, Process, Script, binary};
 
 /// The scripted model in a process of its own, so that its CPU and memory are nobody else's.
 pub struct Model {
     pub url: String,
+    http: reqwest::Client,
     _process: Process,
 }
 
@@ -24,7 +26,13 @@ impl Model {
         let line = process.line("listening on ", Duration::from_secs(10)).await?;
         Ok(Self {
             url: line.trim_start_matches("listening on ").to_owned(),
+            http: reqwest::Client::builder().no_proxy().build()?,
             _process: process,
         })
+    }
+
+    pub async fn summary(&self) -> anyhow::Result<Summary> {
+        let url = format!("{}/control/summary", self.url.trim_end_matches("/v1"));
+        Ok(self.http.get(url).send().await?.error_for_status()?.json().await?)
     }
 }

@@ -1,5 +1,7 @@
 //! The least that answers records with model calls: raw clients, one pooled HTTP client, and a transaction for whatever is
 //! ready. It keeps no order, no ledger and no books: what Millrace adds is measured against it.
+//!
+//! It runs as a process of its own, as Millrace does: this program once more, with an errand.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -7,21 +9,72 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
+use anyhow::Context;
 use rdkafka::message::Message;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use testkit::Launch;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::calls::{Case, Measured, Meter};
+use crate::calls::Case;
 use crate::kafka::{Bench, River};
+use crate::meter::{Measured, Meter};
 use crate::transaction::Transactions;
 
-const INPUT: &str = "calls-input";
+/// It begins anew at its end.
+const RECORDS: usize = 100_000;
 /// After a commit: the coordinator still writes markers.
 const GAP: Duration = Duration::from_millis(1);
+const ANSWER: &str = "measured ";
+const START: Duration = Duration::from_secs(60);
 
-/// A call that came back, and the record it was for.
+#[derive(Serialize, Deserialize)]
+pub struct Errand {
+    bootstrap: String,
+    input: String,
+    output: String,
+    url: String,
+    in_flight: usize,
+    warm_up: Duration,
+    measured: Duration,
+}
+
+/// Starts the process and waits for what it measured of itself.
+pub async fn run(bench: &Bench, case: Case, url: &str) -> anyhow::Result<Measured> {
+    let run = uuid::Uuid::new_v4();
+    let errand = Errand {
+        bootstrap: bench.parts.bootstrap.clone(),
+        input: format!("skeleton-input-{run}"),
+        output: format!("skeleton-output-{run}"),
+        url: format!("{url}/chat/completions"),
+        in_flight: case.in_flight,
+        warm_up: case.warm_up(),
+        measured: case.measured(bench),
+    };
+    let (setup, input, output) = (bench.clone(), errand.input.clone(), errand.output.clone());
+    tokio::task::spawn_blocking(move || {
+        setup.load(&input, RECORDS)?;
+        setup.create(&output)
+    })
+    .await??;
+    let folder = tempfile::tempdir()?;
+    let program = std::env::current_exe()?;
+    let launch = Launch::new("skeleton", program, folder.path().join("skeleton.log"));
+    let mut process = launch.args(["--skeleton", &serde_json::to_string(&errand)?]).start()?;
+    let within = errand.warm_up + errand.measured + START;
+    let line = process.line(ANSWER, within).await?;
+    process.kill()?;
+    for topic in [errand.input, errand.output] {
+        let setup = bench.clone();
+        tokio::task::spawn_blocking(move || setup.delete(&topic)).await??;
+    }
+    let answer = line.split_once(ANSWER).context("the skeleton said nothing")?.1;
+    Ok(serde_json::from_str(answer)?)
+}
+
+/// An answered call, and the record it was for.
 struct Answered {
     key: Option<Vec<u8>>,
     value: Vec<u8>,
@@ -29,55 +82,45 @@ struct Answered {
     _slot: OwnedSemaphorePermit,
 }
 
-pub async fn run(bench: &Bench, case: Case, url: &str, records: usize) -> anyhow::Result<Measured> {
+/// In the process of its own.
+pub async fn serve(errand: Errand) -> anyhow::Result<()> {
     raise_file_limit();
-    let to = format!("calls-output-{}", uuid::Uuid::new_v4());
-    let (stop, committed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let bench = Bench::client_of(&errand.bootstrap);
+    let committed = Arc::new(AtomicU64::new(0));
+    let stop = Arc::new(AtomicBool::new(false));
     let (answered, answers) = channel();
     let http = reqwest::Client::builder()
         .no_proxy()
-        .pool_max_idle_per_host(usize::try_from(case.in_flight)?)
+        .pool_max_idle_per_host(errand.in_flight)
         .build()?;
     let call = Call {
         http,
-        url: format!("{url}/chat/completions"),
+        url: errand.url,
         answered,
     };
-
-    let (setup, output) = (bench.clone(), to.clone());
     let (river, transactions) = tokio::task::spawn_blocking(move || {
-        setup.load(INPUT, records)?;
-        setup.create(&output)?;
-        let river = River::open(&setup, INPUT, records)?;
-        let transactions = Transactions::new(&setup, &river.consumer, INPUT, &output)?;
+        let river = River::open(&bench, &errand.input, RECORDS)?;
+        let transactions = Transactions::new(&bench, &river.consumer, &errand.input, &errand.output)?;
         anyhow::Ok((river, transactions))
     })
     .await??;
     let (runtime, stopped) = (Handle::current(), Arc::clone(&stop));
-    let reader = thread::spawn(move || {
-        read(
-            &river,
-            &call,
-            &Arc::new(Semaphore::new(case.in_flight as usize)),
-            &runtime,
-            &stopped,
-        )
-    });
+    let slots = Arc::new(Semaphore::new(errand.in_flight));
+    let reader = thread::spawn(move || read(&river, &call, &slots, &runtime, &stopped));
     let counted = Arc::clone(&committed);
     let committer = thread::spawn(move || commit(transactions, &answers, &counted));
 
-    tokio::time::sleep(case.warm_up()).await;
-    let (meter, before) = (Meter::start(std::process::id())?, committed.load(Ordering::Relaxed));
-    tokio::time::sleep(case.measured(bench)).await;
+    tokio::time::sleep(errand.warm_up).await;
+    let (meter, before) = (Meter::of_this_process()?, committed.load(Ordering::Relaxed));
+    tokio::time::sleep(errand.measured).await;
     let measured = meter.read(committed.load(Ordering::Relaxed) - before)?;
     stop.store(true, Ordering::Relaxed);
     let ended = tokio::task::spawn_blocking(move || (reader.join(), committer.join())).await?;
     for ended in [ended.0, ended.1] {
         ended.map_err(|_| anyhow::anyhow!("a thread of the skeleton panicked"))??;
     }
-    bench.delete(INPUT)?;
-    bench.delete(&to)?;
-    Ok(measured)
+    println!("{ANSWER}{}", serde_json::to_string(&measured)?);
+    Ok(())
 }
 
 #[derive(Clone)]

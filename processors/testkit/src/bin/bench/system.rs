@@ -2,19 +2,25 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use schemas::{Encoder, Registry, RegistrySettings, Request, Timestamp, headers, request_kind};
 use tempfile::TempDir;
 use testkit::{Launch, Process, build, parts, until};
-use tokio::sync::mpsc;
-use topics::{Headers, KafkaSettings, Output, Producer, ProducerSettings, Start, Tail, TailEvent, TailSettings};
+use topics::{Headers, KafkaSettings, Output, Producer, ProducerSettings};
 
+use crate::flow::{Asked, Flow};
 use crate::kafka::Bench;
 use crate::model::Model;
 
+/// Partitions of `requests`, as topics.yaml has them.
+const PARTITIONS: i32 = 6;
+/// Begins the id of a request of a [`Flow`].
+const FLOWING: &str = "flow-";
 const READY_WITHIN: Duration = Duration::from_secs(60);
+const STOPPED_WITHIN: Duration = Duration::from_secs(30);
 
 /// One call of the scripted model.
 const ASK: &str = r#"
@@ -22,7 +28,7 @@ apiVersion: chain/v1
 kind: Chain
 metadata: {name: ask, version: 1}
 input: {schema: {}}
-budget: {deadline: 60s}
+budget: {deadline: 1h}
 steps:
   - id: answer
     chat: {model: scripted, messages: [{role: user, content: "{{ input }}"}]}
@@ -35,7 +41,7 @@ apiVersion: chain/v1
 kind: Chain
 metadata: {name: echo, version: 1}
 input: {schema: {}}
-budget: {deadline: 60s}
+budget: {deadline: 1h}
 steps:
   - id: echo
     transform: "{{ input }}"
@@ -49,14 +55,76 @@ pub struct System {
     environment: Vec<(String, String)>,
     program: std::path::PathBuf,
     folder: TempDir,
-    _model: Model,
+    http: reqwest::Client,
+    members: AtomicUsize,
+    pub model: Model,
+}
+
+/// What differs between scenarios.
+pub struct Setup {
+    call_ms: u64,
+    in_flight: usize,
+    /// `MILLRACE_*` without the prefix, over what all have.
+    environment: Vec<(&'static str, String)>,
+}
+
+impl Setup {
+    pub fn new(call_ms: u64, in_flight: usize) -> Self {
+        Self {
+            call_ms,
+            in_flight,
+            environment: Vec::new(),
+        }
+    }
+
+    pub fn with(mut self, name: &'static str, value: &impl ToString) -> Self {
+        self.environment.push((name, value.to_string()));
+        self
+    }
+}
+
+/// A running process of Millrace.
+pub struct Member {
+    process: Process,
+    address: String,
+    http: reqwest::Client,
+}
+
+impl Member {
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// Results that its engine has committed so far.
+    pub async fn committed(&self) -> anyhow::Result<u64> {
+        let metrics = self.http.get(format!("http://{}/metrics", self.address)).send().await?;
+        let metrics = metrics.error_for_status()?.text().await?;
+        let sums = metrics
+            .lines()
+            .filter(|line| line.starts_with("millrace_commit_results_sum"))
+            .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok());
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
+        Ok(sums.sum::<f64>() as u64)
+    }
+
+    /// `kill -9`.
+    pub fn kill(self) -> anyhow::Result<()> {
+        self.process.kill()?;
+        Ok(())
+    }
+
+    /// `SIGTERM`, and waits for its end.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        self.process.stop(STOPPED_WITHIN).await?;
+        Ok(())
+    }
 }
 
 impl System {
     /// Topics and schemas are there; nothing runs yet.
-    pub async fn prepare(bench: &Bench, call_ms: u64, in_flight: u32) -> anyhow::Result<Self> {
+    pub async fn prepare(bench: &Bench, setup: Setup) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
-        let model = Model::start(folder.path(), call_ms).await?;
+        let model = Model::start(folder.path(), setup.call_ms).await?;
         let chains = folder.path().join("chains");
         std::fs::create_dir(&chains)?;
         std::fs::write(chains.join("ask.yaml"), ASK)?;
@@ -77,12 +145,14 @@ impl System {
             ("POSTGRES__URL", bench.parts.postgres_url.clone()),
             ("CHAINS", chains.display().to_string()),
             ("MODELS", models.display().to_string()),
-            ("ORCHESTRATOR__IN_FLIGHT", in_flight.to_string()),
+            ("ORCHESTRATOR__IN_FLIGHT", setup.in_flight.to_string()),
             ("LOG", "warn".to_owned()),
         ];
-        let environment = environment
+        let environment: Vec<_> = environment
+            .into_iter()
+            .chain(setup.environment)
             .map(|(name, value)| (format!("MILLRACE_{name}"), value))
-            .to_vec();
+            .collect();
         let program = tokio::task::spawn_blocking(|| build("millrace", "millrace")).await??;
         for arguments in [["topics", "apply"], ["schemas", "register"]] {
             let launch = launch(&program, &environment, folder.path(), arguments[0]).args(arguments);
@@ -105,27 +175,28 @@ impl System {
             environment,
             program,
             folder,
-            _model: model,
+            http: reqwest::Client::builder().no_proxy().build()?,
+            members: AtomicUsize::new(0),
+            model,
         })
     }
 
     /// A process with these roles, ready.
-    pub async fn run(&self, roles: &str) -> anyhow::Result<Process> {
-        let address = parts::free_port()?;
-        let address = format!("127.0.0.1:{address}");
+    pub async fn run(&self, roles: &str) -> anyhow::Result<Member> {
+        let address = format!("127.0.0.1:{}", parts::free_port()?);
         let setting = if roles.contains("api") {
             "MILLRACE_API__LISTEN"
         } else {
             "MILLRACE_ADMIN"
         };
-        let launch = launch(&self.program, &self.environment, self.folder.path(), "millrace");
+        let name = format!("millrace-{}", self.members.fetch_add(1, Ordering::Relaxed));
+        let launch = launch(&self.program, &self.environment, self.folder.path(), &name);
         let mut process = launch.args(["run", "--roles", roles]).env(setting, &address).start()?;
-        let http = reqwest::Client::builder().no_proxy().build()?;
         let ready = until(READY_WITHIN, async || {
             if let Err(ended) = process.running() {
                 return Some(Err(ended));
             }
-            let answer = http.get(format!("http://{address}/readyz")).send().await;
+            let answer = self.http.get(format!("http://{address}/readyz")).send().await;
             answer
                 .is_ok_and(|answer| answer.status().is_success())
                 .then_some(Ok(()))
@@ -134,58 +205,64 @@ impl System {
             Ok(ready) => ready?,
             Err(_) => return Err(process.late("readiness", READY_WITHIN).into()),
         }
-        Ok(process)
+        Ok(Member {
+            process,
+            address,
+            http: self.http.clone(),
+        })
+    }
+
+    /// Its full name.
+    pub fn topic(&self, name: &str) -> String {
+        self.kafka.topic(name)
     }
 
     /// Returns when the broker has it.
     pub async fn send(&self, chain: &str, id: String) -> anyhow::Result<()> {
-        let request = Request {
-            request_id: Some(id.clone()),
-            kind: request_kind::RUN.to_owned(),
-            chain: chain.to_owned(),
-            input: "\"one request\"".to_owned(),
-            created_at: Timestamp::now(),
-            ..Request::default()
-        };
         let output = Output {
-            topic: self.kafka.topic("requests"),
-            partition: None,
-            key: None,
-            value: Some(self.encoder.encode(&request)?),
+            topic: self.topic("requests"),
+            value: Some(request(&self.encoder, chain, &id)?.into()),
             headers: Headers::new().with(headers::REQUEST_ID, id),
+            ..Output::default()
         };
         self.producer.send(output).await?;
         Ok(())
     }
 
-    /// Ids of committed results from now on, with the time at which they were seen.
-    pub async fn results(&self) -> anyhow::Result<mpsc::UnboundedReceiver<(String, Instant)>> {
-        let settings = TailSettings {
-            client_id: "bench".to_owned(),
-            topics: vec![self.kafka.topic("results")],
-            start: Start::End,
-            buffer_bytes: 16 << 20,
+    /// Requests without keys, of all partitions in turn.
+    pub fn flow(&self, bench: &Bench, chain: &'static str, per_second: f64) -> anyhow::Result<Flow> {
+        let encoder = self.encoder.clone();
+        let ask = move |n: usize| {
+            Ok(Asked {
+                partition: i32::try_from(n)? % PARTITIONS,
+                key: None,
+                value: request(&encoder, chain, &format!("{FLOWING}{n}"))?,
+            })
         };
-        let mut tail = Tail::open(&self.kafka, settings)?;
-        let at_end = tokio::time::timeout(READY_WITHIN, tail.recv())
-            .await
-            .context("the results cannot be read")??;
-        ensure!(
-            matches!(at_end, TailEvent::CaughtUp),
-            "a result before the first request"
-        );
-        let (seen, results) = mpsc::unbounded_channel();
-        tokio::spawn(async move {
-            while let Ok(event) = tail.recv().await {
-                let TailEvent::Record(record) = event else { continue };
-                let id = record.headers.text(headers::REQUEST_ID).unwrap_or_default().to_owned();
-                if seen.send((id, Instant::now())).is_err() {
-                    return;
-                }
-            }
-        });
-        Ok(results)
+        let topics = (&*self.topic("requests"), &*self.topic("results"));
+        Flow::start(bench, topics, per_second, ask, |message| {
+            request_id(message)?.strip_prefix(FLOWING)?.parse().ok()
+        })
     }
+}
+
+/// The header of a result.
+pub fn request_id<'m>(message: &'m BorrowedMessage<'_>) -> Option<&'m str> {
+    let headers = message.headers()?.iter();
+    let id = headers.filter(|header| header.key == headers::REQUEST_ID).last()?;
+    std::str::from_utf8(id.value?).ok()
+}
+
+fn request(encoder: &Encoder<Request>, chain: &str, id: &str) -> anyhow::Result<Vec<u8>> {
+    let request = Request {
+        request_id: Some(id.to_owned()),
+        kind: request_kind::RUN.to_owned(),
+        chain: chain.to_owned(),
+        input: "\"one request\"".to_owned(),
+        created_at: Timestamp::now(),
+        ..Request::default()
+    };
+    Ok(encoder.encode(&request)?.to_vec())
 }
 
 fn launch(program: &Path, environment: &[(String, String)], folder: &Path, name: &str) -> Launch {

@@ -1,15 +1,12 @@
-//! One raw transaction as cheaply as the client allows.
-//!
-//! The wrapper's commit first flushes in steps of 100 ms. When every delivery has been reported before, its flush returns
-//! at once; so the reports are counted, on the producer's own thread.
+//! One raw transaction as cheaply as the client allows: deliveries are reported only when they fail, and the commit is the
+//! engine's native one.
 
-use std::sync::{Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rdkafka::ClientContext;
+use anyhow::ensure;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
-use rdkafka::message::DeliveryResult;
-use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use rdkafka::{Offset, TopicPartitionList};
 use uuid::Uuid;
 
@@ -19,8 +16,10 @@ use crate::kafka::{Bench, PARTITIONS};
 const METADATA_BYTES: usize = 1024;
 const PATIENCE: Duration = Duration::from_secs(30);
 
+pub type RawProducer = ThreadedProducer<DefaultProducerContext>;
+
 pub struct Transactions {
-    producer: ThreadedProducer<Deliveries>,
+    producer: RawProducer,
     to: String,
     input: String,
     group: ConsumerGroupMetadata,
@@ -29,34 +28,14 @@ pub struct Transactions {
     next: Vec<Option<i64>>,
 }
 
-#[derive(Default)]
-struct Deliveries {
-    outstanding: Mutex<usize>,
-    none: Condvar,
-}
-
-impl ClientContext for Deliveries {}
-
-impl ProducerContext for Deliveries {
-    type DeliveryOpaque = ();
-
-    fn delivery(&self, _: &DeliveryResult<'_>, _: ()) {
-        let mut outstanding = self.outstanding.lock().unwrap_or_else(PoisonError::into_inner);
-        *outstanding -= 1;
-        if *outstanding == 0 {
-            self.none.notify_all();
-        }
-    }
-}
-
 impl Transactions {
     /// From what `consumer` reads of `input` to the topic `to`.
     pub fn new(bench: &Bench, consumer: &BaseConsumer, input: &str, to: &str) -> anyhow::Result<Self> {
-        let producer: ThreadedProducer<Deliveries> = bench
+        let producer: RawProducer = bench
             .producing()
             .set("transactional.id", format!("bench-{}", Uuid::new_v4()))
             .set("retry.backoff.ms", "5")
-            .create_with_context(Deliveries::default())?;
+            .create()?;
         producer.init_transactions(PATIENCE)?;
         let group = consumer
             .group_metadata()
@@ -76,15 +55,7 @@ impl Transactions {
     }
 
     pub fn produce(&mut self, key: Option<&[u8]>, value: &[u8], from: (i32, i64)) -> anyhow::Result<()> {
-        *self
-            .producer
-            .context()
-            .outstanding
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) += 1;
-        let mut record = BaseRecord::<[u8], [u8]>::to(&self.to).payload(value);
-        record.key = key;
-        self.producer.send(record).map_err(|(error, _)| error)?;
+        send(&self.producer, &self.to, key, value)?;
         if let Some(next) = self.next.get_mut(usize::try_from(from.0)?) {
             *next = Some(from.1 + 1);
         }
@@ -102,20 +73,21 @@ impl Transactions {
         }
         self.producer
             .send_offsets_to_transaction(&offsets, &self.group, PATIENCE)?;
-        let deliveries = self.producer.context();
-        let mut outstanding = deliveries.outstanding.lock().unwrap_or_else(PoisonError::into_inner);
-        while *outstanding > 0 {
-            outstanding = deliveries
-                .none
-                .wait(outstanding)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
-        drop(outstanding);
-        // the last report is counted a moment before it leaves the queue
-        while self.producer.in_flight_count() > 0 {
-            std::thread::yield_now();
-        }
-        #[expect(clippy::disallowed_methods, reason = "nothing is left to flush, so it does not wait")]
-        Ok(self.producer.commit_transaction(PATIENCE)?)
+        Ok(topics::commit_transaction(&self.producer)?)
     }
+}
+
+/// Waits while the client's queue is full.
+pub fn send(producer: &RawProducer, to: &str, key: Option<&[u8]>, value: &[u8]) -> anyhow::Result<()> {
+    let mut record = BaseRecord::<[u8], [u8]>::to(to).payload(value);
+    record.key = key;
+    let until = Instant::now() + PATIENCE;
+    while let Err((error, back)) = producer.send(record) {
+        let is_full = matches!(error, KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull));
+        ensure!(is_full && Instant::now() < until, error);
+        // the producer's own thread makes room meanwhile
+        std::thread::park_timeout(Duration::from_millis(1));
+        record = back;
+    }
+    Ok(())
 }

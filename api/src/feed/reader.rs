@@ -1,0 +1,261 @@
+//! One reader of the feed.
+
+use std::{fmt::Write, sync::Arc, time::Duration};
+
+use serde::Serialize;
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, sleep_until, timeout},
+};
+
+use super::{Filter, Row};
+use crate::{
+    api::Api,
+    bridge::Bridge,
+    history::Replayed,
+    ring::{Ahead, Arrived, Place, Positions},
+    sse::{self, Closed, KEEP_ALIVE, Out, PING},
+};
+
+/// Between two pieces, so that a busy feed goes out in pieces of many results.
+const PACE: Duration = Duration::from_millis(50);
+/// Results that are looked at in one go.
+const LOOK: usize = 256;
+/// A piece is sent when it is as large as this.
+const PIECE: usize = 32 * 1024;
+/// An instance may be this far behind the one that gave out an id.
+const CATCH_UP: Duration = Duration::from_secs(2);
+/// While Postgres is read, more may leave the ring.
+const REPLAYS: usize = 3;
+const DECODE_AGAIN: Duration = Duration::from_millis(500);
+
+/// Where a reader begins.
+pub(crate) enum From {
+    /// With this many results that went by already.
+    Recent(u64),
+    /// After what it has seen; `None`: its id says nothing here.
+    Seen(Option<Positions>),
+}
+
+pub(crate) struct Reader {
+    api: Arc<Api>,
+    filter: Filter,
+    out: Out,
+    place: Place,
+    /// What was told last as an id.
+    told: Positions,
+    piece: String,
+}
+
+#[derive(Serialize)]
+struct Ready {
+    resumed: bool,
+}
+
+#[derive(Serialize)]
+struct Position {}
+
+#[derive(Serialize)]
+struct Gap {
+    missed: Option<u64>,
+    reason: &'static str,
+}
+
+impl Reader {
+    /// Until nobody reads any more or the process stops.
+    pub async fn run(api: Arc<Api>, filter: Filter, from: From, out: Out) {
+        let Begin { place, seen, before } = Begin::of(&api, &filter, &from).await;
+        let resumed = seen.is_some();
+        let mut reader = Self {
+            told: seen.unwrap_or_else(|| place.positions.clone()),
+            api,
+            filter,
+            out,
+            place,
+            piece: String::new(),
+        };
+        reader.piece = sse::event(&reader.told.encode(), "ready", &Ready { resumed }, true);
+        if !resumed && matches!(from, From::Seen(_)) {
+            reader.gap(None, "old");
+        }
+        reader.replay(&before);
+        // It ends in no other way than by `Closed`.
+        let _ = reader.read().await;
+    }
+
+    /// What had left the ring: at most a few hundred.
+    fn replay(&mut self, before: &[Replayed]) {
+        for Replayed { partition, offset, row } in before {
+            self.told.advance(*partition, *offset);
+            if self.filter.takes(row) {
+                let _ = writeln!(self.piece, "id: {}", self.told.encode());
+                self.piece.push_str(&row.event);
+            }
+        }
+    }
+
+    async fn read(&mut self) -> Result<(), Closed> {
+        let mut arrivals = self.api.bridge.ring.arrivals();
+        loop {
+            match self.api.bridge.ring.after(&self.place, LOOK) {
+                Ahead::Results(results) => {
+                    for arrived in results {
+                        self.take(&arrived).await?;
+                    }
+                }
+                Ahead::Gap { missed, end } => {
+                    metrics::counter!("millrace_feed_missed_total").increment(missed);
+                    self.place = end;
+                    self.gap(Some(missed), "slow");
+                }
+                Ahead::Nothing => self.rest(&mut arrivals).await?,
+            }
+        }
+    }
+
+    async fn take(&mut self, arrived: &Arrived) -> Result<(), Closed> {
+        self.place.next += 1;
+        let (partition, offset) = (arrived.record.partition, arrived.record.offset);
+        if !self.place.positions.advance(partition, offset) || !self.filter.may_take(arrived) {
+            return Ok(());
+        }
+        let row = tokio::select! {
+            row = arrived.row.get_or_init(|| row(&self.api.bridge, arrived)) => row,
+            () = self.out.closed() => return Err(Closed),
+        };
+        match row {
+            Some(row) if self.filter.takes(row) => {
+                let _ = writeln!(self.piece, "id: {}", self.place.positions.encode());
+                self.piece.push_str(&row.event);
+                self.told.clone_from(&self.place.positions);
+            }
+            Some(_) => {}
+            None => self.gap(Some(1), "unreadable"),
+        }
+        if self.piece.len() >= PIECE {
+            self.send().await
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Sends what there is, and waits for more.
+    async fn rest(&mut self, arrivals: &mut watch::Receiver<u64>) -> Result<(), Closed> {
+        let paced = Instant::now() + PACE;
+        if !self.piece.is_empty() {
+            self.send().await?;
+            tokio::select! {
+                () = sleep_until(paced) => {}
+                () = self.out.closed() => return Err(Closed),
+            }
+        }
+        let next = self.place.next;
+        let arrival = async { arrivals.wait_for(|arrived| *arrived > next).await.map(drop) };
+        tokio::select! {
+            arrived = arrival => return arrived.map_err(|_| Closed),
+            () = self.out.closed() => return Err(Closed),
+            () = sleep(KEEP_ALIVE) => {}
+        }
+        self.piece.push_str(PING);
+        if self.told != self.place.positions {
+            // Nothing that went by was wanted; who comes back shall not begin before it.
+            self.told.clone_from(&self.place.positions);
+            let position = sse::event(&self.told.encode(), "position", &Position {}, false);
+            self.piece.push_str(&position);
+        }
+        self.send().await
+    }
+
+    fn gap(&mut self, missed: Option<u64>, reason: &'static str) {
+        self.told.clone_from(&self.place.positions);
+        self.piece
+            .push_str(&sse::event(&self.told.encode(), "gap", &Gap { missed, reason }, false));
+    }
+
+    async fn send(&mut self) -> Result<(), Closed> {
+        self.out.send(std::mem::take(&mut self.piece)).await
+    }
+}
+
+/// Where a reader begins.
+struct Begin {
+    place: Place,
+    /// What it has seen, if what follows goes on exactly there.
+    seen: Option<Positions>,
+    /// What it has missed and the ring does not have any more.
+    before: Vec<Replayed>,
+}
+
+impl Begin {
+    /// In the ring if it reaches so far back, else from Postgres, else at the end.
+    async fn of(api: &Api, filter: &Filter, from: &From) -> Self {
+        let ring = &api.bridge.ring;
+        let at = |place| Self {
+            place,
+            seen: None,
+            before: Vec::new(),
+        };
+        let seen = match from {
+            From::Recent(results) => return at(ring.end(*results)),
+            From::Seen(None) => return at(ring.end(0)),
+            From::Seen(Some(seen)) => seen,
+        };
+        // Whoever is further than this instance for longer has its id from another cluster.
+        if timeout(CATCH_UP, reach(&api.bridge, seen)).await.is_err() {
+            return at(ring.end(0));
+        }
+        let (mut positions, mut before) = (seen.clone(), Vec::new());
+        for _ in 0..REPLAYS {
+            if let Some(place) = ring.resume(&positions) {
+                return Self {
+                    place,
+                    seen: Some(seen.clone()),
+                    before,
+                };
+            }
+            let stretches = ring.lacks(&positions);
+            // Postgres does not know the keys of results.
+            let (None, Ok(Some(replayed))) = (&filter.key, api.history.replay(&filter.tenant, &stretches).await) else {
+                break;
+            };
+            before.extend(replayed);
+            for stretch in stretches {
+                positions.set(stretch.partition, stretch.to);
+            }
+        }
+        at(ring.end(0))
+    }
+}
+
+async fn reach(bridge: &Bridge, seen: &Positions) {
+    let mut arrivals = bridge.ring.arrivals();
+    while !bridge.ring.has_reached(seen) {
+        if arrivals.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Decodes a result for all readers. While the registry is away, tries on: nobody is shown a feed with holes.
+async fn row(bridge: &Bridge, arrived: &Arrived) -> Option<Row> {
+    let record = &arrived.record;
+    loop {
+        let error = match bridge.decoder.decode(record.value.as_deref().unwrap_or_default()).await {
+            Ok(result) => return Row::of((record.partition, record.offset), record.key.as_deref(), result).ok(),
+            Err(error) => error,
+        };
+        if !error.is_transient() {
+            tracing::error!(
+                src = record.src(),
+                error = &error as &dyn std::error::Error,
+                "a result cannot be read"
+            );
+            return None;
+        }
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "the feed waits for the schema of a result"
+        );
+        sleep(DECODE_AGAIN).await;
+    }
+}

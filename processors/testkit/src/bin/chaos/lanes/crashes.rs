@@ -1,0 +1,88 @@
+//! A worker or a recorder more joins, to die at one place of its transaction.
+
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+
+use testkit::{Signal, chaos::schedule::Breakage, chaos::schedule::Planned, until};
+use tokio::time::sleep;
+
+use super::due;
+use crate::{death::crash, running::Running, world::World};
+
+/// Outages included.
+const DIES_WITHIN: Duration = Duration::from_secs(30);
+
+pub async fn run(world: &World, plan: Vec<Planned>, began: Instant) -> anyhow::Result<()> {
+    let mut again = Vec::new();
+    for planned in plan {
+        due(&planned, began).await;
+        if !dies(world, &planned).await? {
+            again.push(planned);
+        }
+    }
+    // the load goes on until the lanes are through
+    for planned in again {
+        dies(world, &planned).await?;
+    }
+    Ok(())
+}
+
+async fn dies(world: &World, planned: &Planned) -> anyhow::Result<bool> {
+    let Breakage::CrashPoint { point, time } = planned.fault else {
+        return Ok(true);
+    };
+    let (chosen, kind) = (format!("{point}:{time}"), planned.fault.kind());
+    let role = if point.starts_with("recorder") {
+        "recorder"
+    } else {
+        "orchestrator"
+    };
+    let mut worker = Running::start(world, "crash", role, Some(&chosen))?;
+    if point == "released" {
+        leave(world, &mut worker).await?;
+    }
+    let mut in_flight = 0;
+    let died = until(DIES_WITHIN, async || {
+        let now = world.model.in_flight(&worker.name);
+        let ended = worker.process.exit().transpose();
+        if ended.is_none() {
+            in_flight = now;
+        }
+        ended
+    });
+    let ended = died.await;
+    let did = fs::read_to_string(worker.process.log()).is_ok_and(|log| log.contains("crash point: "));
+    match ended {
+        Ok(_) if did => {
+            let mut death = crash(world, &worker.name, Some(point), world.maps.latest());
+            death.in_flight = in_flight;
+            world.log.death(kind, &worker.name, &chosen, death)?;
+            Ok(true)
+        }
+        Ok(status) => {
+            world.log.ended_by_itself(&worker.name, &status?.to_string())?;
+            Ok(false)
+        }
+        Err(late) => {
+            tracing::warn!(chosen, %late, "the crash point was not reached");
+            worker.abandon(world).await?;
+            Ok(false)
+        }
+    }
+}
+
+/// Once it has something to release.
+async fn leave(world: &World, worker: &mut Running) -> anyhow::Result<()> {
+    let history = world.folder.worker(&worker.name);
+    let owns = until(DIES_WITHIN, async || {
+        let text = fs::read_to_string(&history).unwrap_or_default();
+        text.contains("\"committed\"").then_some(())
+    });
+    if owns.await.is_ok() {
+        sleep(Duration::from_millis(200)).await;
+        worker.process.signal(Signal::TERM)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,81 @@
+//! Requests from several producers: two in Rust, one in Python with a stranger's client and serializer, and callers over
+//! HTTP. Each writes down what it handed out and what was acknowledged.
+
+mod http;
+mod producer;
+mod request;
+mod third_party;
+
+use std::{sync::Arc, time::Duration};
+
+use testkit::{Rule, Script, When};
+use tokio_util::sync::CancellationToken;
+
+use crate::world::World;
+
+use http::Callers;
+use producer::RequestProducer;
+use third_party::ThirdParty;
+
+/// In the questions of requests that a model fault hits.
+pub const SHAKY: &str = "shaky";
+/// In the questions of requests whose model answers late.
+pub const TAIL: &str = "tail";
+
+/// Most answers take 20 to 200 ms, those of the tail a hundred times as long.
+pub fn script(seed: u64, tail: Duration) -> Script {
+    let late = Rule {
+        when: When {
+            contains: Some(TAIL.to_owned()),
+            ..When::default()
+        },
+        latency: Some(testkit::Latency::Fixed {
+            ms: tail.as_millis().try_into().unwrap_or(u64::MAX),
+        }),
+        answer: None,
+    };
+    Script {
+        seed,
+        rules: vec![late],
+        ..Script::after(testkit::Latency::LogNormal {
+            median_ms: 60,
+            sigma: 0.6,
+        })
+    }
+}
+
+pub struct Load {
+    end: CancellationToken,
+    producers: Vec<RequestProducer>,
+    third_party: ThirdParty,
+    callers: Callers,
+}
+
+impl Load {
+    pub async fn start(world: &Arc<World>, seed: u64, rate: u64) -> anyhow::Result<Self> {
+        let end = CancellationToken::new();
+        let share = |percent: u64| (rate * percent / 100).max(1);
+        let third_party = ThirdParty::start(world, seed, share(20))?;
+        let producers = vec![
+            RequestProducer::start(world, "first", seed, share(45), end.clone()).await?,
+            RequestProducer::start(world, "second", seed.wrapping_add(1), share(30), end.clone()).await?,
+        ];
+        let callers = Callers::start(world, share(5).min(10), end.clone());
+        Ok(Self {
+            end,
+            producers,
+            third_party,
+            callers,
+        })
+    }
+
+    /// Returns when what was handed out is acknowledged, and callers have their answers.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        self.end.cancel();
+        for producer in self.producers {
+            producer.stop().await?;
+        }
+        self.third_party.stop().await?;
+        self.callers.stop().await
+    }
+}

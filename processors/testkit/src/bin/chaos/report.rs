@@ -1,0 +1,149 @@
+//! The last line: what the driver knows, what the judge found, and whether that is enough.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs,
+    process::Stdio,
+};
+
+use anyhow::{Context, bail};
+use serde_json::{Map, Value, json};
+use testkit::{
+    build,
+    chaos::{Summary, schedule::CRASH_POINTS},
+    scripted::Outcome,
+};
+use tokio::process::Command;
+
+use crate::{Arguments, takeover, world::World};
+
+pub struct Report {
+    line: Map<String, Value>,
+    /// Why it failed.
+    pub complaints: Vec<String>,
+}
+
+impl Report {
+    pub fn holds(&self) -> bool {
+        self.complaints.is_empty()
+    }
+
+    pub fn json(&self) -> Value {
+        Value::Object(self.line.clone())
+    }
+}
+
+/// What only the driver knows; for the judge it is written into the folder.
+pub fn summary(world: &World) -> anyhow::Result<Summary> {
+    let calls = world.model.calls();
+    let mut bodies: HashMap<(&str, u64), u64> = HashMap::new();
+    for call in &calls {
+        let is_provider = call.to_fail && call.outcome != Outcome::Running;
+        *bodies.entry((&call.request_id, call.body)).or_default() += u64::from(!is_provider);
+    }
+    let counts = world.log.counts();
+    let mut crash_points: BTreeMap<String, u64> =
+        CRASH_POINTS.iter().map(|(name, _)| ((*name).to_owned(), 0)).collect();
+    crash_points.extend(counts.crash_points);
+    let summary = Summary {
+        model_calls: calls.len() as u64,
+        model_calls_repeated: bodies.values().map(|count| count.saturating_sub(1)).sum(),
+        crash_points,
+        longest_reader_stall_s: world.board.longest_stall().as_secs_f64(),
+        longest_takeover_s: takeover::longest(&world.folder)?.as_secs_f64(),
+    };
+    let path = world.folder.summary();
+    let text = serde_json::to_string_pretty(&summary)?;
+    fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(summary)
+}
+
+/// The judge is a program of its own; the parts are still up.
+pub async fn judged(
+    world: &World,
+    arguments: &Arguments,
+    seed: u64,
+    seconds: u64,
+    summary: Summary,
+) -> anyhow::Result<Report> {
+    let found = judge(world).await?;
+    let counts = world.log.counts();
+    let mut complaints = Vec::new();
+    let number = |name: &str| found[name].as_u64().unwrap_or_default();
+    let violations = found["violations_total"].as_u64().unwrap_or(u64::MAX);
+    if violations > 0 {
+        complaints.push(format!("{violations} violations"));
+    }
+    let wanted = arguments.rate * arguments.seconds / 2;
+    if number("requests") < wanted {
+        complaints.push(format!("only {} requests, less than {wanted}", number("requests")));
+    }
+    for (name, hits) in &summary.crash_points {
+        if *hits == 0 {
+            complaints.push(format!("nobody died at {name}"));
+        }
+    }
+    if number("kills_with_map") == 0 {
+        complaints.push("no kill left a map behind".to_owned());
+    }
+    if !counts.ended_by_themselves.is_empty() {
+        complaints.push(format!(
+            "ended by themselves: {}",
+            counts.ended_by_themselves.join(", ")
+        ));
+    }
+    let verdict = if complaints.is_empty() { "ok" } else { "failed" };
+    let mut line = json!({
+        "seconds": seconds,
+        "seed": seed,
+        "rate": arguments.rate,
+        "brokers": arguments.brokers,
+        "requests": number("requests"),
+        "results": number("results"),
+        "dead_letters": number("dead_letters"),
+        "lost": number("lost"),
+        "duplicates": number("duplicates"),
+        "order_inversions": number("order_inversions"),
+        "audit_missing": number("audit_missing"),
+        "postgres_mismatches": number("postgres_mismatches"),
+        "model_calls": summary.model_calls,
+        "model_calls_repeated": summary.model_calls_repeated,
+        "in_flight_at_kills": counts.in_flight_at_kills,
+        "kills_with_map": number("kills_with_map"),
+        "faults": counts.by_kind,
+        "crash_points": summary.crash_points,
+        "longest_reader_stall_s": rounded(summary.longest_reader_stall_s),
+        "longest_takeover_s": rounded(summary.longest_takeover_s),
+        "violations": violations,
+    });
+    if !complaints.is_empty() {
+        line["complaints"] = json!(complaints);
+        line["folder"] = json!(world.folder.path());
+    }
+    line["verdict"] = json!(verdict);
+    match line {
+        Value::Object(line) => Ok(Report { line, complaints }),
+        _ => bail!("the report is no object"),
+    }
+}
+
+async fn judge(world: &World) -> anyhow::Result<Value> {
+    let program = tokio::task::spawn_blocking(|| build("testkit", "check-history")).await??;
+    let output = Command::new(program)
+        .arg("--run")
+        .arg(world.folder.path())
+        .stderr(Stdio::inherit())
+        .output()
+        .await
+        .context("cannot start the judge")?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let last = said.lines().last().unwrap_or_default();
+    let found = serde_json::from_str(last).with_context(|| format!("the judge gave no verdict: {last:.200}"))?;
+    let path = world.folder.path().join("verdict.json");
+    fs::write(&path, last).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(found)
+}
+
+fn rounded(seconds: f64) -> f64 {
+    (seconds * 100.0).round() / 100.0
+}

@@ -1,0 +1,77 @@
+//! How long the partitions of a worker that died stood still.
+
+use std::{collections::BTreeMap, fs, time::Duration};
+
+use testkit::{
+    chaos::{Fault, RunFolder, Seen},
+    history::{Event, history},
+};
+
+/// A claim or a release, by worker.
+struct Tenure {
+    at: i64,
+    worker: String,
+    is_claim: bool,
+}
+
+/// From the death of a worker to the first result of a partition of its own that was seen after the next claim of it.
+///
+/// Deaths after which nobody had to take over (nothing was claimed, or nothing more was asked there) do not count.
+pub fn longest(folder: &RunFolder) -> anyhow::Result<Duration> {
+    let faults: Vec<Fault> = lines(&folder.faults())?;
+    let mut seen: BTreeMap<String, Vec<i64>> = BTreeMap::new();
+    for result in lines::<Seen>(&folder.reader())? {
+        if let Some((partition, _)) = result.src.rsplit_once('/') {
+            seen.entry(partition.to_owned()).or_default().push(result.at);
+        }
+    }
+    let tenures = tenures(folder)?;
+    let mut longest = 0;
+    for death in faults.iter().filter(|fault| fault.crash.is_some()) {
+        for (partition, tenures) in &tenures {
+            let owner = tenures.iter().rfind(|tenure| tenure.at <= death.at);
+            if !owner.is_some_and(|owner| owner.is_claim && owner.worker == death.target) {
+                continue;
+            }
+            let heir = tenures.iter().find(|tenure| tenure.at > death.at && tenure.is_claim);
+            let results = seen.get(partition).map_or(&[][..], Vec::as_slice);
+            let next = heir.and_then(|heir| results.iter().find(|at| **at > heir.at));
+            longest = longest.max(next.map_or(0, |next| next - death.at));
+        }
+    }
+    Ok(Duration::from_micros(longest.try_into().unwrap_or_default()))
+}
+
+/// By partition of the requests (`topic/partition`), in the order of time.
+fn tenures(folder: &RunFolder) -> anyhow::Result<BTreeMap<String, Vec<Tenure>>> {
+    let mut tenures: BTreeMap<String, Vec<Tenure>> = BTreeMap::new();
+    for entry in fs::read_dir(folder.path())? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let worker = name
+            .strip_prefix("worker-")
+            .and_then(|name| name.strip_suffix(".jsonl"));
+        let Some(worker) = worker else { continue };
+        for line in history(&path)? {
+            let (topic, partition, is_claim) = match line.event {
+                Event::Claimed { topic, partition, .. } => (topic, partition, true),
+                Event::Released { topic, partition, .. } => (topic, partition, false),
+                _ => continue,
+            };
+            tenures.entry(format!("{topic}/{partition}")).or_default().push(Tenure {
+                at: line.at,
+                worker: worker.to_owned(),
+                is_claim,
+            });
+        }
+    }
+    tenures
+        .values_mut()
+        .for_each(|tenures| tenures.sort_by_key(|tenure| tenure.at));
+    Ok(tenures)
+}
+
+fn lines<T: serde::de::DeserializeOwned>(path: &std::path::Path) -> anyhow::Result<Vec<T>> {
+    let text = fs::read_to_string(path)?;
+    Ok(text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?)
+}

@@ -1,0 +1,41 @@
+//! The judge of a fault run, a program of its own: it believes nothing that the workers say.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::Context;
+use clap::Parser;
+use testkit::chaos::{
+    RunFolder,
+    check::{Isolation, gather, judge},
+};
+
+/// Judges a fault run by the topics, the committed offsets, Postgres and what its readers saw
+///
+/// The last line is one JSON object. Ends with 1 if anything was violated, with 2 if there is no verdict.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// The folder that the driver left behind
+    #[arg(long, value_name = "FOLDER")]
+    run: PathBuf,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    match verdict(Arguments::parse()).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            tracing::error!("no verdict: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+async fn verdict(Arguments { run }: Arguments) -> anyhow::Result<bool> {
+    let evidence = gather(&RunFolder::at(run), Isolation::ReadCommitted).await?;
+    let verdict = judge(&evidence);
+    println!("{}", serde_json::to_string(&verdict).context("the verdict is no JSON")?);
+    Ok(verdict.holds())
+}

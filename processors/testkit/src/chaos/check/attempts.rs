@@ -1,0 +1,85 @@
+//! Check 2, the write-ahead: a paid call was announced before it left, and only a crash leaves it unsettled.
+
+use std::collections::{HashMap, HashSet};
+
+use schemas::phase;
+
+use super::{
+    Check, Evidence, Findings,
+    evidence::{AttemptRecord, ProcessName},
+};
+use crate::chaos::Fault;
+
+/// A process that was killed may still write for this long by the driver's clock, in microseconds.
+const SLACK: i64 = 1_000_000;
+
+/// Returns how many announced calls a crash cut off.
+pub fn check(evidence: &Evidence, findings: &mut Findings) -> u64 {
+    let logs = &evidence.logs;
+    let ended: HashSet<&str> = logs
+        .attempts
+        .iter()
+        .filter(|attempt| attempt.phase != phase::STARTED)
+        .map(|attempt| attempt.attempt_id.as_str())
+        .chain(logs.audit.iter().filter_map(|row| row.attempt_id.as_deref()))
+        .collect();
+    let mut started: HashMap<&str, &AttemptRecord> = HashMap::new();
+    for attempt in logs.attempts.iter().filter(|attempt| attempt.phase == phase::STARTED) {
+        started.entry(&attempt.attempt_id).or_insert(attempt);
+    }
+    let deaths: Vec<&Fault> = evidence.faults.iter().filter(|fault| is_death(fault)).collect();
+    let mut cut_off = 0;
+    for (id, attempt) in &started {
+        if ended.contains(id) {
+            continue;
+        }
+        if died(evidence, attempt, &deaths) {
+            cut_off += 1;
+        } else {
+            let called = evidence.workers.calls.get(*id);
+            let caller =
+                called.map(|(process, at)| format!("called by {} (pid {}) at {at}", process.worker, process.pid));
+            findings.found(
+                Check::Attempt,
+                "an attempt was never settled, and its worker did not die",
+                std::iter::once(attempt.shown()).chain(caller),
+            );
+        }
+    }
+    for row in logs.audit.iter().filter(|row| !row.is_run && row.cost > 0) {
+        if row.attempt_id.as_deref().is_some_and(|id| !started.contains_key(id)) {
+            findings.found(
+                Check::Attempt,
+                "a paid call was not announced before it left",
+                [row.shown()],
+            );
+        }
+    }
+    cut_off
+}
+
+#[must_use]
+pub fn is_death(fault: &Fault) -> bool {
+    fault.crash.is_some() || matches!(fault.kind.as_str(), "kill_worker" | "crash_point")
+}
+
+/// Whether the process that made the call was killed afterwards. It may have been killed before it could say that it
+/// called: then any death soon after the announcement will do.
+fn died(evidence: &Evidence, attempt: &AttemptRecord, deaths: &[&Fault]) -> bool {
+    let workers = &evidence.workers;
+    let Some((process, _)) = workers.calls.get(&attempt.attempt_id) else {
+        return deaths
+            .iter()
+            .any(|death| (attempt.at - SLACK..attempt.at + 30 * SLACK).contains(&death.at));
+    };
+    let last_words = workers.last_words.get(process).copied().unwrap_or(attempt.at);
+    let hit = |target: &str| target == process.worker || !knows(evidence, target);
+    deaths
+        .iter()
+        .any(|death| hit(&death.target) && death.at >= attempt.at - SLACK && death.at + SLACK >= last_words)
+}
+
+fn knows(evidence: &Evidence, target: &str) -> bool {
+    let mut names = evidence.workers.last_words.keys();
+    names.any(|ProcessName { worker, .. }| worker == target)
+}

@@ -1,0 +1,201 @@
+//! Check 4: the committed states. At the end everything is done and nobody writes; on the way each state holds all that
+//! the one before it held, is its successor by number, and vouches only for results that are there.
+
+use std::collections::{BTreeMap, HashMap};
+
+use topics::engine::core::Committed;
+
+use super::{
+    Check, Evidence, Findings,
+    evidence::{Commit, LogEnd},
+    intervals::Done,
+};
+
+/// Kafka's timestamps are whole milliseconds, in microseconds.
+const ROUNDING: i64 = 2_000;
+/// How long before and after two states something must have gone wrong to explain one between them that nobody told of.
+const AROUND: i64 = 15_000_000;
+
+/// Returns how many states were committed that nobody lived to tell of.
+pub fn check(evidence: &Evidence, findings: &mut Findings) -> u64 {
+    for end in &evidence.logs.ends {
+        if end.stable_end < end.end {
+            let shown = shown(end);
+            findings.found(
+                Check::Hanging,
+                "a transaction is still open: readers cannot pass it",
+                [shown],
+            );
+        }
+    }
+    finally(evidence, findings);
+    let mut partitions: BTreeMap<(&str, i32), Vec<&Commit>> = BTreeMap::new();
+    for commit in &evidence.workers.commits {
+        partitions
+            .entry((&commit.topic, commit.partition))
+            .or_default()
+            .push(commit);
+    }
+    let times = result_times(evidence);
+    partitions
+        .into_values()
+        .map(|commits| history(evidence, commits, &times, findings))
+        .sum()
+}
+
+fn finally(evidence: &Evidence, findings: &mut Findings) {
+    let ends: HashMap<(&str, i32), &LogEnd> = evidence
+        .logs
+        .ends
+        .iter()
+        .map(|end| ((end.topic.as_str(), end.partition), end))
+        .collect();
+    let mut told: HashMap<(&str, i32), u64> = HashMap::new();
+    for commit in &evidence.workers.commits {
+        let seq = told.entry((&commit.topic, commit.partition)).or_default();
+        *seq = commit.seq.max(*seq);
+    }
+    for state in &evidence.committed {
+        let place = (state.topic.as_str(), state.partition);
+        let Some(end) = ends.get(&place) else { continue };
+        let shown = [
+            format!(
+                "committed {}/{}: offset {:?}, metadata {:?}",
+                state.topic, state.partition, state.offset, state.metadata
+            ),
+            shown(end),
+        ];
+        let Some(offset) = state.offset else {
+            findings.found(Check::Commit, "a partition of the group has no commit", shown);
+            continue;
+        };
+        let committed = match Committed::decode(offset, &state.metadata) {
+            Ok(committed) => committed,
+            Err(error) => {
+                findings.found(Check::Commit, format!("a committed state is no state: {error}"), shown);
+                continue;
+            }
+        };
+        if offset < end.next || offset > end.end {
+            let what = "the watermark is not at the end of the log";
+            findings.found(Check::Commit, what, shown.clone());
+        }
+        if !committed.progress.is_empty() {
+            let what = "the map is not empty at the end";
+            findings.found(Check::Commit, what, shown.clone());
+        }
+        if let Some(writer) = &committed.writer {
+            let what = format!("a partition was not released: {writer} still writes");
+            findings.found(Check::Commit, what, shown.clone());
+        }
+        if told.get(&place).is_some_and(|seq| *seq > committed.seq) {
+            findings.found(
+                Check::Commit,
+                "a later state was committed than the one that is there",
+                shown,
+            );
+        }
+    }
+}
+
+/// When the result of each request was written, by request partition and offset.
+fn result_times(evidence: &Evidence) -> HashMap<(&str, i64), i64> {
+    let results = evidence.logs.results.iter();
+    results
+        .filter_map(|result| {
+            let (partition, offset) = result.header.src.rsplit_once('/')?;
+            Some(((partition, offset.parse().ok()?), result.at_ms * 1_000))
+        })
+        .collect()
+}
+
+fn history(
+    evidence: &Evidence,
+    mut commits: Vec<&Commit>,
+    times: &HashMap<(&str, i64), i64>,
+    findings: &mut Findings,
+) -> u64 {
+    commits.sort_by_key(|commit| (commit.seq, commit.at));
+    let mut untold = 0;
+    let mut before: Option<(&Commit, Done)> = None;
+    for commit in commits {
+        let Some(done) = Done::decode(commit.watermark, &commit.map) else {
+            findings.found(Check::Commit, "a worker committed what is no state", [commit.shown()]);
+            continue;
+        };
+        let Some((last, last_done)) = &before else {
+            before = Some((commit, done));
+            continue;
+        };
+        let shown = || [last.shown(), commit.shown()];
+        if commit.seq == last.seq {
+            let what = "two states were committed under one number";
+            findings.found(Check::Commit, what, shown());
+        } else if commit.seq > last.seq + 1 {
+            untold += commit.seq - last.seq - 1;
+            if !something_happened(evidence, last, commit) {
+                let what = "a state is missing between two, and nothing had happened";
+                findings.found(Check::Commit, what, shown());
+            }
+        }
+        if let Some(offset) = last_done.first_not_in(&done) {
+            let what = format!("offset {offset} was done and is not any more");
+            findings.found(Check::Commit, what, shown());
+        }
+        vouched(last, last_done, commit, &done, times, findings);
+        before = Some((commit, done));
+    }
+    untold
+}
+
+/// A worker that dies, or loses the answer, cannot tell what it committed.
+fn something_happened(evidence: &Evidence, last: &Commit, next: &Commit) -> bool {
+    let time = last.at.min(next.at) - AROUND..=last.at.max(next.at) + AROUND;
+    let mut faults = evidence.faults.iter().map(|fault| fault.at);
+    let mut aborted = evidence.workers.aborted.iter();
+    faults.any(|at| time.contains(&at))
+        || aborted.any(|(at, writer)| time.contains(at) && (*writer == last.writer || *writer == next.writer))
+}
+
+/// What became done between two states was written between them: not after the state that vouches for it, and not before
+/// one by the same writer that did not know of it.
+fn vouched(
+    last: &Commit,
+    last_done: &Done,
+    next: &Commit,
+    done: &Done,
+    times: &HashMap<(&str, i64), i64>,
+    findings: &mut Findings,
+) {
+    let partition = format!("{}/{}", next.topic, next.partition);
+    for offset in done.beyond(last_done) {
+        // An offset without a result holds no request: check 1 knows better.
+        let Some(at) = times.get(&(partition.as_str(), offset)) else {
+            continue;
+        };
+        let shown = || {
+            let result = format!("the result of {partition}/{offset} was written at {at}");
+            [last.shown(), next.shown(), result]
+        };
+        if next.is_claim && next.seq == last.seq + 1 {
+            findings.found(
+                Check::Commit,
+                format!("a claim made offset {offset} done that was not"),
+                shown(),
+            );
+        } else if *at > next.at + ROUNDING {
+            let what = "a state vouches for a result that was not there";
+            findings.found(Check::Commit, what, shown());
+        } else if last.writer == next.writer && *at < last.at - ROUNDING && next.seq == last.seq + 1 {
+            let what = "a result was there before, and the state did not know of it";
+            findings.found(Check::Commit, what, shown());
+        }
+    }
+}
+
+fn shown(end: &LogEnd) -> String {
+    format!(
+        "log {}/{}: last record before {}, end {}, stable end {}",
+        end.topic, end.partition, end.next, end.end, end.stable_end
+    )
+}

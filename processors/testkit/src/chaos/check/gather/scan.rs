@@ -1,0 +1,193 @@
+//! A topic from its beginning to its end, with the raw client.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use rdkafka::{
+    ClientConfig, Message, Offset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer},
+    error::KafkaError,
+    message::Headers,
+};
+use tokio::sync::mpsc;
+
+use crate::chaos::check::evidence::LogEnd;
+
+const ANSWER: Duration = Duration::from_secs(20);
+/// A transaction that is open for longer than this is not one that a broker is just about to abort.
+const OPEN_FOR: Duration = Duration::from_secs(30);
+const SILENCE: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(200);
+const AHEAD: usize = 1_024;
+
+/// What a reader gets to see. A judge reads what is committed; the other one is there to show that it makes a difference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Isolation {
+    ReadCommitted,
+    ReadUncommitted,
+}
+
+#[derive(Debug, Clone)]
+pub struct Scanned {
+    pub partition: i32,
+    pub offset: i64,
+    pub at_ms: i64,
+    pub key: Option<Vec<u8>>,
+    pub value: Option<Vec<u8>>,
+    pub headers: Vec<(String, Option<Vec<u8>>)>,
+}
+
+impl Scanned {
+    /// The first header of this name.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&[u8]> {
+        let found = self.headers.iter().find(|(known, _)| known == name)?;
+        found.1.as_deref()
+    }
+
+    /// Empty if there is none, or no text.
+    #[must_use]
+    pub fn text(&self, name: &str) -> String {
+        let value = self.header(name).unwrap_or_default();
+        String::from_utf8_lossy(value).into_owned()
+    }
+}
+
+/// Gives every record to `each`, a partition's in the order of their offsets. Nobody must write any more.
+///
+/// # Errors
+/// A topic that is not there, a broker that is silent, whatever `each` says.
+pub async fn scan(
+    bootstrap: &str,
+    topic: &str,
+    isolation: Isolation,
+    mut each: impl AsyncFnMut(Scanned) -> anyhow::Result<()>,
+) -> anyhow::Result<Vec<LogEnd>> {
+    let (sender, mut records) = mpsc::channel(AHEAD);
+    let (bootstrap, name) = (bootstrap.to_owned(), topic.to_owned());
+    let reading = tokio::task::spawn_blocking(move || read(&bootstrap, &name, isolation, &sender));
+    while let Some(record) = records.recv().await {
+        each(record).await?;
+    }
+    let ends = reading.await.context("the reader of the scan has died")?;
+    ends.with_context(|| format!("cannot read {topic}"))
+}
+
+fn read(
+    bootstrap: &str,
+    topic: &str,
+    isolation: Isolation,
+    sender: &mpsc::Sender<Scanned>,
+) -> anyhow::Result<Vec<LogEnd>> {
+    let consumer = client(bootstrap, isolation)?;
+    let mut ends = ends(bootstrap, topic)?;
+    let mut start = TopicPartitionList::new();
+    for partition in ends.keys() {
+        start.add_partition_offset(topic, *partition, Offset::Beginning)?;
+    }
+    consumer.assign(&start)?;
+    let mut open: BTreeSet<i32> = ends.keys().copied().collect();
+    let mut last = Instant::now();
+    while !open.is_empty() {
+        match consumer.poll(POLL) {
+            None => {}
+            Some(Ok(message)) => {
+                last = Instant::now();
+                if let Some(end) = ends.get_mut(&message.partition()) {
+                    end.next = message.offset() + 1;
+                }
+                if sender.blocking_send(owned(&message)).is_err() {
+                    bail!("nobody reads on");
+                }
+            }
+            Some(Err(KafkaError::PartitionEOF(partition))) => {
+                last = Instant::now();
+                open.remove(&partition);
+            }
+            Some(Err(error)) => tracing::warn!(topic, %error, "the scan goes on"),
+        }
+        if last.elapsed() > SILENCE {
+            bail!("nothing came for {SILENCE:?} from the partitions {open:?}");
+        }
+    }
+    Ok(ends.into_values().collect())
+}
+
+/// Once no transaction is open any more, or none that is going to end.
+fn ends(bootstrap: &str, topic: &str) -> anyhow::Result<BTreeMap<i32, LogEnd>> {
+    let (all, stable) = (
+        client(bootstrap, Isolation::ReadUncommitted)?,
+        client(bootstrap, Isolation::ReadCommitted)?,
+    );
+    let metadata = all.fetch_metadata(Some(topic), ANSWER)?;
+    let partitions: Vec<i32> = metadata
+        .topics()
+        .iter()
+        .flat_map(|topic| topic.partitions())
+        .map(|partition| partition.id())
+        .collect();
+    if partitions.is_empty() {
+        bail!("there is no such topic");
+    }
+    let until = Instant::now() + OPEN_FOR;
+    let mut found = BTreeMap::new();
+    for partition in partitions {
+        loop {
+            let (_, end) = all.fetch_watermarks(topic, partition, ANSWER)?;
+            let (_, stable_end) = stable.fetch_watermarks(topic, partition, ANSWER)?;
+            if stable_end >= end || Instant::now() > until {
+                let topic = topic.to_owned();
+                found.insert(
+                    partition,
+                    LogEnd {
+                        topic,
+                        partition,
+                        next: 0,
+                        end,
+                        stable_end,
+                    },
+                );
+                break;
+            }
+            std::thread::park_timeout(POLL);
+        }
+    }
+    Ok(found)
+}
+
+fn client(bootstrap: &str, isolation: Isolation) -> Result<BaseConsumer, KafkaError> {
+    let isolation = match isolation {
+        Isolation::ReadCommitted => "read_committed",
+        Isolation::ReadUncommitted => "read_uncommitted",
+    };
+    ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        // Wanted by the client; it is never joined.
+        .set("group.id", "check-history")
+        .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true")
+        .set("auto.offset.reset", "error")
+        .set("isolation.level", isolation)
+        .set("queued.max.messages.kbytes", "16384")
+        .create()
+}
+
+fn owned(message: &impl Message) -> Scanned {
+    let headers = message.headers().map(|headers| {
+        headers
+            .iter()
+            .map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec)))
+            .collect()
+    });
+    Scanned {
+        partition: message.partition(),
+        offset: message.offset(),
+        at_ms: message.timestamp().to_millis().unwrap_or_default(),
+        key: message.key().map(<[u8]>::to_vec),
+        value: message.payload().map(<[u8]>::to_vec),
+        headers: headers.unwrap_or_default(),
+    }
+}
