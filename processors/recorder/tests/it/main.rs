@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod deaths;
+mod judged;
 mod stories;
 mod worker;
 mod world;

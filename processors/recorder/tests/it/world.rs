@@ -5,7 +5,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use recorder::{Dependencies, RecorderError, RecorderSettings};
 use schemas::{Attempt, Audit, Encoder, Registry, RegistrySettings, Request, RunResult, Shape, Timestamp, status};
-use sqlx::{PgPool, postgres::PgPoolOptions};
+use sqlx::{
+    PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
 use testkit::{Parts, until};
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -34,8 +37,8 @@ pub struct World {
     pub kafka: KafkaSettings,
     pub catalog: Catalog,
     pub postgres_url: String,
-    pub pool: PgPool,
     pub registry_url: String,
+    pub pool: PgPool,
     registry: Registry,
     producer: Producer,
 }
@@ -86,10 +89,12 @@ impl World {
         };
         Self {
             producer: Producer::new(&kafka, ProducerSettings::new("test-producer")).unwrap(),
-            pool: PgPoolOptions::new()
-                .max_connections(3)
-                .connect_lazy(postgres_url)
-                .unwrap(),
+            pool: PgPoolOptions::new().max_connections(3).connect_lazy_with(
+                postgres_url
+                    .parse::<PgConnectOptions>()
+                    .unwrap()
+                    .application_name("test"),
+            ),
             postgres_url: postgres_url.to_owned(),
             registry_url: registry_url.to_owned(),
             registry: Registry::new(&settings).unwrap(),

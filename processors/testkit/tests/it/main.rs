@@ -1,5 +1,6 @@
 #![cfg(test)]
 
+mod judge;
 mod leftovers;
 mod manifests;
 mod parts;

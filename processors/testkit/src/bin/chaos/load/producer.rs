@@ -93,7 +93,7 @@ impl Sending {
         while end.run_until_cancelled(sleep(TICK)).await.is_some() {
             let due = began.elapsed().as_secs_f64() * rate as f64;
             while (sent as f64) < due {
-                self.send(requests.draw())?;
+                self.send(&requests.draw())?;
                 sent += 1;
             }
         }
@@ -108,7 +108,10 @@ impl Sending {
             (self.world.topic("requests"), &self.encoder)
         };
         let frame = encoder.encode(&drawn.request)?;
-        let value = drawn.damage.as_ref().map_or_else(|| frame.to_vec(), |damage| damage.to(&frame));
+        let value = drawn
+            .damage
+            .as_ref()
+            .map_or_else(|| frame.to_vec(), |damage| damage.to(&frame));
         self.history.note(|| Event::Produced {
             request_id: &drawn.id,
             topic: &topic,
