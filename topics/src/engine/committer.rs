@@ -42,6 +42,7 @@ impl<N: Node> Committer<N> {
         let mut pause = FIRST_PAUSE;
         loop {
             let next = self.runs.shared.next(LOOK);
+            self.runs.discard();
             if self.is_spent() {
                 // Whatever was to be committed is in the ledger still.
                 self.renew();

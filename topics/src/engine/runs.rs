@@ -44,20 +44,33 @@ impl<N: Node> Runs<N> {
         }
     }
 
-    /// Starts whatever has a slot, and tells the node of what was discarded.
+    /// Lets the node settle what nobody will commit.
+    pub(super) fn discard(self: &Arc<Self>) {
+        let discarded = self.shared.member().take_discarded();
+        if discarded.is_empty() {
+            return;
+        }
+        tracing::info!(
+            results = discarded.len(),
+            "results are thrown away: their partitions left before the commit"
+        );
+        let runs = Arc::clone(self);
+        let settle = async move {
+            for outputs in discarded {
+                let _panicked = AssertUnwindSafe(runs.node.discarded(outputs)).catch_unwind().await;
+            }
+        };
+        self.tasks.spawn_on(settle, &self.runtime);
+    }
+
+    /// Starts whatever has a slot.
     pub(super) fn dispatch(self: &Arc<Self>) {
         let mut starts = Vec::new();
-        let discarded = {
+        {
             let mut member = self.shared.member();
             while let Some(start) = member.next_run() {
                 starts.push(start);
             }
-            member.take_discarded()
-        };
-        for outputs in discarded.into_iter().filter(|outputs| !outputs.is_empty()) {
-            let runs = Arc::clone(self);
-            let tell = async move { runs.node.discarded(outputs).await };
-            self.tasks.spawn_on(tell, &self.runtime);
         }
         for (assignment, record) in starts {
             let src = &mut String::new();

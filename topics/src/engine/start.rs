@@ -105,11 +105,13 @@ pub(super) async fn run<N: Node>(
     if ended.is_ok() {
         // Nothing is left for it to do. A call to brokers that are away is not waited out.
         let _ = tokio::time::timeout(LAST_CALL, committing).await;
-        // What is left are runs that were cancelled: they settle what was paid for.
-        runs.dispatch();
-        runs.tasks.close();
-        let _ = tokio::time::timeout(LAST_CALL, runs.tasks.wait()).await;
     }
+    // What is left are runs that were cancelled, and then what they put out: what was paid for is settled. Brokers that are
+    // away are not waited for: an attempt that cannot be settled shows as unresolved.
+    runs.tasks.close();
+    let _ = tokio::time::timeout(LAST_CALL, runs.tasks.wait()).await;
+    runs.discard();
+    let _ = tokio::time::timeout(LAST_CALL, runs.tasks.wait()).await;
     ended
 }
 

@@ -146,7 +146,8 @@ impl Member {
     }
 
     fn discard(&mut self, entries: impl IntoIterator<Item = Entry>) {
-        self.discarded.extend(entries.into_iter().map(|entry| entry.outputs));
+        let outputs = entries.into_iter().map(|entry| entry.outputs);
+        self.discarded.extend(outputs.filter(|outputs| !outputs.is_empty()));
     }
 
     /// Outputs of runs that ended and whose results were dropped: their records run again, here or elsewhere.

@@ -63,7 +63,8 @@ impl Member {
     pub fn finished(&mut self, assignment: &Assignment, offset: i64, outputs: Arc<[Output]>, rejected: bool) {
         self.running = self.running.saturating_sub(1);
         let held = self.same(assignment);
-        if !held.is_some_and(|held| held.finish(offset, Arc::clone(&outputs), rejected)) {
+        let is_taken = held.is_some_and(|held| held.finish(offset, Arc::clone(&outputs), rejected));
+        if !is_taken && !outputs.is_empty() {
             self.discarded.push(outputs);
         }
     }
