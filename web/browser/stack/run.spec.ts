@@ -24,7 +24,7 @@ test("a question, from the form to its row, its run and its waterfall", async ({
   const steps = page.getByRole("region", { name: "Steps" });
   await expect(steps.getByRole("img")).not.toHaveCount(1);
   await steps.getByRole("button", { name: "answer" }).click();
-  await expect(steps.getByText("Audit record")).toBeVisible();
+  await expect(steps.getByText("Audit record", { exact: true })).toBeVisible();
   await expect(page.getByRole("region", { name: "Retrieved chunks" }).getByRole("meter").first()).toBeVisible();
   const records = page.getByRole("region", { name: "Records" });
   await expect(records.getByRole("cell", { name: "Result" })).toBeVisible();

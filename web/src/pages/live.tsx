@@ -7,7 +7,7 @@ import { trouble } from "../feed/store.ts";
 import { useFeed } from "../feed/use-feed.ts";
 import { type Filter, noFilter, View } from "../feed/view.ts";
 import { count } from "../format.ts";
-import { Broken, Empty } from "../parts/empty.tsx";
+import { Broken, Empty, Loading } from "../parts/empty.tsx";
 import { Icon } from "../parts/icon.tsx";
 import { Charts } from "../parts/live-charts.tsx";
 import { Filters } from "../parts/live-filters.tsx";
@@ -133,7 +133,9 @@ export function LivePage() {
           </Empty>
         ) : feed.link.is === "open" ? (
           <FirstSteps />
-        ) : null}
+        ) : (
+          <Loading what="what went by" />
+        )}
       </Rows>
       {held && (
         <div className="waiting">

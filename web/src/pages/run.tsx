@@ -49,13 +49,15 @@ export function RunPage({ id }: { id: string }) {
       </div>
     );
   }
+  // The api learns of the begin only with the result; the first call tells it earlier.
+  const status = run.status === "queued" && steps.data?.steps.length ? "in_progress" : run.status;
   return (
     <div className="page">
       <div className="page-head">
         <div>
           <h1>
             {run.chain ? <Link href={to.chain(chainName(run.chain))}>{chainName(run.chain)}</Link> : "Run"}{" "}
-            <Status status={run.status} />
+            <Status status={status} />
           </h1>
           <p className="page-lead">
             <span className="mono">{id}</span> <CopyButton text={id} what="run id" />

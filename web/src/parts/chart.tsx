@@ -28,6 +28,8 @@ export type Chart = {
 };
 
 const HEIGHT = 76;
+/** Above the topmost line of the grid. */
+const HEADROOM = 1.1;
 const property = (name: string) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 export function TimeChart(chart: Chart) {
@@ -79,7 +81,7 @@ function options(element: HTMLElement, latest: { current: Chart }): uPlot.Option
     padding: [6, 0, 0, 0],
     legend: { show: false },
     cursor: { y: false, points: { show: false }, sync: { key: "time" }, drag: { setScale: false, x: false, y: false } },
-    scales: { x: { time: true }, y: { range: (_, __, max) => [0, Math.max(max * 1.1, 1e-3)] } },
+    scales: { x: { time: true }, y: { range: (_, __, max) => [0, roundUp(max) * HEADROOM] } },
     axes: [
       {
         stroke: muted,
@@ -89,7 +91,9 @@ function options(element: HTMLElement, latest: { current: Chart }): uPlot.Option
         grid: { show: false },
         ticks: { show: false },
         space: 70,
-        values: (_, splits) => splits.map((at) => new Date(at * 1000).toTimeString().slice(0, 5)),
+        // At the edge only a part of it would be seen.
+        values: (plot, splits) =>
+          splits.map((at) => (plot.valToPos(at, "x") < 18 ? "" : new Date(at * 1000).toTimeString().slice(0, 5))),
         incrs: [60, 120, 300],
       },
       {
@@ -100,7 +104,7 @@ function options(element: HTMLElement, latest: { current: Chart }): uPlot.Option
         side: 1,
         grid: { stroke: property("--line"), width: 1 },
         ticks: { show: false },
-        splits: (_, __, ___, max) => [0, max / 1.1 / 2, max / 1.1],
+        splits: (_, __, ___, max) => [0, max / HEADROOM / 2, max / HEADROOM],
         values: (_, splits) => splits.map((value, index) => (index === 0 ? "" : latest.current.format(value))),
       },
     ],
@@ -116,6 +120,13 @@ function options(element: HTMLElement, latest: { current: Chart }): uPlot.Option
       ],
     },
   };
+}
+
+/** To a figure that is read at a glance, and so is its half. */
+function roundUp(value: number): number {
+  if (!(value > 0)) return 1;
+  const power = 10 ** Math.floor(Math.log10(value));
+  return ([1, 2, 4, 6, 8].find((of) => of * power >= value) ?? 10) * power;
 }
 
 function series({ draw, colour }: Line): uPlot.Series {

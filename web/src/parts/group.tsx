@@ -89,7 +89,9 @@ function Row({ of, now }: { of: GroupPartition; now: number }) {
       {of.problem && (
         <tr className="problem">
           <td colSpan={9}>
-            <Icon name="failed" /> {of.problem}
+            <div className="problem-text">
+              <Icon name="failed" /> {of.problem}
+            </div>
           </td>
         </tr>
       )}
