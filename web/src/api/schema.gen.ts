@@ -630,7 +630,7 @@ export interface components {
             cost_nano_dollars: number;
             attempts: number;
             error_class: string | null;
-            /** @description the first line of the output, or of the error; at most 200 characters */
+            /** @description the first line of the output, or of the error, that is no announcement; at most 200 characters and an ellipsis */
             preview: string;
         };
         FeedReady: {

@@ -43,7 +43,6 @@ export function Rows({ ref, view, end, size, isHeld, selected, onPoint, onShown,
     getScrollElement: () => scroller.current,
     estimateSize: () => height,
     overscan: 8,
-    getItemKey: (index) => view.at(index, end)?.seq ?? `none-${index}`,
   });
   useImperativeHandle(ref, () => ({
     toTop: () => scroller.current?.scrollTo({ top: 0 }),
@@ -77,9 +76,10 @@ export function Rows({ ref, view, end, size, isHeld, selected, onPoint, onShown,
         ))}
       </div>
       <div className="rows-all" role="rowgroup" style={{ height: virtualizer.getTotalSize() }}>
-        {items.map(({ index, start, key }) => {
+        {items.map(({ index, start }) => {
           const row = view.at(index, end);
           if (!row) return null;
+          const key = row.seq;
           const shared = { row, index, start, isSelected: row.seq === selected };
           return row.status === "gap" ? (
             <GapRow key={key} {...shared} />
