@@ -73,14 +73,20 @@ impl Events {
         }
     }
 
-    /// The data of the next event, which has this name.
+    /// The data of the next event, which has this name. A `position` may come between any two others: it is sent after a
+    /// while in which nothing passed the filters.
     pub async fn expect(&mut self, name: &str) -> Value {
-        let event = self
-            .next()
-            .await
-            .unwrap_or_else(|| panic!("the stream ends instead of {name}"));
-        assert_eq!(event.name, name, "{}", event.data);
-        event.data
+        loop {
+            let event = self
+                .next()
+                .await
+                .unwrap_or_else(|| panic!("the stream ends instead of {name}"));
+            if event.name == "position" && name != "position" {
+                continue;
+            }
+            assert_eq!(event.name, name, "{}", event.data);
+            return event.data;
+        }
     }
 
     /// The ids of the next so many results, sorted: the order across partitions is nobody's promise.
