@@ -3,7 +3,6 @@
 #![cfg(test)]
 
 mod deaths;
-mod judged;
 mod stories;
 mod worker;
 mod world;
