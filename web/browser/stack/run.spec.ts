@@ -27,8 +27,8 @@ test("a question, from the form to its row, its run and its waterfall", async ({
   await expect(steps.getByText("Audit record", { exact: true })).toBeVisible();
   await expect(page.getByRole("region", { name: "Retrieved chunks" }).getByRole("meter").first()).toBeVisible();
   const records = page.getByRole("region", { name: "Records" });
-  await expect(records.getByRole("cell", { name: "Result" })).toBeVisible();
-  await expect(records.getByRole("cell", { name: "Audit of the run" })).toBeVisible();
+  await expect(records.getByRole("cell", { name: "Result", exact: true })).toBeVisible();
+  await expect(records.getByRole("cell", { name: "Audit of the run", exact: true })).toBeVisible();
   await expect(page.getByText("Trace", { exact: true })).toBeVisible();
 
   await page.goto("/ui/?key=a-reader");
