@@ -37,6 +37,7 @@ test("a question, from the form to its row, its run and its waterfall", async ({
   await page.keyboard.press("Enter");
   await expect(page).toHaveURL(new RegExp(`/ui/runs/${id}$`));
 
+  await expect(page.getByRole("button", { name: "Run again" })).toBeEnabled();
   await page.keyboard.press("r");
   await expect(page).not.toHaveURL(new RegExp(id));
   await expect(page.getByRole("heading", { level: 1 }).getByText("Completed")).toBeVisible();
