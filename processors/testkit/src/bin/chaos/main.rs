@@ -5,6 +5,7 @@ mod board;
 mod death;
 mod drain;
 mod faults;
+mod judge;
 mod lanes;
 mod load;
 mod maps;
@@ -27,6 +28,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use testkit::chaos::schedule::schedule;
 
 use crate::{lanes::Lanes, load::Load, report::Report, setup::Setup};
+
+/// Of this program, and of all that it builds.
+pub const PROFILE: &str = if cfg!(debug_assertions) { "dev" } else { "release" };
 
 /// Breaks Millrace for a while and judges what came of it
 ///
@@ -123,7 +127,7 @@ fn again(arguments: &Arguments, seed: u64) -> String {
     let Arguments {
         seconds, rate, brokers, ..
     } = arguments;
-    format!("make chaos SECONDS={seconds} RATE={rate} SEED={seed} BROKERS={brokers}")
+    format!("make chaos SECONDS={seconds} RATE={rate} SEED={seed} BROKERS={brokers} PROFILE={PROFILE}")
 }
 
 fn folder(seed: u64) -> PathBuf {

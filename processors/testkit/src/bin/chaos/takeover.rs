@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, time::Duration};
 
 use testkit::{
     chaos::{Fault, RunFolder, Seen},
-    history::{Event, history},
+    history::{Event, Line, lines},
 };
 
 use crate::board::Board;
@@ -20,9 +20,10 @@ struct Tenure {
 ///
 /// The time in which a broker, the network or the registry was away is not counted. Deaths after which nobody had to take over (nothing was claimed, or nothing more was asked there) do not count.
 pub fn longest(folder: &RunFolder, board: &Board) -> anyhow::Result<Duration> {
-    let faults: Vec<Fault> = lines(&folder.faults())?;
+    let faults: Vec<Fault> = lines(&folder.faults())?.collect::<Result<_, _>>()?;
     let mut seen: BTreeMap<String, Vec<i64>> = BTreeMap::new();
     for result in lines::<Seen>(&folder.reader())? {
+        let result = result?;
         if let Some((partition, _)) = result.src.rsplit_once('/') {
             seen.entry(partition.to_owned()).or_default().push(result.at);
         }
@@ -54,7 +55,8 @@ fn tenures(folder: &RunFolder) -> anyhow::Result<BTreeMap<String, Vec<Tenure>>> 
             .strip_prefix("worker-")
             .and_then(|name| name.strip_suffix(".jsonl"));
         let Some(worker) = worker else { continue };
-        for line in history(&path)? {
+        for line in lines::<Line>(&path)? {
+            let line = line?;
             let (topic, partition, is_claim) = match line.event {
                 Event::Claimed { topic, partition, .. } => (topic, partition, true),
                 Event::Released { topic, partition, .. } => (topic, partition, false),
@@ -71,9 +73,4 @@ fn tenures(folder: &RunFolder) -> anyhow::Result<BTreeMap<String, Vec<Tenure>>> 
         .values_mut()
         .for_each(|tenures| tenures.sort_by_key(|tenure| tenure.at));
     Ok(tenures)
-}
-
-fn lines<T: serde::de::DeserializeOwned>(path: &std::path::Path) -> anyhow::Result<Vec<T>> {
-    let text = fs::read_to_string(path)?;
-    Ok(text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?)
 }
