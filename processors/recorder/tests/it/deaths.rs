@@ -71,10 +71,22 @@ async fn without_compare_and_set_the_one_that_wakes_up_late_is_found_out() {
     goes_back.await.unwrap();
     old.kill().unwrap();
     let rows = world.count("witness").await;
-    assert!(rows > i64::try_from(RUNS).unwrap(), "{rows} rows: none was written twice");
+    assert!(
+        rows > i64::try_from(RUNS).unwrap(),
+        "{rows} rows: none was written twice"
+    );
     let found = judge::mismatches(&world).await;
-    assert!(found.iter().all(|what| what == "the recorder is not at the end of a topic"), "{found:?}");
-    assert_eq!(i64::try_from(found.len()).unwrap(), world.count("rewound").await, "{found:?}");
+    assert!(
+        found
+            .iter()
+            .all(|what| what == "the recorder is not at the end of a topic"),
+        "{found:?}"
+    );
+    assert_eq!(
+        i64::try_from(found.len()).unwrap(),
+        world.count("rewound").await,
+        "{found:?}"
+    );
 }
 
 /// Compare-and-set finds every position equal to what it expects. One that went back stays there, so that nobody mends it

@@ -33,6 +33,9 @@ pub async fn mismatches(world: &World) -> Vec<String> {
     fs::write(folder.faults(), "").unwrap();
     fs::write(folder.reader(), "").unwrap();
     let verdict = judge(&gather(&folder, Isolation::ReadCommitted).await.unwrap());
-    let of_postgres = verdict.violations.into_iter().filter(|violation| violation.check == Check::Postgres);
+    let of_postgres = verdict
+        .violations
+        .into_iter()
+        .filter(|violation| violation.check == Check::Postgres);
     of_postgres.map(|violation| violation.what).collect()
 }

@@ -1,10 +1,10 @@
 //! The judge is a program of its own: here it is started, and listened to.
 
-use std::{collections::VecDeque, fs, process::Stdio};
+use std::{collections::VecDeque, fs, path::Path, process::Stdio};
 
 use anyhow::{Context, bail};
 use serde_json::Value;
-use testkit::{build, chaos::RunFolder};
+use testkit::chaos::RunFolder;
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader},
     process::Command,
@@ -14,8 +14,7 @@ use tokio::{
 const LAST_WORDS: usize = 5;
 
 /// Its verdict, which is kept in the folder too.
-pub async fn judge(folder: &RunFolder) -> anyhow::Result<Value> {
-    let program = tokio::task::spawn_blocking(|| build("testkit", "check-history")).await??;
+pub async fn judge(program: &Path, folder: &RunFolder) -> anyhow::Result<Value> {
     let mut command = Command::new(program);
     command.arg("--run").arg(folder.path());
     let verdict = verdict_of(command).await?;

@@ -12,6 +12,7 @@ mod maps;
 mod report;
 mod running;
 mod setup;
+mod silence;
 mod takeover;
 mod witness;
 mod world;

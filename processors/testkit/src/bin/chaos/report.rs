@@ -47,7 +47,7 @@ pub fn summary(world: &World) -> anyhow::Result<Summary> {
         model_calls_repeated: bodies.values().map(|count| count.saturating_sub(1)).sum(),
         crash_points,
         longest_reader_stall_s: world.board.longest_stall().as_secs_f64(),
-        longest_takeover_s: takeover::longest(&world.folder, &world.board)?.as_secs_f64(),
+        longest_takeover_s: takeover::longest(world)?.as_secs_f64(),
     };
     let path = world.folder.summary();
     let text = serde_json::to_string_pretty(&summary)?;
@@ -63,7 +63,7 @@ pub async fn judged(
     seconds: u64,
     summary: Summary,
 ) -> anyhow::Result<Report> {
-    let found = judge(&world.folder).await?;
+    let found = judge(&world.judge, &world.folder).await?;
     let counts = world.log.counts();
     let mut complaints = Vec::new();
     let number = |name: &str| found[name].as_u64().unwrap_or_default();

@@ -7,7 +7,7 @@ use testkit::{
     history::{Event, Line, lines},
 };
 
-use crate::board::Board;
+use crate::{silence::Silences, world::World};
 
 /// A claim or a release, by worker.
 struct Tenure {
@@ -16,19 +16,22 @@ struct Tenure {
     is_claim: bool,
 }
 
-/// From the death of a worker to the first result of a partition of its own that was seen after the next claim of it.
+/// From the death of a worker to the first result of a partition of its own that was seen after the next claim of it, as
+/// far as it is the heir's doing: see [`Silences::takeover`].
 ///
-/// The time in which a broker, the network or the registry was away is not counted. Deaths after which nobody had to take over (nothing was claimed, or nothing more was asked there) do not count.
-pub fn longest(folder: &RunFolder, board: &Board) -> anyhow::Result<Duration> {
-    let faults: Vec<Fault> = lines(&folder.faults())?.collect::<Result<_, _>>()?;
+/// Deaths after which nobody had to take over (nothing was claimed, or nothing more was asked there) do not count.
+pub fn longest(world: &World) -> anyhow::Result<Duration> {
+    let faults: Vec<Fault> = lines(&world.folder.faults())?.collect::<Result<_, _>>()?;
+    let session = i64::try_from(world.plan.session_timeout_ms)? * 1_000;
+    let silences = Silences::of(&faults, session, world.board.was_away());
     let mut seen: BTreeMap<String, Vec<i64>> = BTreeMap::new();
-    for result in lines::<Seen>(&folder.reader())? {
+    for result in lines::<Seen>(&world.folder.reader())? {
         let result = result?;
         if let Some((partition, _)) = result.src.rsplit_once('/') {
             seen.entry(partition.to_owned()).or_default().push(result.at);
         }
     }
-    let tenures = tenures(folder)?;
+    let tenures = tenures(&world.folder)?;
     let mut longest = 0;
     for death in faults.iter().filter(|fault| fault.crash.is_some()) {
         for (partition, tenures) in &tenures {
@@ -39,7 +42,18 @@ pub fn longest(folder: &RunFolder, board: &Board) -> anyhow::Result<Duration> {
             let heir = tenures.iter().find(|tenure| tenure.at > death.at && tenure.is_claim);
             let results = seen.get(partition).map_or(&[][..], Vec::as_slice);
             let next = heir.and_then(|heir| results.iter().find(|at| **at > heir.at));
-            longest = longest.max(next.map_or(0, |next| board.whole(death.at, *next)));
+            let took = next.map_or(0, |next| silences.takeover(death.at, *next));
+            if took > longest {
+                longest = took;
+                let (after, took) = (next.map(|next| seconds(next - death.at)), seconds(took));
+                tracing::info!(
+                    worker = death.target,
+                    partition,
+                    after,
+                    took,
+                    "the longest takeover so far"
+                );
+            }
         }
     }
     Ok(Duration::from_micros(longest.try_into().unwrap_or_default()))
@@ -73,4 +87,8 @@ fn tenures(folder: &RunFolder) -> anyhow::Result<BTreeMap<String, Vec<Tenure>>> 
         .values_mut()
         .for_each(|tenures| tenures.sort_by_key(|tenure| tenure.at));
     Ok(tenures)
+}
+
+fn seconds(micros: i64) -> f64 {
+    micros as f64 / 1e6
 }
