@@ -8,6 +8,7 @@ use std::{
 use anyhow::{Context, bail};
 use serde_json::{Map, Value, json};
 use testkit::{
+    Usage,
     chaos::{Summary, schedule::CRASH_POINTS},
     scripted::Outcome,
 };
@@ -49,6 +50,8 @@ pub fn summary(world: &World) -> anyhow::Result<Summary> {
         longest_reader_stall_s: world.board.longest_stall().as_secs_f64(),
         longest_takeover_s: takeover::longest(world)?.as_secs_f64(),
     };
+    let megabytes = Usage::of(std::process::id()).map(|usage| usage.resident_bytes / 1_000_000);
+    tracing::info!(calls = calls.len(), ?megabytes, "the driver is done");
     let path = world.folder.summary();
     let text = serde_json::to_string_pretty(&summary)?;
     fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;

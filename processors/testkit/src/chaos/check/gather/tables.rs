@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 use anyhow::Context;
 use futures::TryStreamExt;
 use sqlx::{
-    PgPool, Row,
-    postgres::{PgPoolOptions, PgRow},
+    ConnectOptions, PgPool, Row,
+    postgres::{PgConnectOptions, PgPoolOptions, PgRow},
 };
 
 use super::columns::Columns;
@@ -33,7 +33,8 @@ pub(super) async fn read(url: &str) -> anyhow::Result<Tables> {
     let pool = PgPoolOptions::new()
         .max_connections(1)
         .acquire_timeout(ANSWER)
-        .connect(url)
+        // half a million rows take their time
+        .connect_with(url.parse::<PgConnectOptions>()?.disable_statement_logging())
         .await
         .context("cannot connect to Postgres")?;
     let run = |row: &PgRow| {
