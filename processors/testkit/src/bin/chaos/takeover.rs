@@ -17,7 +17,8 @@ struct Tenure {
 }
 
 /// From the death of a worker to the first result of a partition of its own that was seen after the next claim of it, as
-/// far as it is the heir's doing: see [`Silences::takeover`].
+/// far as it is the heir's doing: see [`Silences::takeover`]. An heir that dies before it has a result has taken over, and
+/// what follows is told of its own death.
 ///
 /// Deaths after which nobody had to take over (nothing was claimed, or nothing more was asked there) do not count.
 pub fn longest(world: &World) -> anyhow::Result<Duration> {
@@ -39,13 +40,20 @@ pub fn longest(world: &World) -> anyhow::Result<Duration> {
             if !owner.is_some_and(|owner| owner.is_claim && owner.worker == death.target) {
                 continue;
             }
-            let heir = tenures.iter().find(|tenure| tenure.at > death.at && tenure.is_claim);
+            let Some(heir) = tenures.iter().find(|tenure| tenure.at > death.at && tenure.is_claim) else {
+                continue;
+            };
             let results = seen.get(partition).map_or(&[][..], Vec::as_slice);
-            let next = heir.and_then(|heir| results.iter().find(|at| **at > heir.at));
-            let took = next.map_or(0, |next| silences.takeover(death.at, *next));
+            let Some(next) = results.iter().find(|at| **at > heir.at) else {
+                continue;
+            };
+            let dies = |fault: &&Fault| fault.crash.is_some() && fault.target == heir.worker;
+            let heir_dies = faults.iter().find(dies).map_or(i64::MAX, |fault| fault.at);
+            let over = if heir_dies < *next { heir.at } else { *next };
+            let took = silences.takeover(death.at, over);
             if took > longest {
                 longest = took;
-                let (after, took) = (next.map(|next| seconds(next - death.at)), seconds(took));
+                let (after, took) = (seconds(over - death.at), seconds(took));
                 tracing::info!(
                     worker = death.target,
                     partition,
