@@ -77,10 +77,10 @@ fn nothing_hangs() {
         evidence.logs.ends[1].stable_end = Some(5);
     });
     finds(&[(Check::Hanging, 1)], |evidence| {
-        evidence.logs.ends[1].stable_end = None
+        evidence.logs.ends[1].stable_end = None;
     });
     finds(&[(Check::Hanging, 1)], |evidence| evidence.logs.ends[1].is_stuck = true);
     finds(&[(Check::Hanging, 1)], |evidence| {
-        evidence.committed[0].is_pending = true
+        evidence.committed[0].is_pending = true;
     });
 }
