@@ -104,8 +104,8 @@ async fn run(arguments: &Arguments, seed: u64, folder: PathBuf) -> anyhow::Resul
     let Setup { world, stage, witness } = setup::start(arguments, seed, folder.canonicalize()?).await?;
     tracing::info!(seed, faults = plan.len(), "everything runs; breaking it");
 
-    let began = Instant::now();
     let load = Load::start(&world, seed, arguments.rate).await?;
+    let began = Instant::now();
     world.board.load_begins();
     let stage = Lanes::of(plan).run(&world, stage, began).await?;
     let planned = Duration::from_secs(arguments.seconds);
