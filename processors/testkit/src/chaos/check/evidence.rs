@@ -160,6 +160,7 @@ pub struct Acknowledged {
     pub request_id: String,
     pub topic: String,
     pub partition: i32,
+    /// Negative: the broker has it and did not say where.
     pub offset: i64,
 }
 

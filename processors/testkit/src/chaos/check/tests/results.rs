@@ -75,3 +75,12 @@ fn a_result_belongs_to_its_request() {
         evidence.acknowledged.pop();
     });
 }
+
+#[test]
+fn an_acknowledgement_without_a_place_is_believed_if_the_request_is_there() {
+    finds(&[], |evidence| evidence.acknowledged[0].offset = -1_001);
+    finds(&[(Check::Lost, 1)], |evidence| {
+        evidence.acknowledged[0].offset = -1_001;
+        evidence.acknowledged[0].request_id = "x".to_owned();
+    });
+}
