@@ -43,27 +43,66 @@ pub async fn create_topic(bootstrap: &str, name: &str, partitions: i32) -> Resul
 /// # Errors
 /// What the broker says.
 pub fn committed(bootstrap: &str, group: &str, topic: &str) -> Result<Vec<CommittedOffset>, KafkaError> {
-    let consumer: BaseConsumer = client(bootstrap)
-        .set("group.id", group)
-        .set("isolation.level", "read_committed")
-        .create()?;
-    let metadata = consumer.fetch_metadata(Some(topic), PATIENCE)?;
-    let mut list = TopicPartitionList::new();
-    for partition in metadata.topics().iter().flat_map(|topic| topic.partitions()) {
-        list.add_partition(topic, partition.id());
+    let stable = CommittedOffsets::stable(bootstrap, group)?;
+    stable.of(topic, &stable.partitions(topic)?, PATIENCE)
+}
+
+/// Asks for what a group has committed.
+pub struct CommittedOffsets(BaseConsumer);
+
+impl CommittedOffsets {
+    /// Waits while a transaction with offsets is pending.
+    ///
+    /// # Errors
+    /// When there can be no client.
+    pub fn stable(bootstrap: &str, group: &str) -> Result<Self, KafkaError> {
+        Self::new(bootstrap, group, "read_committed")
     }
-    let committed = consumer.committed_offsets(list, PATIENCE)?;
-    let mut offsets: Vec<CommittedOffset> = committed
-        .elements()
-        .iter()
-        .map(|element| CommittedOffset {
-            partition: element.partition(),
-            offset: element.offset().to_raw().filter(|offset| *offset >= 0),
-            metadata: element.metadata().to_owned(),
-        })
-        .collect();
-    offsets.sort_by_key(|offset| offset.partition);
-    Ok(offsets)
+
+    /// Says what was committed last, whatever is pending.
+    ///
+    /// # Errors
+    /// When there can be no client.
+    pub fn latest(bootstrap: &str, group: &str) -> Result<Self, KafkaError> {
+        Self::new(bootstrap, group, "read_uncommitted")
+    }
+
+    fn new(bootstrap: &str, group: &str, isolation: &str) -> Result<Self, KafkaError> {
+        let mut config = client(bootstrap);
+        config.set("group.id", group).set("isolation.level", isolation);
+        config.create().map(Self)
+    }
+
+    /// # Errors
+    /// What the broker says.
+    pub fn partitions(&self, topic: &str) -> Result<Vec<i32>, KafkaError> {
+        let metadata = self.0.fetch_metadata(Some(topic), PATIENCE)?;
+        let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
+        Ok(partitions.map(|partition| partition.id()).collect())
+    }
+
+    /// Sorted by partition.
+    ///
+    /// # Errors
+    /// What the broker says, or that it said nothing.
+    pub fn of(&self, topic: &str, partitions: &[i32], within: Duration) -> Result<Vec<CommittedOffset>, KafkaError> {
+        let mut list = TopicPartitionList::new();
+        for partition in partitions {
+            list.add_partition(topic, *partition);
+        }
+        let committed = self.0.committed_offsets(list, within)?;
+        let mut offsets = Vec::new();
+        for element in committed.elements() {
+            element.error()?;
+            offsets.push(CommittedOffset {
+                partition: element.partition(),
+                offset: element.offset().to_raw().filter(|offset| *offset >= 0),
+                metadata: element.metadata().to_owned(),
+            });
+        }
+        offsets.sort_by_key(|offset| offset.partition);
+        Ok(offsets)
+    }
 }
 
 /// librdkafka's mock cluster: speaks the protocol, and discards the offsets of transactions.

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod deaths;
+mod judge;
 mod stories;
 mod worker;
 mod world;

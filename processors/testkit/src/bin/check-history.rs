@@ -1,12 +1,15 @@
 //! The judge of a fault run, a program of its own: it believes nothing that the workers say.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, time::Instant};
 
 use anyhow::Context;
 use clap::Parser;
-use testkit::chaos::{
-    RunFolder,
-    check::{Isolation, gather, judge},
+use testkit::{
+    Usage,
+    chaos::{
+        RunFolder,
+        check::{Isolation, gather, judge},
+    },
 };
 
 /// Judges a fault run by the topics, the committed offsets, Postgres and what its readers saw
@@ -22,7 +25,12 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        // clients of brokers that may still be on their way back
+        .with_env_filter("info,rdkafka=off,librdkafka=off")
+        .init();
     match verdict(Arguments::parse()).await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
@@ -34,8 +42,12 @@ async fn main() -> ExitCode {
 }
 
 async fn verdict(Arguments { run }: Arguments) -> anyhow::Result<bool> {
+    let began = Instant::now();
     let evidence = gather(&RunFolder::at(run), Isolation::ReadCommitted).await?;
+    let gathered = began.elapsed();
     let verdict = judge(&evidence);
+    let megabytes = Usage::of(std::process::id()).map(|usage| usage.resident_bytes / 1_000_000);
+    tracing::info!(?gathered, judged = ?began.elapsed() - gathered, ?megabytes, "the judge is done");
     println!("{}", serde_json::to_string(&verdict).context("the verdict is no JSON")?);
     Ok(verdict.holds())
 }

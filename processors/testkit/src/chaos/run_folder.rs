@@ -138,6 +138,7 @@ pub struct Summary {
     pub crash_points: BTreeMap<String, u64>,
     /// The longest time in which the reader saw nothing although requests were waiting.
     pub longest_reader_stall_s: f64,
-    /// From the death of a worker to the next result of a partition that was its own.
+    /// From the death of a worker to the next result of a partition that was its own, without the sessions of others that
+    /// fell silent meanwhile and the times in which brokers, network or registry were away.
     pub longest_takeover_s: f64,
 }

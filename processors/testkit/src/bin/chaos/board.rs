@@ -25,14 +25,22 @@ struct State {
     /// When something was seen, or when it began to be possible.
     since: Instant,
     longest_stall: Duration,
-    /// Microseconds since 1970: when a broker, the network or the registry was away.
-    away: Vec<(i64, i64)>,
+    away: Vec<TimeAway>,
+}
+
+/// When a broker, the network to it, or the registry was away, in microseconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TimeAway {
+    pub from: i64,
+    pub to: i64,
+    pub is_brokers: bool,
 }
 
 /// Something that a takeover needs is away while this lives.
 pub struct Away<'b> {
     board: &'b Board,
     since: i64,
+    is_brokers: bool,
 }
 
 /// Nothing can be expected to move while this lives.
@@ -85,26 +93,26 @@ impl Board {
         state.look();
         state.outages += 1;
         drop(state);
-        Outage(self.away())
+        Outage(self.away(true))
     }
 
-    pub fn away(&self) -> Away<'_> {
+    pub fn registry_away(&self) -> Away<'_> {
+        self.away(false)
+    }
+
+    fn away(&self, is_brokers: bool) -> Away<'_> {
         Away {
             board: self,
             since: now(),
+            is_brokers,
         }
     }
 
-    /// How much of the time from `from` to `to` nothing was away: all in microseconds since 1970.
-    pub fn whole(&self, from: i64, to: i64) -> i64 {
+    /// In order.
+    pub fn was_away(&self) -> Vec<TimeAway> {
         let mut away = self.state().away.clone();
         away.sort_unstable();
-        let (mut whole, mut place) = (0, from);
-        for (begin, end) in away {
-            whole += (begin.min(to) - place).max(0);
-            place = place.max(end);
-        }
-        whole + (to - place).max(0)
+        away
     }
 
     /// To be called now and then: a stall is measured while it lasts.
@@ -160,7 +168,11 @@ impl Drop for Outage<'_> {
 
 impl Drop for Away<'_> {
     fn drop(&mut self) {
-        let away = (self.since, now());
+        let away = TimeAway {
+            from: self.since,
+            to: now(),
+            is_brokers: self.is_brokers,
+        };
         self.board.state().away.push(away);
     }
 }
@@ -192,14 +204,5 @@ mod tests {
         board.seen("b");
         board.seen("a-slow");
         assert_eq!(board.counts(), (2, 0));
-    }
-
-    #[test]
-    fn what_was_away_is_not_counted_and_not_counted_twice() {
-        let board = Board::new();
-        board.state().away = vec![(50, 70), (20, 40), (30, 45)];
-        assert_eq!(board.whole(0, 100), 20 + 5 + 30);
-        assert_eq!(board.whole(25, 60), 5);
-        assert_eq!(board.whole(80, 90), 10);
     }
 }

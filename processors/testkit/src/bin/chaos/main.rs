@@ -5,12 +5,14 @@ mod board;
 mod death;
 mod drain;
 mod faults;
+mod judge;
 mod lanes;
 mod load;
 mod maps;
 mod report;
 mod running;
 mod setup;
+mod silence;
 mod takeover;
 mod witness;
 mod world;
@@ -27,6 +29,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use testkit::chaos::schedule::schedule;
 
 use crate::{lanes::Lanes, load::Load, report::Report, setup::Setup};
+
+/// Of this program, and of all that it builds.
+pub const PROFILE: &str = if cfg!(debug_assertions) { "dev" } else { "release" };
 
 /// Breaks Millrace for a while and judges what came of it
 ///
@@ -99,8 +104,8 @@ async fn run(arguments: &Arguments, seed: u64, folder: PathBuf) -> anyhow::Resul
     let Setup { world, stage, witness } = setup::start(arguments, seed, folder.canonicalize()?).await?;
     tracing::info!(seed, faults = plan.len(), "everything runs; breaking it");
 
-    let began = Instant::now();
     let load = Load::start(&world, seed, arguments.rate).await?;
+    let began = Instant::now();
     world.board.load_begins();
     let stage = Lanes::of(plan).run(&world, stage, began).await?;
     let planned = Duration::from_secs(arguments.seconds);
@@ -123,7 +128,7 @@ fn again(arguments: &Arguments, seed: u64) -> String {
     let Arguments {
         seconds, rate, brokers, ..
     } = arguments;
-    format!("make chaos SECONDS={seconds} RATE={rate} SEED={seed} BROKERS={brokers}")
+    format!("make chaos SECONDS={seconds} RATE={rate} SEED={seed} BROKERS={brokers} PROFILE={PROFILE}")
 }
 
 fn folder(seed: u64) -> PathBuf {

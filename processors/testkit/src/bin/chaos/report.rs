@@ -3,19 +3,17 @@
 use std::{
     collections::{BTreeMap, HashMap},
     fs,
-    process::Stdio,
 };
 
 use anyhow::{Context, bail};
 use serde_json::{Map, Value, json};
 use testkit::{
-    build,
+    Usage,
     chaos::{Summary, schedule::CRASH_POINTS},
     scripted::Outcome,
 };
-use tokio::process::Command;
 
-use crate::{Arguments, takeover, world::World};
+use crate::{Arguments, PROFILE, judge::judge, takeover, world::World};
 
 pub struct Report {
     line: Map<String, Value>,
@@ -50,15 +48,17 @@ pub fn summary(world: &World) -> anyhow::Result<Summary> {
         model_calls_repeated: bodies.values().map(|count| count.saturating_sub(1)).sum(),
         crash_points,
         longest_reader_stall_s: world.board.longest_stall().as_secs_f64(),
-        longest_takeover_s: takeover::longest(&world.folder, &world.board)?.as_secs_f64(),
+        longest_takeover_s: takeover::longest(world)?.as_secs_f64(),
     };
+    let megabytes = Usage::of(std::process::id()).map(|usage| usage.resident_bytes / 1_000_000);
+    tracing::info!(calls = calls.len(), ?megabytes, "the driver is done");
     let path = world.folder.summary();
     let text = serde_json::to_string_pretty(&summary)?;
     fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(summary)
 }
 
-/// The judge is a program of its own; the parts are still up.
+/// The parts are still up.
 pub async fn judged(
     world: &World,
     arguments: &Arguments,
@@ -66,7 +66,7 @@ pub async fn judged(
     seconds: u64,
     summary: Summary,
 ) -> anyhow::Result<Report> {
-    let found = judge(world).await?;
+    let found = judge(&world.judge, &world.folder).await?;
     let counts = world.log.counts();
     let mut complaints = Vec::new();
     let number = |name: &str| found[name].as_u64().unwrap_or_default();
@@ -98,6 +98,7 @@ pub async fn judged(
         "seed": seed,
         "rate": arguments.rate,
         "brokers": arguments.brokers,
+        "profile": PROFILE,
         "requests": number("requests"),
         "results": number("results"),
         "dead_letters": number("dead_letters"),
@@ -125,23 +126,6 @@ pub async fn judged(
         Value::Object(line) => Ok(Report { line, complaints }),
         _ => bail!("the report is no object"),
     }
-}
-
-async fn judge(world: &World) -> anyhow::Result<Value> {
-    let program = tokio::task::spawn_blocking(|| build("testkit", "check-history")).await??;
-    let output = Command::new(program)
-        .arg("--run")
-        .arg(world.folder.path())
-        .stderr(Stdio::inherit())
-        .output()
-        .await
-        .context("cannot start the judge")?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    let last = said.lines().last().unwrap_or_default();
-    let found = serde_json::from_str(last).with_context(|| format!("the judge gave no verdict: {last:.200}"))?;
-    let path = world.folder.path().join("verdict.json");
-    fs::write(&path, last).with_context(|| format!("cannot write {}", path.display()))?;
-    Ok(found)
 }
 
 fn rounded(seconds: f64) -> f64 {

@@ -43,7 +43,9 @@ pub struct Setup {
 }
 
 pub async fn start(arguments: &Arguments, seed: u64, folder: PathBuf) -> anyhow::Result<Setup> {
-    let program = program(&folder).await?;
+    tracing::info!("building millrace with crash points, and the judge");
+    let program = self::program(&folder, "millrace", "millrace", "crash-points").await?;
+    let judge = self::program(&folder, "testkit", "check-history", "").await?;
     let (mut proxies, mut doors) = (Vec::new(), Vec::new());
     for _ in 0..arguments.brokers {
         let port = parts::free_port()?;
@@ -138,6 +140,7 @@ pub async fn start(arguments: &Arguments, seed: u64, folder: PathBuf) -> anyhow:
         folder,
         plan,
         program,
+        judge,
         environment,
         model,
         tail,
@@ -168,10 +171,14 @@ pub async fn start(arguments: &Arguments, seed: u64, folder: PathBuf) -> anyhow:
 }
 
 /// A copy: the next ordinary build puts another binary in its place.
-async fn program(folder: &Path) -> anyhow::Result<PathBuf> {
-    tracing::info!("building millrace with crash points");
-    let built = tokio::task::spawn_blocking(|| build_with("millrace", "millrace", "crash-points")).await??;
-    let copy = folder.join("millrace");
+async fn program(
+    folder: &Path,
+    package: &'static str,
+    name: &'static str,
+    features: &'static str,
+) -> anyhow::Result<PathBuf> {
+    let built = tokio::task::spawn_blocking(move || build_with(package, name, features)).await??;
+    let copy = folder.join(name);
     fs::copy(&built, &copy).with_context(|| format!("cannot copy {}", built.display()))?;
     Ok(copy)
 }

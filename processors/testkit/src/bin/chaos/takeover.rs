@@ -4,10 +4,10 @@ use std::{collections::BTreeMap, fs, time::Duration};
 
 use testkit::{
     chaos::{Fault, RunFolder, Seen},
-    history::{Event, history},
+    history::{Event, Line, lines},
 };
 
-use crate::board::Board;
+use crate::{silence::Silences, world::World};
 
 /// A claim or a release, by worker.
 struct Tenure {
@@ -16,18 +16,23 @@ struct Tenure {
     is_claim: bool,
 }
 
-/// From the death of a worker to the first result of a partition of its own that was seen after the next claim of it.
+/// From the death of a worker to the first result of a partition of its own that was seen after the next claim of it, as
+/// far as it is the heir's doing: see [`Silences::takeover`]. An heir that dies before it has a result has taken over, and
+/// what follows is told of its own death.
 ///
-/// The time in which a broker, the network or the registry was away is not counted. Deaths after which nobody had to take over (nothing was claimed, or nothing more was asked there) do not count.
-pub fn longest(folder: &RunFolder, board: &Board) -> anyhow::Result<Duration> {
-    let faults: Vec<Fault> = lines(&folder.faults())?;
+/// Deaths after which nobody had to take over (nothing was claimed, or nothing more was asked there) do not count.
+pub fn longest(world: &World) -> anyhow::Result<Duration> {
+    let faults: Vec<Fault> = lines(&world.folder.faults())?.collect::<Result<_, _>>()?;
+    let session = i64::try_from(world.plan.session_timeout_ms)? * 1_000;
+    let silences = Silences::of(&faults, session, world.board.was_away());
     let mut seen: BTreeMap<String, Vec<i64>> = BTreeMap::new();
-    for result in lines::<Seen>(&folder.reader())? {
+    for result in lines::<Seen>(&world.folder.reader())? {
+        let result = result?;
         if let Some((partition, _)) = result.src.rsplit_once('/') {
             seen.entry(partition.to_owned()).or_default().push(result.at);
         }
     }
-    let tenures = tenures(folder)?;
+    let tenures = tenures(&world.folder)?;
     let mut longest = 0;
     for death in faults.iter().filter(|fault| fault.crash.is_some()) {
         for (partition, tenures) in &tenures {
@@ -35,10 +40,28 @@ pub fn longest(folder: &RunFolder, board: &Board) -> anyhow::Result<Duration> {
             if !owner.is_some_and(|owner| owner.is_claim && owner.worker == death.target) {
                 continue;
             }
-            let heir = tenures.iter().find(|tenure| tenure.at > death.at && tenure.is_claim);
+            let Some(heir) = tenures.iter().find(|tenure| tenure.at > death.at && tenure.is_claim) else {
+                continue;
+            };
             let results = seen.get(partition).map_or(&[][..], Vec::as_slice);
-            let next = heir.and_then(|heir| results.iter().find(|at| **at > heir.at));
-            longest = longest.max(next.map_or(0, |next| board.whole(death.at, *next)));
+            let Some(next) = results.iter().find(|at| **at > heir.at) else {
+                continue;
+            };
+            let dies = |fault: &&Fault| fault.crash.is_some() && fault.target == heir.worker;
+            let heir_dies = faults.iter().find(dies).map_or(i64::MAX, |fault| fault.at);
+            let over = if heir_dies < *next { heir.at } else { *next };
+            let took = silences.takeover(death.at, over);
+            if took > longest {
+                longest = took;
+                let (after, took) = (seconds(over - death.at), seconds(took));
+                tracing::info!(
+                    worker = death.target,
+                    partition,
+                    after,
+                    took,
+                    "the longest takeover so far"
+                );
+            }
         }
     }
     Ok(Duration::from_micros(longest.try_into().unwrap_or_default()))
@@ -54,7 +77,8 @@ fn tenures(folder: &RunFolder) -> anyhow::Result<BTreeMap<String, Vec<Tenure>>> 
             .strip_prefix("worker-")
             .and_then(|name| name.strip_suffix(".jsonl"));
         let Some(worker) = worker else { continue };
-        for line in history(&path)? {
+        for line in lines::<Line>(&path)? {
+            let line = line?;
             let (topic, partition, is_claim) = match line.event {
                 Event::Claimed { topic, partition, .. } => (topic, partition, true),
                 Event::Released { topic, partition, .. } => (topic, partition, false),
@@ -73,7 +97,6 @@ fn tenures(folder: &RunFolder) -> anyhow::Result<BTreeMap<String, Vec<Tenure>>> 
     Ok(tenures)
 }
 
-fn lines<T: serde::de::DeserializeOwned>(path: &std::path::Path) -> anyhow::Result<Vec<T>> {
-    let text = fs::read_to_string(path)?;
-    Ok(text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?)
+fn seconds(micros: i64) -> f64 {
+    micros as f64 / 1e6
 }

@@ -18,6 +18,8 @@ pub struct World {
     pub proxied_bootstrap: String,
     /// The binary with crash points.
     pub program: PathBuf,
+    /// `check-history`, as it was when the run began.
+    pub judge: PathBuf,
     /// Of every process of Millrace.
     pub environment: Vec<(String, String)>,
     pub api_address: String,

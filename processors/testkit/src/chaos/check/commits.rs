@@ -7,7 +7,7 @@ use topics::engine::core::Committed;
 
 use super::{
     Check, Evidence, Findings,
-    evidence::{Commit, LogEnd},
+    evidence::{Commit, CommittedState, LogEnd},
     intervals::Done,
 };
 
@@ -18,16 +18,7 @@ const AROUND: i64 = 15_000_000;
 
 /// Returns how many states were committed that nobody lived to tell of.
 pub fn check(evidence: &Evidence, findings: &mut Findings) -> u64 {
-    for end in &evidence.logs.ends {
-        if end.stable_end < end.end {
-            let shown = shown(end);
-            findings.found(
-                Check::Hanging,
-                "a transaction is still open: readers cannot pass it",
-                [shown],
-            );
-        }
-    }
+    hanging(evidence, findings);
     finally(evidence, findings);
     let mut partitions: BTreeMap<(&str, i32), Vec<&Commit>> = BTreeMap::new();
     for commit in &evidence.workers.commits {
@@ -41,6 +32,23 @@ pub fn check(evidence: &Evidence, findings: &mut Findings) -> u64 {
         .into_values()
         .map(|commits| history(evidence, commits, &times, findings))
         .sum()
+}
+
+/// Where readers, and whoever would take over, wait for ever.
+fn hanging(evidence: &Evidence, findings: &mut Findings) {
+    for end in &evidence.logs.ends {
+        if end.stable_end.is_none_or(|stable_end| stable_end < end.end) {
+            let what = "a transaction is still open: readers cannot pass it";
+            findings.found(Check::Hanging, what, [shown(end)]);
+        } else if end.is_stuck {
+            let what = "a partition cannot be read to its end";
+            findings.found(Check::Hanging, what, [shown(end)]);
+        }
+    }
+    for state in evidence.committed.iter().filter(|state| state.is_pending) {
+        let what = "offsets of a transaction are pending that nobody ends: nobody can take over";
+        findings.found(Check::Hanging, what, [shown_state(state)]);
+    }
 }
 
 fn finally(evidence: &Evidence, findings: &mut Findings) {
@@ -58,13 +66,7 @@ fn finally(evidence: &Evidence, findings: &mut Findings) {
     for state in &evidence.committed {
         let place = (state.topic.as_str(), state.partition);
         let Some(end) = ends.get(&place) else { continue };
-        let shown = [
-            format!(
-                "committed {}/{}: offset {:?}, metadata {:?}",
-                state.topic, state.partition, state.offset, state.metadata
-            ),
-            shown(end),
-        ];
+        let shown = [shown_state(state), shown(end)];
         let Some(offset) = state.offset else {
             findings.found(Check::Commit, "a partition of the group has no commit", shown);
             continue;
@@ -193,9 +195,16 @@ fn vouched(
     }
 }
 
+fn shown_state(state: &CommittedState) -> String {
+    format!(
+        "committed {}/{}: offset {:?}, metadata {:?}",
+        state.topic, state.partition, state.offset, state.metadata
+    )
+}
+
 fn shown(end: &LogEnd) -> String {
     format!(
-        "log {}/{}: last record before {}, end {}, stable end {}",
+        "log {}/{}: last record before {}, end {}, stable end {:?}",
         end.topic, end.partition, end.next, end.end, end.stable_end
     )
 }

@@ -139,8 +139,10 @@ pub struct LogEnd {
     /// The offset behind the last record that the scan got; 0 when there was none.
     pub next: i64,
     pub end: i64,
-    /// Where read_committed readers end: before `end` while a transaction is open.
-    pub stable_end: i64,
+    /// Where read_committed readers end: before `end` while a transaction is open. None: the broker told `end` and not this.
+    pub stable_end: Option<i64>,
+    /// Nothing more came to the scan, though the broker answers.
+    pub is_stuck: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -149,6 +151,8 @@ pub struct CommittedState {
     pub partition: i32,
     pub offset: Option<i64>,
     pub metadata: String,
+    /// There are offsets of a transaction behind it that nobody ends: a stable read gets no answer.
+    pub is_pending: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -156,6 +160,7 @@ pub struct Acknowledged {
     pub request_id: String,
     pub topic: String,
     pub partition: i32,
+    /// Negative: the broker has it and did not say where.
     pub offset: i64,
 }
 

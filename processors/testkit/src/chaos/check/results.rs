@@ -2,7 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Check, Evidence, Findings, evidence::ResultRecord};
+use super::{
+    Check, Evidence, Findings,
+    evidence::{Acknowledged, ResultRecord},
+};
 
 pub fn check(evidence: &Evidence, findings: &mut Findings) {
     let logs = &evidence.logs;
@@ -71,6 +74,12 @@ fn acknowledged(evidence: &Evidence, known: &HashMap<String, &str>, findings: &m
     for said in &evidence.acknowledged {
         let src = format!("{}/{}/{}", said.topic, said.partition, said.offset);
         let shown = format!("acknowledged {}: {src}", said.request_id);
+        if said.offset < 0 {
+            if !is_in_partition(evidence, said) {
+                findings.found(Check::Lost, "an acknowledged request is not in the log", [shown]);
+            }
+            continue;
+        }
         match known.get(&src) {
             None => findings.found(Check::Lost, "an acknowledged request is not in the log", [shown]),
             Some(request_id) if !said.request_id.is_empty() && **request_id != *said.request_id => findings.found(
@@ -88,4 +97,12 @@ fn acknowledged(evidence: &Evidence, known: &HashMap<String, &str>, findings: &m
             );
         }
     }
+}
+
+/// Sent again after its acknowledgement was lost: the broker knows that it has it, and does not say where.
+fn is_in_partition(evidence: &Evidence, said: &Acknowledged) -> bool {
+    let mut requests = evidence.logs.requests.iter();
+    requests.any(|request| {
+        (&request.topic, request.partition, &request.request_id) == (&said.topic, said.partition, &said.request_id)
+    })
 }

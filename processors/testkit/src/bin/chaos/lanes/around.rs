@@ -49,7 +49,7 @@ impl Lane {
                 }
                 Around::RegistryDown => {
                     // nobody stands still but who just came and knows no schema yet
-                    let _away = world.board.away();
+                    let _away = world.board.registry_away();
                     self.registry.kill()?;
                     sleep(lasts).await;
                     self.registry.start().await?;

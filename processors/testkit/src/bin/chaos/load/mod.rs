@@ -55,7 +55,7 @@ impl Load {
     pub async fn start(world: &Arc<World>, seed: u64, rate: u64) -> anyhow::Result<Self> {
         let end = CancellationToken::new();
         let share = |percent: u64| (rate * percent / 100).max(1);
-        let third_party = ThirdParty::start(world, seed, share(20))?;
+        let third_party = ThirdParty::start(world, seed, share(20)).await?;
         let producers = vec![
             RequestProducer::start(world, "first", seed, share(45), end.clone()).await?,
             RequestProducer::start(world, "second", seed.wrapping_add(1), share(30), end.clone()).await?,

@@ -73,7 +73,9 @@ def main():
     def acknowledged(request_id):
         def delivery(error, message):
             if error is None:
-                note("acknowledged", request_id=request_id, topic=TOPIC, partition=message.partition(), offset=message.offset())
+                # None: sent again after its acknowledgement was lost, and the broker does not say where it is
+                offset = -1 if message.offset() is None else message.offset()
+                note("acknowledged", request_id=request_id, topic=TOPIC, partition=message.partition(), offset=offset)
             else:
                 print(f"{request_id} is not acknowledged: {error}", file=sys.stderr)
 

@@ -1,7 +1,9 @@
 //! What there is to know about a run, from everybody who cannot lie about it, and from the workers who might.
 
 mod columns;
+mod committed;
 mod files;
+mod patience;
 mod records;
 mod scan;
 mod tables;
@@ -11,15 +13,13 @@ use std::fs;
 use anyhow::Context;
 use schemas::{Attempt, Audit, DeadLetter, Registry, RegistrySettings, RunResult, Shape};
 
-use super::evidence::{CommittedState, Evidence, Logs};
-use crate::{
-    chaos::{Plan, RunFolder},
-    kafka,
-};
+use super::evidence::{Evidence, Logs};
+use crate::chaos::{Plan, RunFolder};
 
 pub use scan::{Isolation, Scanned, scan};
 
-/// Reads everything. The run must be over, and the recorder at the end of its topics.
+/// Reads everything. The run must be over, and the recorder at the end of its topics. Whoever does not answer is asked
+/// again for a minute.
 ///
 /// # Errors
 /// What cannot be read: then there is no verdict.
@@ -27,23 +27,22 @@ pub async fn gather(folder: &RunFolder, isolation: Isolation) -> anyhow::Result<
     let path = folder.plan();
     let plan = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let plan: Plan = serde_json::from_slice(&plan).with_context(|| format!("{} is no plan", path.display()))?;
+    let committed = async {
+        let mut committed = Vec::new();
+        for topic in &plan.request_topics {
+            committed.extend(committed::committed(&plan, topic).await?);
+        }
+        anyhow::Ok(committed)
+    };
+    // side by side: what hangs is waited for once
+    let (committed, logs) = tokio::try_join!(committed, logs(&plan, isolation))?;
+    let tables = patience::patiently("Postgres", async || tables::read(&plan.postgres_url).await).await?;
     let mut evidence = Evidence {
-        logs: logs(&plan, isolation).await?,
-        tables: tables::read(&plan.postgres_url).await.context("cannot read Postgres")?,
+        committed,
+        logs,
+        tables,
         ..Evidence::default()
     };
-    for topic in &plan.request_topics {
-        let states = kafka::committed(&plan.bootstrap, &plan.group, topic)
-            .with_context(|| format!("cannot read what {} has committed for {topic}", plan.group))?;
-        evidence
-            .committed
-            .extend(states.into_iter().map(|state| CommittedState {
-                topic: topic.clone(),
-                partition: state.partition,
-                offset: state.offset,
-                metadata: state.metadata,
-            }));
-    }
     files::read(folder, &mut evidence)?;
     Ok(evidence)
 }

@@ -1,6 +1,5 @@
 //! Records as evidence: decoded, looked at, and reduced to what the checks need.
 
-use anyhow::Context;
 use schemas::{
     Attempt, Audit, DeadLetter, DecodeError, Decoder, Registry, Request, RunResult, Shape, audit_kind, headers,
     identity::{Claims, identify},
@@ -8,7 +7,7 @@ use schemas::{
 };
 use serde_json::{Value, json};
 
-use super::{columns::Columns, scan::Scanned};
+use super::{columns::Columns, patience::patiently, scan::Scanned};
 use crate::chaos::check::evidence::{
     AttemptRecord, AuditRecord, DeadLetterRecord, Form, Identity, RequestRecord, ResultRecord, fingerprint,
     json_fingerprint,
@@ -82,10 +81,12 @@ fn form(request: &Request) -> Form {
 
 /// The inner error: these bytes are no such record, and never will be.
 pub(super) async fn decode<S: Shape>(decoder: &Decoder<S>, record: &Scanned) -> anyhow::Result<Result<S, DecodeError>> {
-    match decoder.decode(record.value.as_deref().unwrap_or_default()).await {
-        Err(error) if error.is_transient() => Err(error).context("cannot ask the schema registry"),
+    let bytes = record.value.as_deref().unwrap_or_default();
+    patiently("the schema registry", async || match decoder.decode(bytes).await {
+        Err(error) if error.is_transient() => Err(error.into()),
         decoded => Ok(decoded),
-    }
+    })
+    .await
 }
 
 pub(super) fn result(record: &Scanned, result: &RunResult) -> ResultRecord {

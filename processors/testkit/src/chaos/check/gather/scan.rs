@@ -14,11 +14,12 @@ use rdkafka::{
 };
 use tokio::sync::mpsc;
 
+use super::patience::patiently_blocking;
 use crate::chaos::check::evidence::LogEnd;
 
 const ANSWER: Duration = Duration::from_secs(20);
 /// A transaction that is open for longer than this is not one that a broker is just about to abort.
-const OPEN_FOR: Duration = Duration::from_secs(30);
+pub(super) const OPEN_FOR: Duration = Duration::from_secs(30);
 const SILENCE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(200);
 const AHEAD: usize = 1_024;
@@ -56,7 +57,8 @@ impl Scanned {
     }
 }
 
-/// Gives every record to `each`, a partition's in the order of their offsets. Nobody must write any more.
+/// Gives every record to `each`, a partition's in the order of their offsets. Nobody must write any more. A partition that
+/// cannot be read to its end says so in its [`LogEnd`].
 ///
 /// # Errors
 /// A topic that is not there, a broker that is silent, whatever `each` says.
@@ -68,7 +70,9 @@ pub async fn scan(
 ) -> anyhow::Result<Vec<LogEnd>> {
     let (sender, mut records) = mpsc::channel(AHEAD);
     let (bootstrap, name) = (bootstrap.to_owned(), topic.to_owned());
-    let reading = tokio::task::spawn_blocking(move || read(&bootstrap, &name, isolation, &sender));
+    let asked = (bootstrap.clone(), name.clone());
+    let ends = patiently_blocking(format!("the leader of {topic}"), move || ends(&asked.0, &asked.1)).await?;
+    let reading = tokio::task::spawn_blocking(move || read(&bootstrap, &name, isolation, ends, &sender));
     while let Some(record) = records.recv().await {
         each(record).await?;
     }
@@ -80,10 +84,10 @@ fn read(
     bootstrap: &str,
     topic: &str,
     isolation: Isolation,
+    mut ends: BTreeMap<i32, LogEnd>,
     sender: &mpsc::Sender<Scanned>,
 ) -> anyhow::Result<Vec<LogEnd>> {
     let consumer = client(bootstrap, isolation)?;
-    let mut ends = ends(bootstrap, topic)?;
     let mut start = TopicPartitionList::new();
     for partition in ends.keys() {
         start.add_partition_offset(topic, *partition, Offset::Beginning)?;
@@ -110,7 +114,13 @@ fn read(
             Some(Err(error)) => tracing::warn!(topic, %error, "the scan goes on"),
         }
         if last.elapsed() > SILENCE {
-            bail!("nothing came for {SILENCE:?} from the partitions {open:?}");
+            for partition in std::mem::take(&mut open) {
+                let answers = consumer.fetch_watermarks(topic, partition, ANSWER);
+                answers.with_context(|| format!("nothing came for {SILENCE:?} from partition {partition}"))?;
+                if let Some(end) = ends.get_mut(&partition) {
+                    end.is_stuck = true;
+                }
+            }
         }
     }
     Ok(ends.into_values().collect())
@@ -137,8 +147,8 @@ fn ends(bootstrap: &str, topic: &str) -> anyhow::Result<BTreeMap<i32, LogEnd>> {
     for partition in partitions {
         loop {
             let (_, end) = all.fetch_watermarks(topic, partition, ANSWER)?;
-            let (_, stable_end) = stable.fetch_watermarks(topic, partition, ANSWER)?;
-            if stable_end >= end || Instant::now() > until {
+            let stable_end = stable.fetch_watermarks(topic, partition, ANSWER).map(|(_, end)| end);
+            if stable_end.as_ref().is_ok_and(|stable_end| *stable_end >= end) || Instant::now() > until {
                 let topic = topic.to_owned();
                 found.insert(
                     partition,
@@ -147,7 +157,8 @@ fn ends(bootstrap: &str, topic: &str) -> anyhow::Result<BTreeMap<i32, LogEnd>> {
                         partition,
                         next: 0,
                         end,
-                        stable_end,
+                        stable_end: stable_end.ok(),
+                        is_stuck: false,
                     },
                 );
                 break;

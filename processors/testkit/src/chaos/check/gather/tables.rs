@@ -1,16 +1,18 @@
 //! What Postgres holds. Columns after the named ones are those of [`records`](super::records), in its order.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::Context;
 use futures::TryStreamExt;
 use sqlx::{
-    PgPool, Row,
-    postgres::{PgPoolOptions, PgRow},
+    ConnectOptions, PgPool, Row,
+    postgres::{PgConnectOptions, PgPoolOptions, PgRow},
 };
 
 use super::columns::Columns;
 use crate::chaos::check::evidence::{AttemptRow, AuditRow, RunRow, Tables};
+
+const ANSWER: Duration = Duration::from_secs(10);
 
 const RESULT: &str = "status, chain, output, error_class, error_message, error_step, input_tokens, output_tokens,
     usage_source, cost_nanos, queued_us, ran_us, attempts::bigint, state, (extract(epoch FROM completed_at) * 1000000)::bigint";
@@ -28,7 +30,13 @@ const DEAD_LETTERS: &str = r#"SELECT topic || '/' || "partition" || '/' || "offs
 /// # Errors
 /// A database that cannot be read, or holds other tables.
 pub(super) async fn read(url: &str) -> anyhow::Result<Tables> {
-    let pool = PgPoolOptions::new().max_connections(1).connect(url).await?;
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(ANSWER)
+        // half a million rows take their time
+        .connect_with(url.parse::<PgConnectOptions>()?.disable_statement_logging())
+        .await
+        .context("cannot connect to Postgres")?;
     let run = |row: &PgRow| {
         Ok(RunRow {
             tenant: row.try_get(0)?,

@@ -1,9 +1,10 @@
-//! The judge of fault runs on real parts: it must not see what was aborted, and must say so when a reader did.
+//! A run of one request, as its driver would leave it.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, time::Duration};
 
 use rdkafka::{
-    ClientConfig,
+    ClientConfig, Offset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer},
     message::{Header, OwnedHeaders},
     producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer},
 };
@@ -13,23 +14,23 @@ use testkit::{
     Space,
     chaos::{
         Plan, RunFolder, Seen,
-        check::{Check, Isolation, Verdict, gather, judge, scan},
+        check::{Isolation, Verdict, gather, judge, scan},
     },
 };
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const MIGRATIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../schemas/migrations");
 
-/// A run of one request, as its driver would leave it; its worker aborted the first transaction and committed the second.
-struct Run {
-    space: Space,
+/// Its worker aborted the first transaction and committed the second.
+pub struct Run {
+    pub space: Space,
     registry: Registry,
     producer: ThreadedProducer<DefaultProducerContext>,
     folder: tempfile::TempDir,
 }
 
 impl Run {
-    async fn new(name: &str) -> Self {
+    pub async fn new(name: &str) -> Self {
         let space = Space::new(name).await;
         let registry = RegistrySettings {
             url: space.parts.registry_url.clone(),
@@ -79,7 +80,7 @@ impl Run {
             registry,
             producer,
         };
-        run.leave_plan();
+        run.leave_plan(&run.plan());
         tokio::task::block_in_place(|| run.producer.init_transactions(PATIENCE)).unwrap();
         let request = Request {
             request_id: Some("r".to_owned()),
@@ -103,8 +104,8 @@ impl Run {
         run
     }
 
-    fn leave_plan(&self) {
-        let plan = Plan {
+    pub fn plan(&self) -> Plan {
+        Plan {
             seed: 1,
             seconds: 1,
             rate: 1,
@@ -117,12 +118,15 @@ impl Run {
             request_topics: vec![self.space.topic("requests")],
             session_timeout_ms: 6_000,
             transaction_timeout_ms: 10_000,
-        };
-        fs::write(self.folder().plan(), serde_json::to_vec(&plan).unwrap()).unwrap();
+        }
+    }
+
+    pub fn leave_plan(&self, plan: &Plan) {
+        fs::write(self.folder().plan(), serde_json::to_vec(plan).unwrap()).unwrap();
         fs::write(self.folder().faults(), "").unwrap();
     }
 
-    fn folder(&self) -> RunFolder {
+    pub fn folder(&self) -> RunFolder {
         RunFolder::at(self.folder.path())
     }
 
@@ -175,8 +179,29 @@ impl Run {
         self.producer.send(record).map_err(|(error, _)| error).unwrap();
     }
 
+    /// A result and the state that vouches for it, in a transaction that is never ended.
+    pub async fn hangs(&self) {
+        self.producer.begin_transaction().unwrap();
+        self.send("results", &self.result("3")).await;
+        let group: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", &self.space.parts.bootstrap)
+            .set("group.id", self.space.group("orchestrator"))
+            .create()
+            .unwrap();
+        let mut offsets = TopicPartitionList::new();
+        let topic = self.space.topic("requests");
+        offsets.add_partition_offset(&topic, 0, Offset::Offset(1)).unwrap();
+        tokio::task::block_in_place(|| {
+            self.producer.flush(PATIENCE).unwrap();
+            let group = group.group_metadata().unwrap();
+            self.producer
+                .send_offsets_to_transaction(&offsets, &group, PATIENCE)
+                .unwrap();
+        });
+    }
+
     /// Leaves behind what a reader of this isolation saw.
-    async fn reader(&self, isolation: Isolation) {
+    pub async fn reader(&self, isolation: Isolation) {
         let mut lines = String::new();
         let topic = self.space.topic("results");
         scan(&self.space.parts.bootstrap, &topic, isolation, async |record| {
@@ -195,55 +220,7 @@ impl Run {
         fs::write(self.folder().reader(), lines).unwrap();
     }
 
-    async fn judged(&self, isolation: Isolation) -> Verdict {
+    pub async fn judged(&self, isolation: Isolation) -> Verdict {
         judge(&gather(&self.folder(), isolation).await.unwrap())
     }
-}
-
-fn whats(verdict: &Verdict, check: Check) -> Vec<&str> {
-    let of_check = verdict.violations.iter().filter(|violation| violation.check == check);
-    of_check.map(|violation| violation.what.as_str()).collect()
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_reader_of_what_is_not_committed_is_found_out() {
-    let run = Run::new("judge-isolation").await;
-    run.reader(Isolation::ReadCommitted).await;
-    let verdict = run.judged(Isolation::ReadCommitted).await;
-    assert_eq!((verdict.requests_in_log, verdict.results), (1, 1));
-    assert_eq!((verdict.lost, verdict.duplicates, verdict.audit_missing), (0, 0, 0));
-    assert_eq!(whats(&verdict, Check::Reader), [""; 0]);
-    assert!(verdict.postgres_mismatches > 0, "nobody has recorded anything");
-
-    run.reader(Isolation::ReadUncommitted).await;
-    let verdict = run.judged(Isolation::ReadCommitted).await;
-    assert_eq!(
-        whats(&verdict, Check::Reader),
-        [
-            "the reader saw a result that was never committed",
-            "the reader saw two results of one request"
-        ]
-    );
-
-    // The judge himself: what was aborted is a second result to him.
-    let verdict = run.judged(Isolation::ReadUncommitted).await;
-    assert_eq!((verdict.results, verdict.duplicates), (2, 1));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_transaction_that_nobody_ends_is_found() {
-    let run = Run::new("judge-hanging").await;
-    run.reader(Isolation::ReadCommitted).await;
-    run.producer.begin_transaction().unwrap();
-    run.send("results", &run.result("3")).await;
-    tokio::task::block_in_place(|| run.producer.flush(PATIENCE)).unwrap();
-    let verdict = run.judged(Isolation::ReadCommitted).await;
-    assert_eq!(whats(&verdict, Check::Hanging).len(), 1, "{:#?}", verdict.violations);
-    assert_eq!((verdict.results, verdict.duplicates), (1, 0));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_judge_without_a_run_has_no_verdict() {
-    let error = gather(&RunFolder::at(Path::new("/nowhere")), Isolation::ReadCommitted).await;
-    assert!(error.unwrap_err().to_string().contains("/nowhere/plan.json"));
 }

@@ -1,0 +1,86 @@
+use super::{
+    finds,
+    history::{SECOND, claim, commit, state},
+    verdict,
+};
+use crate::chaos::check::{Check, Evidence};
+
+#[test]
+fn at_the_end_all_is_done_and_nobody_writes() {
+    let end = |offset, metadata: String| {
+        move |evidence: &mut Evidence| {
+            evidence.committed[0].offset = Some(offset);
+            evidence.committed[0].metadata = metadata;
+        }
+    };
+    finds(&[(Check::Commit, 1)], end(5, state(5, &[], 5, "")));
+    finds(&[(Check::Commit, 1)], end(6, state(6, &[], 5, "w-2")));
+    finds(&[(Check::Commit, 2)], end(3, state(3, &[5], 5, "")));
+    finds(&[(Check::Commit, 1)], end(6, state(6, &[], 4, "")));
+    finds(&[(Check::Commit, 1)], end(6, "somebody else's".to_owned()));
+    finds(&[(Check::Commit, 1)], |evidence| evidence.committed[0].offset = None);
+}
+
+#[test]
+fn no_state_forgets_what_was_done() {
+    // The map is stripped at the takeover: it is gone, and what comes next has a result already.
+    finds(&[(Check::Commit, 2)], |evidence| {
+        evidence.workers.commits[2] = claim(36, 2, &[], 3, "w-2");
+    });
+    // A claim that knows more than anybody committed.
+    finds(&[(Check::Commit, 1)], |evidence| {
+        evidence.workers.commits[2] = claim(36, 3, &[5], 3, "w-2");
+    });
+    finds(&[(Check::Commit, 1)], |evidence| {
+        let fork = commit(41, 6, &[], 4, "w-1");
+        evidence.workers.commits.push(fork);
+    });
+}
+
+#[test]
+fn a_state_may_be_missing_only_where_something_happened() {
+    let untold = verdict(|evidence| {
+        evidence.workers.commits.remove(2);
+    });
+    assert!(untold.holds(), "{:#?}", untold.violations);
+    assert_eq!(untold.commits_untold, 1);
+    finds(&[(Check::Commit, 1)], |evidence| {
+        evidence.workers.commits.remove(3);
+        evidence.workers.commits[2].at = 52 * SECOND;
+        evidence.workers.commits[3].at = 58 * SECOND;
+    });
+    finds(&[], |evidence| {
+        evidence.workers.commits.remove(3);
+        evidence.workers.commits[2].at = 52 * SECOND;
+        evidence.workers.commits[3].at = 58 * SECOND;
+        evidence.workers.aborted.push((55 * SECOND, "w-2".to_owned()));
+    });
+}
+
+#[test]
+fn a_state_vouches_for_the_results_that_are_there() {
+    // Done was committed first, and its results came later: one for each.
+    finds(&[(Check::Commit, 3)], |evidence| {
+        for id in [0, 1, 5] {
+            evidence.logs.results[id].at_ms = 22_000;
+        }
+    });
+    // The result was there, and the claim in front of it did not say so.
+    finds(&[(Check::Commit, 1)], |evidence| {
+        evidence.logs.results[4].at_ms = 20_000;
+    });
+}
+
+#[test]
+fn nothing_hangs() {
+    finds(&[(Check::Hanging, 1)], |evidence| {
+        evidence.logs.ends[1].stable_end = Some(5);
+    });
+    finds(&[(Check::Hanging, 1)], |evidence| {
+        evidence.logs.ends[1].stable_end = None;
+    });
+    finds(&[(Check::Hanging, 1)], |evidence| evidence.logs.ends[1].is_stuck = true);
+    finds(&[(Check::Hanging, 1)], |evidence| {
+        evidence.committed[0].is_pending = true;
+    });
+}
