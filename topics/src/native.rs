@@ -1,8 +1,8 @@
 //! The few calls that go to librdkafka itself, because the wrapper has no door for them or a slow one. The only file
 //! with `unsafe`.
 //!
-//! - `commit_transaction`: the wrapper's polls in 100 ms steps; librdkafka's own flush waits on a condition variable and
-//!   skips linger.
+//! - `commit_transaction` and `flush`: the wrapper's poll in 100 ms steps; librdkafka's own wait on a condition variable
+//!   and skip linger.
 //! - group metadata: the wrapper hides generation and member, and what has a generation below 0 must never be sent.
 //! - committed metadata: the wrapper panics on metadata that is not UTF-8, which any other program may have written.
 //! - cached watermarks: the wrapper only asks the broker.
@@ -21,7 +21,8 @@ use rdkafka::{
         rd_kafka_consumer_group_metadata_generation_id, rd_kafka_consumer_group_metadata_member_id,
         rd_kafka_consumer_group_metadata_new_with_genid, rd_kafka_error_code, rd_kafka_error_destroy,
         rd_kafka_error_is_fatal, rd_kafka_error_is_retriable, rd_kafka_error_string, rd_kafka_error_t,
-        rd_kafka_error_txn_requires_abort, rd_kafka_get_watermark_offsets, rd_kafka_send_offsets_to_transaction,
+        rd_kafka_error_txn_requires_abort, rd_kafka_flush, rd_kafka_get_watermark_offsets,
+        rd_kafka_send_offsets_to_transaction,
     },
     consumer::{BaseConsumer, Consumer, ConsumerContext},
     error::RDKafkaErrorCode,
@@ -54,6 +55,14 @@ pub fn commit_transaction<C: ProducerContext + 'static>(
 ) -> Result<(), TransactionError> {
     // SAFETY: the client pointer is valid while `producer` is borrowed, and librdkafka's API is thread-safe.
     take(unsafe { rd_kafka_commit_transaction(producer.client().native_ptr(), -1) })
+}
+
+/// Sends what waits to be batched, and returns when all of it has an answer or the time is over.
+pub(crate) fn flush<C: ProducerContext + 'static>(producer: &ThreadedProducer<C>, timeout: Duration) {
+    let milliseconds = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+    // SAFETY: the client pointer is valid while `producer` is borrowed, and librdkafka's API is thread-safe. Its error says
+    // no more than that the time is over: the commit waits for the records itself.
+    unsafe { rd_kafka_flush(producer.client().native_ptr(), milliseconds) };
 }
 
 /// Sends the offsets as `membership`, or as nobody (which brokers do not check) for a group that has no members.

@@ -20,6 +20,7 @@ use super::{
     error::EngineError,
     events::{Heard, ProducerEvents},
     failure::{Failure, Kind},
+    flusher::Flusher,
 };
 use crate::{Output, native};
 
@@ -27,7 +28,8 @@ use crate::{Output, native};
 const BETWEEN_CALLS: Duration = Duration::from_millis(10);
 
 pub(super) struct Transactions {
-    pub(super) producer: ThreadedProducer<ProducerEvents>,
+    pub(super) producer: Arc<ThreadedProducer<ProducerEvents>>,
+    flusher: Flusher,
     pub(super) group: String,
     pub(super) timeout: Duration,
 }
@@ -46,7 +48,7 @@ impl Transactions {
         heard: Arc<Heard>,
         within: Duration,
     ) -> Result<Self, EngineError> {
-        let producer = clients::producer(settings, transactional_id, ProducerEvents(heard))?;
+        let producer = Arc::new(clients::producer(settings, transactional_id, ProducerEvents(heard))?);
         let until = Instant::now() + within;
         loop {
             let left = until.saturating_duration_since(Instant::now());
@@ -65,6 +67,7 @@ impl Transactions {
             }
         }
         Ok(Self {
+            flusher: Flusher::start(&producer),
             producer,
             group: settings.group.clone(),
             timeout: settings.tuning.transaction_timeout(),
@@ -91,8 +94,9 @@ impl Transactions {
         crash::point(Point::Begun, || {});
         for output in batch.outputs() {
             self.send(output)?;
-            crash::point(Point::Produced, || drop(self.producer.flush(self.timeout)));
+            crash::point(Point::Produced, || native::flush(&self.producer, self.timeout));
         }
+        self.flusher.flush();
         native::send_offsets(
             &self.producer,
             &offsets,
@@ -131,7 +135,8 @@ impl Transactions {
     fn send(&self, output: &Output) -> Result<(), Failure> {
         let until = Instant::now() + self.timeout;
         loop {
-            let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&output.topic).headers(headers(output));
+            let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&output.topic);
+            record.headers = headers(output);
             record.key = output.key.as_deref();
             record.payload = output.value.as_deref();
             record.partition = output.partition;
@@ -220,11 +225,8 @@ fn offsets(batch: &Batch) -> Result<TopicPartitionList, KafkaError> {
     Ok(list)
 }
 
-fn headers(output: &Output) -> OwnedHeaders {
-    output
-        .headers
-        .iter()
-        .fold(OwnedHeaders::new(), |headers, (key, value)| {
-            headers.insert(Header { key, value })
-        })
+fn headers(output: &Output) -> Option<OwnedHeaders> {
+    output.headers.iter().fold(None, |headers, (key, value)| {
+        Some(headers.unwrap_or_default().insert(Header { key, value }))
+    })
 }

@@ -61,6 +61,7 @@ pub(super) fn reader(
 /// `retry.backoff.ms`: with its default a transaction that follows another closely takes 100 ms.
 /// `message.max.bytes`: the topic's own limit decides, not the client's.
 /// `log.connection.close`: that a connection was closed decides whether the producer may be used again.
+/// `linger.ms`: what is produced is flushed ([`super::flusher`]), so that only batches are made by waiting.
 /// `delivery.report.only.error`: what arrives makes no event; what fails makes the commit fail.
 pub(super) fn producer(
     settings: &EngineSettings,
@@ -78,7 +79,7 @@ pub(super) fn producer(
         .set("transaction.timeout.ms", transaction.to_string())
         .set("message.timeout.ms", message.to_string())
         .set("topic.metadata.propagation.max.ms", (message / 4).to_string())
-        .set("linger.ms", "0.5")
+        .set("linger.ms", "50")
         .set("retry.backoff.ms", "5")
         .set("message.max.bytes", "1000000000")
         .set("log.connection.close", "true")

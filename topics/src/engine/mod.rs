@@ -19,6 +19,7 @@ mod crash;
 mod error;
 mod events;
 mod failure;
+mod flusher;
 mod gap;
 mod hindrance;
 mod membership;

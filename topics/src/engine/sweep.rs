@@ -52,7 +52,7 @@ impl Transactions {
                 marked.get_or_insert(topic);
             }
         }
-        self.producer.flush(self.timeout)?;
+        native::flush(&self.producer, self.timeout);
         if let Some(refused) = self.refused() {
             return Err(KafkaError::MessageProduction(refused));
         }
