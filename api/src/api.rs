@@ -21,6 +21,7 @@ use crate::{
     history::{Counts, History, Span},
     problem::{Kind, Problem},
     query::Query,
+    records::Records,
     ring::RunKey,
     routes::segment,
     sse::{self, Out},
@@ -40,6 +41,7 @@ pub(crate) struct Api {
     pub bridge: Arc<Bridge>,
     pub chains: Arc<Chains>,
     pub history: History,
+    pub records: Records,
     pub cluster: Cluster,
     pub started_at: Timestamp,
     /// The last answers to `/stats`; held while one is made, so that many who ask do not all ask Postgres.

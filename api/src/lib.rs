@@ -27,6 +27,7 @@ mod cluster;
 mod feed;
 mod history;
 mod progress;
+mod records;
 mod ring;
 mod tail;
 mod waiters;

@@ -29,6 +29,7 @@ use crate::{
     health::{Health, say},
     history::History,
     http, metrics,
+    records::Records,
     ring::Ring,
     routes,
     tail::Following,
@@ -136,6 +137,7 @@ pub async fn run(
         bridge: Arc::clone(&bridge),
         chains: Arc::new(Chains::default()),
         history,
+        records: Records::new(&kafka, &registry),
         ready: ready.subscribe(),
         chains_known: published.standing(),
     });

@@ -35,7 +35,7 @@ pub use decoder::{DecodeError, Decoder};
 pub use document::Document;
 pub use encoder::{EncodeError, Encoder};
 pub use money::Money;
-pub use plain::{PlainDecoder, PlainEncoder};
+pub use plain::{Plain, PlainDecoder, PlainEncoder};
 pub use registry::{Check, Registry, RegistryError, RegistrySettings};
 pub use request::{Request, request_kind};
 pub use result::{RunError, RunResult, Timings, Usage, status, usage_source};

@@ -13,8 +13,8 @@ use warp::http::StatusCode;
 
 use super::*;
 use crate::{
-    ApiSettings, bridge::Bridge, chains::Chains, cluster::Cluster, health::say, history::History, ring::Ring,
-    waiters::Waiters,
+    ApiSettings, bridge::Bridge, chains::Chains, cluster::Cluster, health::say, history::History, records::Records,
+    ring::Ring, waiters::Waiters,
 };
 
 /// Nothing listens there.
@@ -53,6 +53,7 @@ fn alone() -> Alone {
         }),
         chains: Arc::clone(&chains),
         history,
+        records: Records::new(&kafka, &registry),
         cluster: Cluster::new(Standing::new(&kafka, &Catalog::embedded().unwrap()).unwrap()),
         started_at: Timestamp::now(),
         counted: Mutex::default(),
@@ -136,6 +137,7 @@ async fn every_path_takes_its_methods_and_says_which_when_it_gets_another() {
                 .template
                 .replace("{id}", "a")
                 .replace("{chain}", "answer")
+                .replace("{topic}/{partition}/{offset}", "requests/0/7")
                 .replace("{path}", "live");
             let (status, _, headers) = api.send(method, &url, None, "").await;
             let takes = path.allow.split(", ").any(|it| it == method);

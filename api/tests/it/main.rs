@@ -17,6 +17,7 @@ mod late;
 mod leave;
 mod numbers;
 mod progress;
+mod record;
 
 use std::time::Duration;
 

@@ -6,7 +6,7 @@ use std::{net::SocketAddr, time::Duration};
 use api::{ApiError, ApiSettings, Dependencies, health::Health};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use schemas::{
-    ChainRecord, Decoder, Encoder, Registry, RegistrySettings, Request, RunResult, Timestamp, headers, status,
+    ChainRecord, Decoder, Encoder, Registry, RegistrySettings, Request, RunResult, Shape, Timestamp, headers, status,
 };
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -81,7 +81,7 @@ impl Stage {
         let settings: RegistrySettings = serde_json::from_value(json!({"url": space.parts.registry_url})).unwrap();
         let registry = Registry::new(&settings).unwrap();
         for (topic, definition) in schemas::topics() {
-            if ["requests.interactive", "results", "chains"].contains(&topic) {
+            if ["requests.interactive", "results", "audit", "chains"].contains(&topic) {
                 registry.register(&kafka.topic(topic), definition).await.unwrap();
             }
         }
@@ -113,7 +113,6 @@ impl Stage {
     }
 
     async fn publish(&self, name: &str) {
-        let topic = self.kafka.topic("chains");
         let chain = ChainRecord {
             name: name.to_owned(),
             version: 1,
@@ -121,14 +120,30 @@ impl Stage {
             published_at: Timestamp::now(),
             ..ChainRecord::default()
         };
-        let value = self.registry.encoder(&topic).await.unwrap().encode(&chain).unwrap();
+        self.write("chains", &chain).await;
+    }
+
+    /// Writes a record of a registered type. Where it lies: `topic/partition/offset`.
+    pub async fn write<S: Shape>(&self, topic: &str, record: &S) -> String {
+        let encoder = self.registry.encoder(&self.topic(topic)).await.unwrap();
+        let value = Some(encoder.encode(record).unwrap());
         let output = Output {
-            topic,
-            key: Some(format!("{name}@1").into()),
-            value: Some(value),
+            key: Some("key".into()),
+            value,
             ..Output::default()
         };
-        self.producer.send(output).await.unwrap();
+        self.send(topic, output).await
+    }
+
+    /// Writes any record. Where it lies: `topic/partition/offset`.
+    pub async fn send(&self, topic: &str, output: Output) -> String {
+        let topic = self.topic(topic);
+        let output = Output {
+            topic: topic.clone(),
+            ..output
+        };
+        let (partition, offset) = self.producer.send(output).await.unwrap();
+        format!("{topic}/{partition}/{offset}")
     }
 
     /// The full name of a topic.
@@ -237,6 +252,23 @@ impl Stage {
         let api = Api::start(settings, self.kafka.clone(), self.registry.clone(), postgres_url);
         let ready = async || (!api.running.is_finished() && api.is_ready().await).then_some(());
         until(SOON, ready).await.expect("the api did not become ready");
+        api
+    }
+
+    /// An api that reads the tables of this stage and finds no broker.
+    pub async fn start_without_brokers(&self) -> Api {
+        let settings = ApiSettings {
+            listen: free_address().await,
+            grace_seconds: 0,
+            ..ApiSettings::default()
+        };
+        let kafka = KafkaSettings {
+            bootstrap_servers: "127.0.0.1:9".to_owned(),
+            ..self.kafka.clone()
+        };
+        let api = Api::start(settings, kafka, self.registry.clone(), self.postgres_url.clone());
+        let listens = async || api.listens().await.then_some(());
+        until(SOON, listens).await.expect("the api does not listen");
         api
     }
 }
