@@ -147,7 +147,7 @@ struct RecorderTopic<'t> {
 
 async fn overview(api: &Api, health: &Health, query: &str) -> Answer {
     Query::of(query).finish()?;
-    let (look, history) = tokio::join!(api.cluster.look(), api.history.is_there());
+    let (look, history) = tokio::join!(api.cluster.look(), api.history.reach());
     let text = health.metrics.render();
     let gauges = Gauges::of(&text);
     let roles: Vec<Role> = health.roles.iter().map(role).collect();
@@ -194,7 +194,7 @@ fn role((name, readiness): &(&'static str, Readiness)) -> Role {
     }
 }
 
-fn parts(api: &Api, look: &Look, history: bool) -> Vec<Part> {
+fn parts(api: &Api, look: &Look, history: Result<(), String>) -> Vec<Part> {
     let part = |name, trouble: Option<String>| Part {
         name,
         ok: trouble.is_none(),
@@ -204,7 +204,7 @@ fn parts(api: &Api, look: &Look, history: bool) -> Vec<Part> {
     vec![
         part("broker", look.as_ref().err().cloned()),
         part("registry", of(&api.encodes)),
-        part("postgres", (!history).then(|| "it cannot be read".to_owned())),
+        part("postgres", history.err()),
         part("results", of(&api.results)),
         part("chains", of(&api.chains_known)),
     ]

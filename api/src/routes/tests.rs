@@ -295,10 +295,14 @@ async fn without_brokers_registry_and_postgres_it_says_what_is_missing() {
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(problem["type"], "urn:problem-type:millrace:history-unavailable");
     assert!(headers.contains_key("retry-after") && problem["retryable"] == true);
+    let refused = "Postgres at 127.0.0.1:9 cannot be read: Connection refused (os error 111); is it up, and is \
+                   `postgres.url` (MILLRACE_POSTGRES__URL) right?";
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.starts_with(refused), "{detail}");
 
     let (status, ready, _) = api.get("/readyz").await;
     assert_eq!((status, &ready["status"]), (StatusCode::OK, &json!("ready")));
-    assert_eq!(ready["degraded"], json!(["history: Postgres cannot be read"]));
+    assert_eq!(ready["degraded"], json!([format!("history: {refused}")]));
     say(&api.recorder, Err("waiting for Postgres".to_owned()));
     let (status, ready, _) = api.get("/readyz").await;
     assert_eq!(status, StatusCode::OK);
