@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use futures::future::join_all;
 use metrics_exporter_prometheus::PrometheusBuilder;
-use schemas::{ChainRecord, Registry, RegistrySettings, Timestamp};
+use schemas::{ChainRecord, Registry, RegistrySettings};
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
@@ -13,8 +13,8 @@ use warp::http::StatusCode;
 
 use super::*;
 use crate::{
-    ApiSettings, bridge::Bridge, chains::Chains, cluster::Cluster, health::say, history::History, records::Records,
-    ring::Ring, waiters::Waiters,
+    ApiSettings, bridge::Bridge, chains::Chains, cluster::Cluster, health::say, history::History, instances::Instances,
+    records::Records, ring::Ring, waiters::Waiters,
 };
 
 /// Nothing listens there.
@@ -55,7 +55,8 @@ fn alone() -> Alone {
         history,
         records: Records::new(&kafka, &registry),
         cluster: Cluster::new(Standing::new(&kafka, &Catalog::embedded().unwrap()).unwrap()),
-        started_at: Timestamp::now(),
+        instances: Instances::default(),
+        instances_known: is_ready.clone(),
         counted: Mutex::default(),
         encodes: is_ready.clone(),
         results: is_ready.clone(),
@@ -66,10 +67,7 @@ fn alone() -> Alone {
         chains_known: is_ready.clone(),
     });
     let metrics = PrometheusBuilder::new().build_recorder().handle();
-    let health = Health {
-        roles: vec![("api", is_ready), ("recorder", recorder_is_ready)],
-        metrics,
-    };
+    let health = Health::new(vec![("api", is_ready), ("recorder", recorder_is_ready)], metrics);
     Alone {
         routes: all(&api, &health),
         chains,

@@ -12,6 +12,7 @@ mod stage;
 mod away;
 mod feed;
 mod history;
+mod instances;
 mod invoke;
 mod late;
 mod leave;

@@ -3,8 +3,11 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use api::{ApiError, ApiSettings, Dependencies, health::Health};
-use metrics_exporter_prometheus::PrometheusBuilder;
+use api::{
+    ApiError, ApiSettings, Dependencies,
+    health::{self, Health, Readiness},
+};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use schemas::{
     ChainRecord, Decoder, Encoder, Registry, RegistrySettings, Request, RunResult, Shape, Timestamp, headers, status,
 };
@@ -81,7 +84,7 @@ impl Stage {
         let settings: RegistrySettings = serde_json::from_value(json!({"url": space.parts.registry_url})).unwrap();
         let registry = Registry::new(&settings).unwrap();
         for (topic, definition) in schemas::topics() {
-            if ["requests.interactive", "results", "audit", "chains"].contains(&topic) {
+            if ["requests.interactive", "results", "audit", "chains", "instances"].contains(&topic) {
                 registry.register(&kafka.topic(topic), definition).await.unwrap();
             }
         }
@@ -255,6 +258,17 @@ impl Stage {
         api
     }
 
+    /// The reports of another process.
+    pub fn report(&self, roles: Vec<(&'static str, Readiness)>, metrics: PrometheusHandle) -> Reports {
+        let leaving = CancellationToken::new();
+        let (kafka, registry) = (self.kafka.clone(), self.registry.clone());
+        let health = Health::new(roles, metrics);
+        Reports {
+            running: tokio::spawn(health::report(kafka, registry, health, leaving.clone())),
+            leaving,
+        }
+    }
+
     /// An api that reads the tables of this stage and finds no broker.
     pub async fn start_without_brokers(&self) -> Api {
         let settings = ApiSettings {
@@ -277,6 +291,23 @@ pub async fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
 }
 
+/// A process that reports and does nothing else.
+pub struct Reports {
+    running: JoinHandle<()>,
+    leaving: CancellationToken,
+}
+
+impl Reports {
+    pub fn killed(self) {
+        self.running.abort();
+    }
+
+    pub async fn left(self) {
+        self.leaving.cancel();
+        self.running.await.unwrap();
+    }
+}
+
 /// A running api.
 pub struct Api {
     pub address: SocketAddr,
@@ -290,10 +321,7 @@ impl Api {
         let address = settings.listen;
         let (ready, is_ready) = watch::channel(Err("starting".to_owned()));
         let metrics = PrometheusBuilder::new().build_recorder().handle();
-        let health = Health {
-            roles: vec![("api", is_ready)],
-            metrics,
-        };
+        let health = Health::new(vec![("api", is_ready)], metrics);
         let dependencies = Dependencies {
             kafka,
             catalog: Catalog::embedded().unwrap(),

@@ -19,6 +19,7 @@ mod crash;
 mod error;
 mod events;
 mod failure;
+mod fullness;
 mod gap;
 mod hindrance;
 mod membership;

@@ -130,10 +130,7 @@ impl Process {
             caller: Arc::new(Caller::new(models, books)?),
             history,
             roles: senders,
-            health: Health {
-                roles: receivers,
-                metrics,
-            },
+            health: Health::new(receivers, metrics),
             config,
         })
     }
@@ -141,6 +138,14 @@ impl Process {
     /// Runs until `shutdown`, or until a role ends: then the others stop in order too, for a process that does half of its
     /// work looks healthy and is not.
     async fn run(mut self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let leaving = CancellationToken::new();
+        let (kafka, registry) = (self.config.kafka.clone(), self.registry.clone());
+        let reporting = tokio::spawn(api::health::report(
+            kafka,
+            registry,
+            self.health.clone(),
+            leaving.clone(),
+        ));
         let mut running = JoinSet::new();
         let roles = std::mem::take(&mut self.roles);
         if !roles.iter().any(|(role, _)| *role == Role::Api) {
@@ -172,6 +177,10 @@ impl Process {
         }
         // calls that were cut off are settled in the books before their producer goes
         self.caller.drain().await;
+        leaving.cancel();
+        if let Err(error) = reporting.await {
+            warn!(%error, "the reports to the other instances ended in a panic");
+        }
         failed.map_or(Ok(()), Err)
     }
 
