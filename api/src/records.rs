@@ -55,7 +55,8 @@ impl Records {
     /// 404 when nothing lies there any more, 504 when brokers or registry do not answer in time, 503 when too many ask.
     pub async fn at(&self, place: &Place) -> Result<RawRecord, Problem> {
         let partition = TopicPartition::new(place.topic.as_str(), place.partition);
-        let found = self.lookup.record(&partition, place.offset).await.map_err(unread)?;
+        let found = self.lookup.record(&partition, place.offset).await;
+        let found = found.map_err(|error| unread(&error))?;
         let record = found.ok_or_else(|| {
             let detail = format!(
                 "nothing lies at {partition}/{} any more: retention or compaction deleted it",
@@ -109,14 +110,14 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-fn unread(error: LookupError) -> Problem {
-    let kind = match &error {
+fn unread(error: &LookupError) -> Problem {
+    let kind = match error {
         LookupError::Busy => Kind::Overloaded,
         LookupError::Silent { .. } => Kind::RecordUnavailable,
         LookupError::Create(_) | LookupError::NotAuthorized { .. } | LookupError::Interrupted => Kind::Internal,
     };
     tracing::warn!(
-        error = &error as &dyn std::error::Error,
+        error = error as &dyn std::error::Error,
         "a record could not be looked up"
     );
     Problem::new(kind, error.to_string()).retry_after(COME_BACK)
