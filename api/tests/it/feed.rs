@@ -5,7 +5,8 @@ use serde_json::json;
 
 use crate::{
     events::Events,
-    stage::{Api, Stage, Start},
+    running::Api,
+    stage::{Stage, Start},
 };
 
 fn names(numbers: std::ops::Range<usize>) -> Vec<String> {

@@ -1,5 +1,7 @@
 //! One api answers for every process: what the others report, that one has left, and that one says nothing any more.
 
+use std::time::{Duration, Instant};
+
 use metrics::gauge;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::{Value, json};
@@ -8,7 +10,8 @@ use tokio::sync::watch;
 
 use crate::{
     SOON,
-    stage::{Api, Stage, Start},
+    running::Api,
+    stage::{Stage, Start},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -112,6 +115,18 @@ async fn each_instance_answers_for_all_of_them() {
     assert_eq!(alive, [true, false], "{late:#}");
     api.stop().await;
     second.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn brokers_that_are_away_do_not_keep_a_process_from_ending() {
+    let stage = Stage::set("api-instances-away").await;
+    let metrics = PrometheusBuilder::new().build_recorder().handle();
+    let mut report = stage.report_without_brokers(metrics);
+    // longer than a report has to be written
+    report.goes_on_for(Duration::from_secs(5)).await;
+    let leaving = Instant::now();
+    report.left().await;
+    assert!(leaving.elapsed() < Duration::from_secs(3), "{:?}", leaving.elapsed());
 }
 
 async fn seen(api: &Api, is_it: impl Fn(&Value) -> bool) -> Value {

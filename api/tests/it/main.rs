@@ -7,6 +7,8 @@ mod contract;
 mod crowd;
 mod events;
 mod http;
+mod reports;
+mod running;
 mod stage;
 
 mod away;

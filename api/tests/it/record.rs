@@ -5,7 +5,10 @@ use schemas::{Audit, audit_kind};
 use serde_json::json;
 use topics::{Headers, Output};
 
-use crate::stage::{Api, Stage, Start};
+use crate::{
+    running::Api,
+    stage::{Stage, Start},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_records_of_a_run_are_shown_one_by_one() {

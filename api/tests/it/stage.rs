@@ -1,34 +1,27 @@
 //! A corner of the real parts with Millrace's topics, schemas and tables, one chain, and a hand that plays the
 //! orchestrator.
 
-use std::{net::SocketAddr, time::Duration};
-
 use api::{
-    ApiError, ApiSettings, Dependencies,
-    health::{self, Health, Readiness},
+    ApiSettings,
+    health::{Health, Readiness},
 };
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::PrometheusHandle;
 use schemas::{
     ChainRecord, Decoder, Encoder, Registry, RegistrySettings, Request, RunResult, Shape, Timestamp, headers, status,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use sqlx::PgPool;
 use testkit::{Space, until};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::{Mutex, watch},
-    task::JoinHandle,
-    time::timeout,
-};
-use tokio_util::sync::CancellationToken;
+use tokio::{sync::Mutex, time::timeout};
 use topics::{
     Catalog, Headers, KafkaSettings, Output, Producer, ProducerSettings, Record, Tail, TailEvent, TailSettings,
     admin::{Admin, Options, plan},
 };
 
 use crate::{
-    SOON, contract,
-    http::{Answer, Call, Open},
+    SOON,
+    reports::Reports,
+    running::{Api, free_address},
 };
 
 pub struct Stage {
@@ -253,20 +246,28 @@ impl Stage {
         };
         let postgres_url = start.postgres_url.unwrap_or_else(|| self.postgres_url.clone());
         let api = Api::start(settings, self.kafka.clone(), self.registry.clone(), postgres_url);
-        let ready = async || (!api.running.is_finished() && api.is_ready().await).then_some(());
+        let ready = async || api.is_ready().await.then_some(());
         until(SOON, ready).await.expect("the api did not become ready");
         api
     }
 
+    /// Nothing listens there.
+    fn kafka_away(&self) -> KafkaSettings {
+        KafkaSettings {
+            bootstrap_servers: "127.0.0.1:9".to_owned(),
+            ..self.kafka.clone()
+        }
+    }
+
     /// The reports of another process.
     pub fn report(&self, roles: Vec<(&'static str, Readiness)>, metrics: PrometheusHandle) -> Reports {
-        let leaving = CancellationToken::new();
-        let (kafka, registry) = (self.kafka.clone(), self.registry.clone());
-        let health = Health::new(roles, metrics);
-        Reports {
-            running: tokio::spawn(health::report(kafka, registry, health, leaving.clone())),
-            leaving,
-        }
+        Reports::begin(self.kafka.clone(), self.registry.clone(), Health::new(roles, metrics))
+    }
+
+    /// Those of one that finds no broker.
+    pub fn report_without_brokers(&self, metrics: PrometheusHandle) -> Reports {
+        let health = Health::new(Vec::new(), metrics);
+        Reports::begin(self.kafka_away(), self.registry.clone(), health)
     }
 
     /// An api that reads the tables of this stage and finds no broker.
@@ -276,102 +277,14 @@ impl Stage {
             grace_seconds: 0,
             ..ApiSettings::default()
         };
-        let kafka = KafkaSettings {
-            bootstrap_servers: "127.0.0.1:9".to_owned(),
-            ..self.kafka.clone()
-        };
-        let api = Api::start(settings, kafka, self.registry.clone(), self.postgres_url.clone());
+        let api = Api::start(
+            settings,
+            self.kafka_away(),
+            self.registry.clone(),
+            self.postgres_url.clone(),
+        );
         let listens = async || api.listens().await.then_some(());
         until(SOON, listens).await.expect("the api does not listen");
         api
-    }
-}
-
-pub async fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
-}
-
-/// A process that reports and does nothing else.
-pub struct Reports {
-    running: JoinHandle<()>,
-    leaving: CancellationToken,
-}
-
-impl Reports {
-    pub fn killed(self) {
-        self.running.abort();
-    }
-
-    pub async fn left(self) {
-        self.leaving.cancel();
-        self.running.await.unwrap();
-    }
-}
-
-/// A running api.
-pub struct Api {
-    pub address: SocketAddr,
-    pub shutdown: CancellationToken,
-    running: JoinHandle<Result<(), ApiError>>,
-}
-
-impl Api {
-    /// One that will be ready if its parts are there.
-    pub fn start(settings: ApiSettings, kafka: KafkaSettings, registry: Registry, postgres_url: String) -> Self {
-        let address = settings.listen;
-        let (ready, is_ready) = watch::channel(Err("starting".to_owned()));
-        let metrics = PrometheusBuilder::new().build_recorder().handle();
-        let health = Health::new(vec![("api", is_ready)], metrics);
-        let dependencies = Dependencies {
-            kafka,
-            catalog: Catalog::embedded().unwrap(),
-            registry,
-            postgres_url,
-            health,
-        };
-        let shutdown = CancellationToken::new();
-        let running = tokio::spawn(api::run(settings, dependencies, ready, shutdown.clone()));
-        Self {
-            address,
-            shutdown,
-            running,
-        }
-    }
-
-    pub async fn listens(&self) -> bool {
-        TcpStream::connect(self.address).await.is_ok()
-    }
-
-    async fn is_ready(&self) -> bool {
-        self.listens().await && self.get("/readyz").await.status == 200
-    }
-
-    pub async fn open(&self, call: &Call) -> Open {
-        Open::call(self.address, call).await
-    }
-
-    pub async fn send(&self, call: Call) -> Answer {
-        let answer = timeout(SOON, self.open(&call).await.answer()).await.expect("no answer");
-        let kind = answer.header("content-type").unwrap_or_default().to_owned();
-        contract::check(call.method, &call.path, answer.status, &kind, &answer.body);
-        answer
-    }
-
-    pub async fn get(&self, path: &str) -> Answer {
-        self.send(Call::get(path)).await
-    }
-
-    pub async fn post(&self, path: &str, body: &Value) -> Answer {
-        self.send(Call::post(path, body)).await
-    }
-
-    /// Ends in time, and well.
-    pub async fn stop(self) {
-        self.shutdown.cancel();
-        timeout(Duration::from_secs(10), self.running)
-            .await
-            .expect("the api does not stop")
-            .unwrap()
-            .unwrap();
     }
 }
