@@ -6,7 +6,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use schemas::Timestamp;
 use tokio::sync::{Mutex, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -19,8 +18,10 @@ use crate::{
     chains::{Chains, Published},
     cluster::Cluster,
     history::{Counts, History, Span},
+    instances::Instances,
     problem::{Kind, Problem},
     query::Query,
+    records::Records,
     ring::RunKey,
     routes::segment,
     sse::{self, Out},
@@ -40,8 +41,9 @@ pub(crate) struct Api {
     pub bridge: Arc<Bridge>,
     pub chains: Arc<Chains>,
     pub history: History,
+    pub records: Records,
     pub cluster: Cluster,
-    pub started_at: Timestamp,
+    pub instances: Instances,
     /// The last answers to `/stats`; held while one is made, so that many who ask do not all ask Postgres.
     pub counted: Mutex<VecDeque<(Instant, Span, Arc<Counts>)>>,
     /// Whether the schema of requests is known.
@@ -52,6 +54,8 @@ pub(crate) struct Api {
     pub ready: watch::Receiver<Result<(), String>>,
     /// Whether all published chains are known.
     pub chains_known: watch::Receiver<Result<(), String>>,
+    /// Whether the reports of all instances are known.
+    pub instances_known: watch::Receiver<Result<(), String>>,
     /// One for each stream of events that may be open.
     pub streams: Arc<Semaphore>,
     /// Cancelled at the signal to stop.

@@ -5,10 +5,12 @@
 //! JSON once per instance, when the first reader comes to it; without readers, never. Readers take what came in the
 //! meantime in one piece, at most 20 times a second, so that many of them cost little more than a few.
 
+mod begin;
 mod filter;
 mod reader;
 mod row;
 
+pub(crate) use begin::From;
 pub(crate) use filter::Filter;
-pub(crate) use reader::{From, Reader};
+pub(crate) use reader::Reader;
 pub(crate) use row::Row;

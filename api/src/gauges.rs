@@ -39,12 +39,13 @@ impl<'t> Gauges<'t> {
         Some(found.value)
     }
 
-    /// The values that a label has among those of a name, with the numbers.
-    pub fn by_label(&self, name: &str, label: &str) -> Vec<(&'t str, f64)> {
-        let of_name = self.lines.iter().filter(|gauge| gauge.name == name);
-        of_name
-            .filter_map(|gauge| Some((gauge.label(label)?, gauge.value)))
-            .collect()
+    /// The values that these labels have among those of a name, with the numbers.
+    pub fn labelled<const N: usize>(&self, name: &str, labels: [&str; N]) -> impl Iterator<Item = ([&'t str; N], f64)> {
+        let of_name = self.lines.iter().filter(move |gauge| gauge.name == name);
+        of_name.filter_map(move |gauge| {
+            let values: Vec<&'t str> = labels.iter().filter_map(|label| gauge.label(label)).collect();
+            Some((values.try_into().ok()?, gauge.value))
+        })
     }
 }
 
@@ -87,6 +88,8 @@ mod tests {
             Some(7.0)
         );
         assert_eq!(gauges.get("millrace_lag", &[("partition", "2")]), None);
-        assert_eq!(gauges.by_label("millrace_in_flight", "group"), [("a", 3.0), ("b", 4.0)]);
+        let by_group: Vec<_> = gauges.labelled("millrace_in_flight", ["group"]).collect();
+        assert_eq!(by_group, [(["a"], 3.0), (["b"], 4.0)]);
+        assert_eq!(gauges.labelled("millrace_lag", ["partition", "colour"]).count(), 0);
     }
 }

@@ -2,6 +2,7 @@
 
 mod cursor;
 mod evidence;
+mod outage;
 mod recorded;
 mod replay;
 mod stats;
@@ -10,7 +11,10 @@ mod step;
 use std::{sync::Arc, time::Duration};
 
 use serde_json::Value;
-use sqlx::{PgPool, Postgres, QueryBuilder, postgres::PgPoolOptions};
+use sqlx::{
+    PgPool, Postgres, QueryBuilder,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
 use topics::KafkaSettings;
 
 pub(crate) use cursor::Cursor;
@@ -22,7 +26,7 @@ pub(crate) use step::Step;
 use recorded::HAS_BEGUN;
 
 use crate::{
-    problem::{Kind, Problem},
+    problem::Problem,
     ring::RunKey,
     run::{self, IN_PROGRESS, QUEUED, Run},
 };
@@ -35,6 +39,8 @@ const CONNECTIONS: u32 = 8;
 #[derive(Clone)]
 pub(crate) struct History {
     pool: PgPool,
+    /// `host:port`, for messages.
+    place: Arc<str>,
     /// The full name of the topic that the rows of `audit` come from.
     audit_topic: Arc<str>,
     /// That of the topic whose results are recorded.
@@ -59,22 +65,27 @@ impl History {
     /// # Errors
     /// When the URL is not one of Postgres.
     pub fn new(url: &str, kafka: &KafkaSettings) -> Result<Self, sqlx::Error> {
+        let options: PgConnectOptions = url.parse()?;
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS)
-            .acquire_timeout(CONNECT)
-            .connect_lazy(url)?;
+            .acquire_timeout(CONNECT);
         Ok(Self {
-            pool,
+            place: format!("{}:{}", options.get_host(), options.get_port()).into(),
+            pool: pool.connect_lazy_with(options),
             audit_topic: kafka.topic("audit").into(),
             results_topic: kafka.topic("results").into(),
         })
     }
 
-    pub async fn is_there(&self) -> bool {
-        sqlx::query("SELECT 1 FROM run_index LIMIT 1")
-            .execute(&self.pool)
-            .await
-            .is_ok()
+    /// Whether it can be read.
+    ///
+    /// # Errors
+    /// Why not, and what to look at.
+    pub async fn reach(&self) -> Result<(), String> {
+        match sqlx::query("SELECT 1 FROM run_index LIMIT 1").execute(&self.pool).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.reason(error).await),
+        }
     }
 
     /// The last turn of a run, if it was recorded.
@@ -91,8 +102,8 @@ impl History {
             .push_bind(&run.request_id)
             .push(" ORDER BY runs.turn DESC LIMIT 1");
         let row = query.build().fetch_optional(&self.pool).await;
-        row.and_then(|row| row.as_ref().map(recorded::run).transpose())
-            .map_err(|error| unavailable(&error))
+        let run = row.and_then(|row| row.as_ref().map(recorded::run).transpose());
+        self.told(run).await
     }
 
     /// A page of runs, the latest first and without their inputs and outputs, and where the next one begins.
@@ -101,9 +112,8 @@ impl History {
     /// 503 when Postgres cannot be read.
     pub async fn runs(&self, wanted: &Wanted, limit: u32) -> Result<(Vec<Run>, Option<Cursor>), Problem> {
         let rows = wanted.query(limit + 1).build().fetch_all(&self.pool).await;
-        let mut runs = rows
-            .and_then(|rows| rows.iter().map(recorded::run).collect::<Result<Vec<Run>, _>>())
-            .map_err(|error| unavailable(&error))?;
+        let runs = rows.and_then(|rows| rows.iter().map(recorded::run).collect::<Result<Vec<Run>, _>>());
+        let mut runs = self.told(runs).await?;
         let has_more = runs.len() > limit as usize;
         runs.truncate(limit as usize);
         let next = runs.last().filter(|_| has_more).and_then(Cursor::after);
@@ -121,8 +131,8 @@ impl History {
             .bind(with_payloads)
             .fetch_all(&self.pool)
             .await;
-        rows.and_then(|rows| rows.iter().map(|row| Step::of(row, &self.audit_topic)).collect())
-            .map_err(|error| unavailable(&error))
+        let steps = rows.and_then(|rows| rows.iter().map(|row| Step::of(row, &self.audit_topic)).collect());
+        self.told(steps).await
     }
 
     /// What was retrieved for a run as a whole; empty until its audit is recorded.
@@ -134,9 +144,11 @@ impl History {
             .bind(&run.tenant)
             .bind(&run.request_id)
             .fetch_optional(&self.pool)
-            .await
-            .map_err(|error| unavailable(&error))?;
-        Ok(documents.map_or_else(|| Value::Array(Vec::new()), |text| run::json(&text)))
+            .await;
+        Ok(self
+            .told(documents)
+            .await?
+            .map_or_else(|| Value::Array(Vec::new()), |text| run::json(&text)))
     }
 }
 
@@ -177,14 +189,4 @@ impl Wanted {
         query.push_bind(i64::from(limit));
         query
     }
-}
-
-/// A query failed: whatever it is, the caller can only come back.
-fn unavailable(error: &sqlx::Error) -> Problem {
-    tracing::warn!(error = error as &dyn std::error::Error, "the history cannot be read");
-    Problem::new(
-        Kind::HistoryUnavailable,
-        "Postgres cannot be read at the moment; calls and their results go on without it",
-    )
-    .retry_after(2)
 }

@@ -2,9 +2,12 @@
 //!
 //! In reading order: the `server` that puts the parts together, the `routes` (one file per resource, thin), what they
 //! read and write (`body`, `call`, `problem`, `run`, ...), and what they stand on: the `bridge` to the stream with its
-//! `ring` and `waiters`, the published `chains`, the `history` in Postgres. The only crate that knows warp. Nothing here decides what a run is: it asks, waits and shows.
+//! `ring` and `waiters`, the published `chains`, the `history` in Postgres, the `records` in Kafka. What every process has,
+//! with the api role or without: its `health`, and the `reporting` of it, which the `instances` of the others are known by.
+//! The only crate that knows warp. Nothing here decides what a run is: it asks, waits and shows.
 
 mod http;
+mod listener;
 mod origin;
 mod server;
 mod settings;
@@ -27,12 +30,17 @@ mod cluster;
 mod feed;
 mod history;
 mod progress;
+mod records;
 mod ring;
 mod tail;
 mod waiters;
 
 mod gauges;
+mod instance;
+mod instances;
 mod metrics;
+mod overview;
+mod reporting;
 
 pub mod health;
 

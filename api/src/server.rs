@@ -6,10 +6,8 @@ use std::{
     time::Duration,
 };
 
-use metrics_exporter_prometheus::PrometheusHandle;
-use schemas::{ChainRecord, Encoder, Registry, RegistryError, Request, Timestamp};
+use schemas::{ChainRecord, Encoder, Instance, Registry, RegistryError, Request};
 use tokio::{
-    net::{TcpListener, TcpSocket},
     sync::{Mutex, Semaphore, watch},
     time::sleep,
 };
@@ -18,7 +16,6 @@ use topics::{
     Catalog, KafkaSettings, ProduceError, Producer, ProducerSettings, Start,
     standing::{Standing, StandingError},
 };
-use warp::{filters::BoxedFilter, reply::Response};
 
 use crate::{
     ApiSettings,
@@ -28,20 +25,19 @@ use crate::{
     cluster::Cluster,
     health::{Health, say},
     history::History,
-    http, metrics,
+    instances::{Instances, RECENT},
+    listener::{bind, serve},
+    metrics,
+    records::Records,
+    reporting,
     ring::Ring,
     routes,
     tail::Following,
     waiters::Waiters,
 };
 
-/// Answers that are still being written when the server stops get this long.
-const LAST_ANSWERS: Duration = Duration::from_secs(2);
 /// A request that the brokers did not take in this time is not waited for any longer.
 const PRODUCE_TIMEOUT: Duration = Duration::from_secs(10);
-const SEND_BUFFER_BYTES: u32 = 128 * 1024;
-/// Connections that wait to be accepted.
-const BACKLOG: u32 = 1_024;
 /// Between two attempts to reach the registry.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -120,7 +116,9 @@ pub async fn run(
     let recent = i64::try_from(settings.ring_results).unwrap_or(i64::MAX);
     let results = Following::new(&kafka, "results", Start::Recent(recent));
     let published = Following::new(&kafka, "chains", Start::Beginning);
+    let reports = Following::new(&kafka, reporting::TOPIC, Start::Recent(RECENT));
     let decoder = registry.decoder::<ChainRecord>().map_err(ApiError::Schema)?;
+    let reports_decoder = registry.decoder::<Instance>().map_err(ApiError::Schema)?;
     let encodes = watch::Sender::new(Err("the schema registry has not been asked yet".to_owned()));
 
     let grace = settings.grace();
@@ -128,7 +126,7 @@ pub async fn run(
         streams: Arc::new(Semaphore::new(settings.max_streams)),
         stopping: shutdown.clone(),
         cluster: Cluster::new(Standing::new(&kafka, &catalog).map_err(ApiError::Standing)?),
-        started_at: Timestamp::now(),
+        instances: Instances::default(),
         counted: Mutex::default(),
         encodes: encodes.subscribe(),
         results: results.standing(),
@@ -136,14 +134,17 @@ pub async fn run(
         bridge: Arc::clone(&bridge),
         chains: Arc::new(Chains::default()),
         history,
+        records: Records::new(&kafka, &registry),
         ready: ready.subscribe(),
         chains_known: published.standing(),
+        instances_known: reports.standing(),
     });
     let conditions = [encodes.subscribe(), results.standing(), published.standing()];
     tokio::select! {
         () = serve(listener, health.metrics.clone(), routes::all(&api, &health), shutdown.clone(), grace) => {}
         () = bridge.listen(results) => {}
         () = api.chains.keep_up(published, &decoder) => {}
+        () = api.instances.keep_up(reports, &reports_decoder) => {}
         () = learn_to_encode(&registry, &bridge.requests, &bridge.encoder, &encodes) => {}
         () = tell(conditions, &ready, &shutdown) => {}
         () = close(&bridge.closing, &shutdown, grace) => {}
@@ -213,65 +214,4 @@ async fn close(closing: &CancellationToken, shutdown: &CancellationToken, grace:
     sleep(grace).await;
     closing.cancel();
     std::future::pending::<()>().await;
-}
-
-/// # Errors
-/// The address is not loopback, or cannot be bound.
-pub(crate) async fn bind(listen: SocketAddr) -> Result<TcpListener, ApiError> {
-    if !listen.ip().is_loopback() {
-        return Err(ApiError::NotLoopback(listen));
-    }
-    listener(listen).map_err(|source| ApiError::Bind { listen, source })
-}
-
-/// With the bound that its connections inherit on what the kernel keeps for a reader who stalls.
-fn listener(listen: SocketAddr) -> std::io::Result<TcpListener> {
-    let socket = if listen.is_ipv4() {
-        TcpSocket::new_v4()
-    } else {
-        TcpSocket::new_v6()
-    }?;
-    socket.set_reuseaddr(true)?;
-    socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
-    socket.bind(listen)?;
-    socket.listen(BACKLOG)
-}
-
-/// Serves until `stop`; callers that wait then have `grace`, and answers a little longer.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    counted: PrometheusHandle,
-    routes: BoxedFilter<(Response,)>,
-    stop: CancellationToken,
-    grace: Duration,
-) {
-    let server = http::serve(listener, routes, stop.clone());
-    let overdue = async {
-        stop.cancelled().await;
-        sleep(grace + LAST_ANSWERS).await;
-    };
-    tokio::select! {
-        () = server => {}
-        () = metrics::upkeep(&counted) => {}
-        () = overdue => tracing::warn!("stopped with connections still open"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn listens_on_loopback_only_and_says_what_is_in_the_way() {
-        let everywhere = bind(([0, 0, 0, 0], 0).into()).await.unwrap_err();
-        assert!(
-            everywhere
-                .to_string()
-                .contains("0.0.0.0:0: it is not a loopback address")
-        );
-        let taken = bind(([127, 0, 0, 1], 0).into()).await.unwrap().local_addr().unwrap();
-        let holder = bind(taken).await.unwrap();
-        let refused = bind(holder.local_addr().unwrap()).await.unwrap_err();
-        assert!(refused.to_string().contains("Is another process using the port?"));
-    }
 }

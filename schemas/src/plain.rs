@@ -4,5 +4,5 @@ mod decode;
 mod encode;
 mod scalar;
 
-pub use decode::PlainDecoder;
+pub use decode::{Plain, PlainDecoder};
 pub use encode::PlainEncoder;

@@ -9,7 +9,7 @@ use std::{
 use apache_avro::Schema;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Attempt, Audit, ChainRecord, DeadLetter, Document, RegistryError, Request, RunResult, Token};
+use crate::{Attempt, Audit, ChainRecord, DeadLetter, Document, Instance, RegistryError, Request, RunResult, Token};
 
 /// A record type: a struct whose serde form is the Avro record of [`Shape::SCHEMA`].
 pub trait Shape: Serialize + DeserializeOwned + Default + Send + Sync + 'static {
@@ -47,7 +47,7 @@ impl Definition {
 
 /// Millrace's own topics, without the prefix, and the record type that each carries.
 #[must_use]
-pub const fn topics() -> [(&'static str, Definition); 9] {
+pub const fn topics() -> [(&'static str, Definition); 10] {
     [
         ("requests", Definition::of::<Request>()),
         ("requests.interactive", Definition::of::<Request>()),
@@ -58,6 +58,7 @@ pub const fn topics() -> [(&'static str, Definition); 9] {
         ("tokens", Definition::of::<Token>()),
         ("documents", Definition::of::<Document>()),
         ("chains", Definition::of::<ChainRecord>()),
+        ("instances", Definition::of::<Instance>()),
     ]
 }
 

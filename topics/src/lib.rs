@@ -1,11 +1,12 @@
 //! EDGES: everything that moves a record. The only crate that knows rdkafka, and it knows bytes, not Avro.
 //!
 //! In reading order: what a record is, how to reach the brokers, which topics exist ([`catalog`], [`admin`]), and the
-//! four ways to touch them: the exactly-once [`engine`], the acknowledged [`Producer`], the groupless [`Tail`] and the
-//! [`Follower`] whose positions live elsewhere. [`standing`] shows how far the groups are.
+//! five ways to touch them: the exactly-once [`engine`], the acknowledged [`Producer`], the groupless [`Tail`], the
+//! [`Lookup`] of one record and the [`Follower`] whose positions live elsewhere. [`standing`] shows how far the groups are.
 
 mod client;
 mod follower;
+mod lookup;
 mod native;
 mod partition;
 mod producer;
@@ -23,6 +24,7 @@ pub mod standing;
 pub use catalog::Catalog;
 pub use follower::{Batch, Follower, FollowerError, FollowerSettings, Positions};
 pub use history::History;
+pub use lookup::{Lookup, LookupError};
 /// For the floors of `make bench`, which are raw clients: with the wrapper's commit they would be no floors.
 #[doc(hidden)]
 pub use native::{TransactionError, commit_transaction};

@@ -5,10 +5,13 @@ use std::{fmt::Write, sync::Arc, time::Duration};
 use serde::Serialize;
 use tokio::{
     sync::watch,
-    time::{Instant, sleep, sleep_until, timeout},
+    time::{Instant, sleep, sleep_until},
 };
 
-use super::{Filter, Row};
+use super::{
+    Filter, Row,
+    begin::{Begin, From},
+};
 use crate::{
     api::Api,
     bridge::Bridge,
@@ -23,19 +26,7 @@ const PACE: Duration = Duration::from_millis(50);
 const LOOK: usize = 256;
 /// A piece is sent when it is as large as this.
 const PIECE: usize = 32 * 1024;
-/// An instance may be this far behind the one that gave out an id.
-const CATCH_UP: Duration = Duration::from_secs(2);
-/// While Postgres is read, more may leave the ring.
-const REPLAYS: usize = 3;
 const DECODE_AGAIN: Duration = Duration::from_millis(500);
-
-/// Where a reader begins.
-pub(crate) enum From {
-    /// With this many results that went by already.
-    Recent(u64),
-    /// After what it has seen; `None`: its id says nothing here.
-    Seen(Option<Positions>),
-}
 
 pub(crate) struct Reader {
     api: Arc<Api>,
@@ -174,65 +165,6 @@ impl Reader {
 
     async fn send(&mut self) -> Result<(), Closed> {
         self.out.send(std::mem::take(&mut self.piece)).await
-    }
-}
-
-/// Where a reader begins.
-struct Begin {
-    place: Place,
-    /// What it has seen, if what follows goes on exactly there.
-    seen: Option<Positions>,
-    /// What it has missed and the ring does not have any more.
-    before: Vec<Replayed>,
-}
-
-impl Begin {
-    /// In the ring if it reaches so far back, else from Postgres, else at the end.
-    async fn of(api: &Api, filter: &Filter, from: &From) -> Self {
-        let ring = &api.bridge.ring;
-        let at = |place| Self {
-            place,
-            seen: None,
-            before: Vec::new(),
-        };
-        let seen = match from {
-            From::Recent(results) => return at(ring.end(*results)),
-            From::Seen(None) => return at(ring.end(0)),
-            From::Seen(Some(seen)) => seen,
-        };
-        // Whoever is further than this instance for longer has its id from another cluster.
-        if timeout(CATCH_UP, reach(&api.bridge, seen)).await.is_err() {
-            return at(ring.end(0));
-        }
-        let (mut positions, mut before) = (seen.clone(), Vec::new());
-        for _ in 0..REPLAYS {
-            if let Some(place) = ring.resume(&positions) {
-                return Self {
-                    place,
-                    seen: Some(seen.clone()),
-                    before,
-                };
-            }
-            let stretches = ring.lacks(&positions);
-            // Postgres does not know the keys of results.
-            let (None, Ok(Some(replayed))) = (&filter.key, api.history.replay(&filter.tenant, &stretches).await) else {
-                break;
-            };
-            before.extend(replayed);
-            for stretch in stretches {
-                positions.set(stretch.partition, stretch.to);
-            }
-        }
-        at(ring.end(0))
-    }
-}
-
-async fn reach(bridge: &Bridge, seen: &Positions) {
-    let mut arrivals = bridge.ring.arrivals();
-    while !bridge.ring.has_reached(seen) {
-        if arrivals.changed().await.is_err() {
-            return;
-        }
     }
 }
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sqlx::{Row, postgres::PgRow};
 
-use super::{History, unavailable};
+use super::History;
 use crate::{
     problem::Problem,
     ring::RunKey,
@@ -100,11 +100,7 @@ impl History {
             .fetch_all(&self.pool)
             .await;
         let places = rows.and_then(|rows| rows.iter().map(|row| self.place(row)).collect::<Result<Vec<_>, _>>());
-        Ok(places
-            .map_err(|error| unavailable(&error))?
-            .into_iter()
-            .flatten()
-            .collect())
+        Ok(self.told(places).await?.into_iter().flatten().collect())
     }
 
     fn place(&self, row: &PgRow) -> Result<Option<RecordPlace>, sqlx::Error> {
@@ -139,8 +135,8 @@ impl History {
             .bind(&run.request_id)
             .fetch_optional(&self.pool)
             .await;
-        row.and_then(|row| row.as_ref().map(dead_letter).transpose())
-            .map_err(|error| unavailable(&error))
+        let letter = row.and_then(|row| row.as_ref().map(dead_letter).transpose());
+        self.told(letter).await
     }
 }
 

@@ -3,7 +3,7 @@
 use schemas::{RunError, RunResult, Timestamp, Timings, Usage};
 use sqlx::{Row as _, postgres::PgRow};
 
-use super::{History, unavailable};
+use super::History;
 use crate::{feed::Row, problem::Problem};
 
 /// A reader that missed more than this looks at `GET /runs` instead.
@@ -50,7 +50,7 @@ impl History {
     /// # Errors
     /// 503 when Postgres cannot be read.
     pub async fn replay(&self, tenant: &str, stretches: &[Stretch]) -> Result<Option<Vec<Replayed>>, Problem> {
-        self.read(tenant, stretches).await.map_err(|error| unavailable(&error))
+        self.told(self.read(tenant, stretches).await).await
     }
 
     async fn read(&self, tenant: &str, stretches: &[Stretch]) -> Result<Option<Vec<Replayed>>, sqlx::Error> {

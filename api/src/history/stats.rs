@@ -3,7 +3,7 @@
 use serde::Serialize;
 use sqlx::{Row, postgres::PgRow};
 
-use super::{History, unavailable};
+use super::History;
 use crate::problem::Problem;
 
 /// What is counted: seconds since the epoch, `to` excluded.
@@ -77,7 +77,7 @@ impl History {
     /// # Errors
     /// 503 when Postgres cannot be read.
     pub async fn counts(&self, span: &Span) -> Result<Counts, Problem> {
-        self.count(span).await.map_err(|error| unavailable(&error))
+        self.told(self.count(span).await).await
     }
 
     async fn count(&self, span: &Span) -> Result<Counts, sqlx::Error> {

@@ -11,6 +11,8 @@ pub(crate) enum Kind {
     UnknownChain,
     UnknownRun,
     NoDeadLetter,
+    NoRecord,
+    RecordDeleted,
     ForeignHost,
     ForeignOrigin,
     MethodNotAllowed,
@@ -23,6 +25,7 @@ pub(crate) enum Kind {
     NotReady,
     Overloaded,
     HistoryUnavailable,
+    RecordUnavailable,
     Unconfirmed,
     WaitExpired,
 }
@@ -68,7 +71,12 @@ impl Kind {
     pub fn status(self) -> StatusCode {
         match self {
             Self::MalformedJson | Self::BrokenBody => StatusCode::BAD_REQUEST,
-            Self::NoSuchPath | Self::UnknownChain | Self::UnknownRun | Self::NoDeadLetter => StatusCode::NOT_FOUND,
+            Self::NoSuchPath
+            | Self::UnknownChain
+            | Self::UnknownRun
+            | Self::NoDeadLetter
+            | Self::NoRecord
+            | Self::RecordDeleted => StatusCode::NOT_FOUND,
             Self::ForeignHost => StatusCode::MISDIRECTED_REQUEST,
             Self::ForeignOrigin => StatusCode::FORBIDDEN,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -81,7 +89,9 @@ impl Kind {
             Self::NotReady | Self::Overloaded | Self::HistoryUnavailable | Self::Unconfirmed => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
-            Self::WaitExpired | Self::RunFailed(Blame::Deadline) => StatusCode::GATEWAY_TIMEOUT,
+            Self::WaitExpired | Self::RecordUnavailable | Self::RunFailed(Blame::Deadline) => {
+                StatusCode::GATEWAY_TIMEOUT
+            }
         }
     }
 
@@ -93,6 +103,8 @@ impl Kind {
             Self::UnknownChain => "unknown-chain",
             Self::UnknownRun => "unknown-run",
             Self::NoDeadLetter => "no-dead-letter",
+            Self::NoRecord => "no-record",
+            Self::RecordDeleted => "record-deleted",
             Self::ForeignHost => "foreign-host",
             Self::ForeignOrigin => "foreign-origin",
             Self::MethodNotAllowed => "method-not-allowed",
@@ -108,6 +120,7 @@ impl Kind {
             Self::NotReady => "not-ready",
             Self::Overloaded => "overloaded",
             Self::HistoryUnavailable => "history-unavailable",
+            Self::RecordUnavailable => "record-unavailable",
             Self::Unconfirmed => "unconfirmed",
             Self::WaitExpired => "wait-expired",
         }
@@ -121,6 +134,8 @@ impl Kind {
             Self::UnknownChain => "There is no such chain",
             Self::UnknownRun => "There is no such run",
             Self::NoDeadLetter => "The run has no dead letter",
+            Self::NoRecord => "The run has no record there",
+            Self::RecordDeleted => "The record is not in its topic any more",
             Self::ForeignHost => "This api does not go by that name",
             Self::ForeignOrigin => "Pages of other origins may not call this api",
             Self::MethodNotAllowed => "This path does not take this method",
@@ -136,6 +151,7 @@ impl Kind {
             Self::NotReady => "Not ready yet",
             Self::Overloaded => "Too many callers are waiting",
             Self::HistoryUnavailable => "The history cannot be read at the moment",
+            Self::RecordUnavailable => "The record could not be read in time",
             Self::Unconfirmed => "It is not known whether the request was accepted",
             Self::WaitExpired => "The result did not come in time; the run goes on",
         }
@@ -148,13 +164,16 @@ impl Kind {
             | Self::RunFailed(Blame::Provider)
             | Self::NotReady
             | Self::Overloaded
-            | Self::HistoryUnavailable => true,
+            | Self::HistoryUnavailable
+            | Self::RecordUnavailable => true,
             Self::MalformedJson
             | Self::BrokenBody
             | Self::NoSuchPath
             | Self::UnknownChain
             | Self::UnknownRun
             | Self::NoDeadLetter
+            | Self::NoRecord
+            | Self::RecordDeleted
             | Self::ForeignHost
             | Self::ForeignOrigin
             | Self::MethodNotAllowed

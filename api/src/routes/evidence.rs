@@ -1,5 +1,5 @@
-//! What a run has left: `GET /runs/{id}/steps`, its paid calls from the books; `GET /runs/{id}/records`, where its records
-//! lie in Kafka; `GET /runs/{id}/dead-letter`, the record that could not be processed.
+//! What a run has left: `GET /runs/{id}/steps`, its paid calls from the books; `GET /runs/{id}/dead-letter`, the record that
+//! could not be processed.
 
 use std::sync::Arc;
 
@@ -11,14 +11,13 @@ use warp::{Filter, filters::BoxedFilter};
 use super::{Answer, Path, json, query, reading, runs, with};
 use crate::{
     api::Api,
-    history::{Place, RecordPlace, Step},
+    history::Step,
     problem::{Kind, Problem},
     query::Query,
 };
 
 pub(super) const PATHS: &[Path] = &[
     Path::new("/runs/{id}/steps", "GET, HEAD"),
-    Path::new("/runs/{id}/records", "GET, HEAD"),
     Path::new("/runs/{id}/dead-letter", "GET, HEAD"),
 ];
 
@@ -28,17 +27,12 @@ pub(super) fn routes(api: &Arc<Api>) -> BoxedFilter<(Answer,)> {
         .and(query())
         .and(with(api))
         .then(|id: String, query: String, api: Arc<Api>| async move { steps(&api, &id, &query).await });
-    let records = warp::path!("runs" / String / "records")
-        .and(reading())
-        .and(query())
-        .and(with(api))
-        .then(|id: String, query: String, api: Arc<Api>| async move { records(&api, &id, &query).await });
     let dead_letter = warp::path!("runs" / String / "dead-letter")
         .and(reading())
         .and(query())
         .and(with(api))
         .then(|id: String, query: String, api: Arc<Api>| async move { dead_letter(&api, &id, &query).await });
-    steps.or(records).unify().or(dead_letter).unify().boxed()
+    steps.or(dead_letter).unify().boxed()
 }
 
 #[derive(Serialize)]
@@ -61,37 +55,6 @@ async fn steps(api: &Api, id: &str, query: &str) -> Answer {
         documents: api.history.documents(&run).await?,
         run_id: run.request_id,
         steps,
-    })
-}
-
-#[derive(Serialize)]
-struct Records {
-    run_id: String,
-    /// The request, the result, and what is in the audit.
-    records: Vec<RecordPlace>,
-}
-
-async fn records(api: &Api, id: &str, query: &str) -> Answer {
-    let run = api.asked_for(id, Query::of(query))?;
-    let mut records = api.history.records(&run).await?;
-    let is_recorded = records.iter().any(|record| record.what == "result");
-    if let Some(result) = api.bridge.ring.find(&run, None).filter(|_| !is_recorded) {
-        records.push(RecordPlace {
-            what: "result".to_owned(),
-            place: Place {
-                topic: result.topic.to_string(),
-                partition: result.partition,
-                offset: result.offset,
-            },
-            attempt_id: None,
-        });
-    }
-    if records.is_empty() {
-        runs::look(api, &run, Instant::now()).await?;
-    }
-    json(&Records {
-        run_id: run.request_id,
-        records,
     })
 }
 

@@ -59,9 +59,9 @@ async fn readiness(health: &Health, history: Option<&History>) -> Answer {
     let mut degraded = reasons(behind);
     degraded.extend(topics::engine::hindrances());
     if let Some(history) = history
-        && !history.is_there().await
+        && let Err(reason) = history.reach().await
     {
-        degraded.push("history: Postgres cannot be read".to_owned());
+        degraded.push(format!("history: {reason}"));
     }
     json(&Ready {
         status: "ready",

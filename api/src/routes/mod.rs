@@ -13,6 +13,7 @@ mod health;
 mod invoke;
 mod overview;
 mod page;
+mod records;
 mod runs;
 mod stats;
 
@@ -86,6 +87,7 @@ const ALL: Paths = &[
     invoke::PATHS,
     runs::PATHS,
     evidence::PATHS,
+    records::PATHS,
     events::PATHS,
     chains::PATHS,
     feed::PATHS,
@@ -102,6 +104,8 @@ pub(crate) fn all(api: &Arc<Api>, health: &Health) -> BoxedFilter<(Response,)> {
         .or(runs::routes(api))
         .unify()
         .or(evidence::routes(api))
+        .unify()
+        .or(records::routes(api))
         .unify()
         .or(events::routes(api))
         .unify()

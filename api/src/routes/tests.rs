@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use futures::future::join_all;
 use metrics_exporter_prometheus::PrometheusBuilder;
-use schemas::{ChainRecord, Registry, RegistrySettings, Timestamp};
+use schemas::{ChainRecord, Registry, RegistrySettings};
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
@@ -13,8 +13,8 @@ use warp::http::StatusCode;
 
 use super::*;
 use crate::{
-    ApiSettings, bridge::Bridge, chains::Chains, cluster::Cluster, health::say, history::History, ring::Ring,
-    waiters::Waiters,
+    ApiSettings, bridge::Bridge, chains::Chains, cluster::Cluster, health::say, history::History, instances::Instances,
+    records::Records, ring::Ring, waiters::Waiters,
 };
 
 /// Nothing listens there.
@@ -53,8 +53,10 @@ fn alone() -> Alone {
         }),
         chains: Arc::clone(&chains),
         history,
+        records: Records::new(&kafka, &registry),
         cluster: Cluster::new(Standing::new(&kafka, &Catalog::embedded().unwrap()).unwrap()),
-        started_at: Timestamp::now(),
+        instances: Instances::default(),
+        instances_known: is_ready.clone(),
         counted: Mutex::default(),
         encodes: is_ready.clone(),
         results: is_ready.clone(),
@@ -65,10 +67,7 @@ fn alone() -> Alone {
         chains_known: is_ready.clone(),
     });
     let metrics = PrometheusBuilder::new().build_recorder().handle();
-    let health = Health {
-        roles: vec![("api", is_ready), ("recorder", recorder_is_ready)],
-        metrics,
-    };
+    let health = Health::new(vec![("api", is_ready), ("recorder", recorder_is_ready)], metrics);
     Alone {
         routes: all(&api, &health),
         chains,
@@ -136,6 +135,7 @@ async fn every_path_takes_its_methods_and_says_which_when_it_gets_another() {
                 .template
                 .replace("{id}", "a")
                 .replace("{chain}", "answer")
+                .replace("{topic}/{partition}/{offset}", "requests/0/7")
                 .replace("{path}", "live");
             let (status, _, headers) = api.send(method, &url, None, "").await;
             let takes = path.allow.split(", ").any(|it| it == method);
@@ -293,10 +293,14 @@ async fn without_brokers_registry_and_postgres_it_says_what_is_missing() {
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(problem["type"], "urn:problem-type:millrace:history-unavailable");
     assert!(headers.contains_key("retry-after") && problem["retryable"] == true);
+    let refused = "Postgres at 127.0.0.1:9 cannot be read: Connection refused (os error 111); is it up, and is \
+                   `postgres.url` (MILLRACE_POSTGRES__URL) right?";
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.starts_with(refused), "{detail}");
 
     let (status, ready, _) = api.get("/readyz").await;
     assert_eq!((status, &ready["status"]), (StatusCode::OK, &json!("ready")));
-    assert_eq!(ready["degraded"], json!(["history: Postgres cannot be read"]));
+    assert_eq!(ready["degraded"], json!([format!("history: {refused}")]));
     say(&api.recorder, Err("waiting for Postgres".to_owned()));
     let (status, ready, _) = api.get("/readyz").await;
     assert_eq!(status, StatusCode::OK);

@@ -8,7 +8,7 @@ use topics::KafkaSettings;
 
 use crate::{
     SOON,
-    stage::{Api, free_address},
+    running::{Api, free_address},
 };
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,8 @@ use serde_json::json;
 
 use crate::{
     events::Events,
-    stage::{Api, Stage, Start},
+    running::Api,
+    stage::{Stage, Start},
 };
 
 fn names(numbers: std::ops::Range<usize>) -> Vec<String> {
@@ -94,12 +95,12 @@ async fn a_result_shows_as_it_commits_to_those_who_want_it() {
     assert_eq!(keyed.results(1).await, ["second"]);
     assert_eq!(acme.expect("result").await["key"], json!(null));
 
-    let mut late = open(&api, "/feed?recent=2&status=completed", "").await;
+    let mut late = open(&api, "/feed?recent=4&status=completed", "").await;
     late.expect("ready").await;
     assert_eq!(
-        late.results(1).await.len(),
-        1,
-        "of the last two results, those that are wanted"
+        late.results(2).await,
+        ["plain", "second"],
+        "of the last four results, those that are wanted"
     );
     api.shutdown.cancel();
     while let Some(event) = all.next().await {

@@ -19,9 +19,22 @@ async fn callers_leave_and_are_sent_away_in_order() {
         ..Start::default()
     };
     let api = stage.start(start).await;
-    assert_eq!(
-        api.get("/readyz").await.body["degraded"],
-        json!(["history: Postgres cannot be read"])
+    let ready = api.get("/readyz").await.body;
+    let degraded = ready["degraded"][0].as_str().unwrap();
+    assert!(
+        degraded.contains("127.0.0.1:9 cannot be read: Connection refused"),
+        "{degraded}"
+    );
+    let health = api.get("/health").await.body;
+    let postgres = health["parts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|part| part["name"] == "postgres");
+    let detail = postgres.unwrap()["detail"].as_str().unwrap();
+    assert!(
+        detail.contains("Connection refused") && detail.contains("`postgres.url`"),
+        "{detail}"
     );
 
     let first = api.open(&Call::post("/chains/echo/invoke", &json!({"input": 1}))).await;

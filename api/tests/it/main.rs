@@ -7,16 +7,20 @@ mod contract;
 mod crowd;
 mod events;
 mod http;
+mod reports;
+mod running;
 mod stage;
 
 mod away;
 mod feed;
 mod history;
+mod instances;
 mod invoke;
 mod late;
 mod leave;
 mod numbers;
 mod progress;
+mod record;
 
 use std::time::Duration;
 

@@ -1,31 +1,27 @@
 //! A corner of the real parts with Millrace's topics, schemas and tables, one chain, and a hand that plays the
 //! orchestrator.
 
-use std::{net::SocketAddr, time::Duration};
-
-use api::{ApiError, ApiSettings, Dependencies, health::Health};
-use metrics_exporter_prometheus::PrometheusBuilder;
-use schemas::{
-    ChainRecord, Decoder, Encoder, Registry, RegistrySettings, Request, RunResult, Timestamp, headers, status,
+use api::{
+    ApiSettings,
+    health::{Health, Readiness},
 };
-use serde_json::{Value, json};
+use metrics_exporter_prometheus::PrometheusHandle;
+use schemas::{
+    ChainRecord, Decoder, Encoder, Registry, RegistrySettings, Request, RunResult, Shape, Timestamp, headers, status,
+};
+use serde_json::json;
 use sqlx::PgPool;
 use testkit::{Space, until};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::{Mutex, watch},
-    task::JoinHandle,
-    time::timeout,
-};
-use tokio_util::sync::CancellationToken;
+use tokio::{sync::Mutex, time::timeout};
 use topics::{
     Catalog, Headers, KafkaSettings, Output, Producer, ProducerSettings, Record, Tail, TailEvent, TailSettings,
     admin::{Admin, Options, plan},
 };
 
 use crate::{
-    SOON, contract,
-    http::{Answer, Call, Open},
+    SOON,
+    reports::Reports,
+    running::{Api, free_address},
 };
 
 pub struct Stage {
@@ -81,7 +77,7 @@ impl Stage {
         let settings: RegistrySettings = serde_json::from_value(json!({"url": space.parts.registry_url})).unwrap();
         let registry = Registry::new(&settings).unwrap();
         for (topic, definition) in schemas::topics() {
-            if ["requests.interactive", "results", "chains"].contains(&topic) {
+            if ["requests.interactive", "results", "audit", "chains", "instances"].contains(&topic) {
                 registry.register(&kafka.topic(topic), definition).await.unwrap();
             }
         }
@@ -113,7 +109,6 @@ impl Stage {
     }
 
     async fn publish(&self, name: &str) {
-        let topic = self.kafka.topic("chains");
         let chain = ChainRecord {
             name: name.to_owned(),
             version: 1,
@@ -121,14 +116,30 @@ impl Stage {
             published_at: Timestamp::now(),
             ..ChainRecord::default()
         };
-        let value = self.registry.encoder(&topic).await.unwrap().encode(&chain).unwrap();
+        self.write("chains", &chain).await;
+    }
+
+    /// Writes a record of a registered type. Where it lies: `topic/partition/offset`.
+    pub async fn write<S: Shape>(&self, topic: &str, record: &S) -> String {
+        let encoder = self.registry.encoder(&self.topic(topic)).await.unwrap();
+        let value = Some(encoder.encode(record).unwrap());
         let output = Output {
-            topic,
-            key: Some(format!("{name}@1").into()),
-            value: Some(value),
+            key: Some("key".into()),
+            value,
             ..Output::default()
         };
-        self.producer.send(output).await.unwrap();
+        self.send(topic, output).await
+    }
+
+    /// Writes any record. Where it lies: `topic/partition/offset`.
+    pub async fn send(&self, topic: &str, output: Output) -> String {
+        let topic = self.topic(topic);
+        let output = Output {
+            topic: topic.clone(),
+            ..output
+        };
+        let (partition, offset) = self.producer.send(output).await.unwrap();
+        format!("{topic}/{partition}/{offset}")
     }
 
     /// The full name of a topic.
@@ -235,83 +246,45 @@ impl Stage {
         };
         let postgres_url = start.postgres_url.unwrap_or_else(|| self.postgres_url.clone());
         let api = Api::start(settings, self.kafka.clone(), self.registry.clone(), postgres_url);
-        let ready = async || (!api.running.is_finished() && api.is_ready().await).then_some(());
+        let ready = async || api.is_ready().await.then_some(());
         until(SOON, ready).await.expect("the api did not become ready");
         api
     }
-}
 
-pub async fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
-}
-
-/// A running api.
-pub struct Api {
-    pub address: SocketAddr,
-    pub shutdown: CancellationToken,
-    running: JoinHandle<Result<(), ApiError>>,
-}
-
-impl Api {
-    /// One that will be ready if its parts are there.
-    pub fn start(settings: ApiSettings, kafka: KafkaSettings, registry: Registry, postgres_url: String) -> Self {
-        let address = settings.listen;
-        let (ready, is_ready) = watch::channel(Err("starting".to_owned()));
-        let metrics = PrometheusBuilder::new().build_recorder().handle();
-        let health = Health {
-            roles: vec![("api", is_ready)],
-            metrics,
-        };
-        let dependencies = Dependencies {
-            kafka,
-            catalog: Catalog::embedded().unwrap(),
-            registry,
-            postgres_url,
-            health,
-        };
-        let shutdown = CancellationToken::new();
-        let running = tokio::spawn(api::run(settings, dependencies, ready, shutdown.clone()));
-        Self {
-            address,
-            shutdown,
-            running,
+    /// Nothing listens there.
+    fn kafka_away(&self) -> KafkaSettings {
+        KafkaSettings {
+            bootstrap_servers: "127.0.0.1:9".to_owned(),
+            ..self.kafka.clone()
         }
     }
 
-    pub async fn listens(&self) -> bool {
-        TcpStream::connect(self.address).await.is_ok()
+    /// The reports of another process.
+    pub fn report(&self, roles: Vec<(&'static str, Readiness)>, metrics: PrometheusHandle) -> Reports {
+        Reports::begin(self.kafka.clone(), self.registry.clone(), Health::new(roles, metrics))
     }
 
-    async fn is_ready(&self) -> bool {
-        self.listens().await && self.get("/readyz").await.status == 200
+    /// Those of one that finds no broker.
+    pub fn report_without_brokers(&self, metrics: PrometheusHandle) -> Reports {
+        let health = Health::new(Vec::new(), metrics);
+        Reports::begin(self.kafka_away(), self.registry.clone(), health)
     }
 
-    pub async fn open(&self, call: &Call) -> Open {
-        Open::call(self.address, call).await
-    }
-
-    pub async fn send(&self, call: Call) -> Answer {
-        let answer = timeout(SOON, self.open(&call).await.answer()).await.expect("no answer");
-        let kind = answer.header("content-type").unwrap_or_default().to_owned();
-        contract::check(call.method, &call.path, answer.status, &kind, &answer.body);
-        answer
-    }
-
-    pub async fn get(&self, path: &str) -> Answer {
-        self.send(Call::get(path)).await
-    }
-
-    pub async fn post(&self, path: &str, body: &Value) -> Answer {
-        self.send(Call::post(path, body)).await
-    }
-
-    /// Ends in time, and well.
-    pub async fn stop(self) {
-        self.shutdown.cancel();
-        timeout(Duration::from_secs(10), self.running)
-            .await
-            .expect("the api does not stop")
-            .unwrap()
-            .unwrap();
+    /// An api that reads the tables of this stage and finds no broker.
+    pub async fn start_without_brokers(&self) -> Api {
+        let settings = ApiSettings {
+            listen: free_address().await,
+            grace_seconds: 0,
+            ..ApiSettings::default()
+        };
+        let api = Api::start(
+            settings,
+            self.kafka_away(),
+            self.registry.clone(),
+            self.postgres_url.clone(),
+        );
+        let listens = async || api.listens().await.then_some(());
+        until(SOON, listens).await.expect("the api does not listen");
+        api
     }
 }

@@ -88,6 +88,7 @@ impl Recording {
                 () = self.shutdown.cancelled() => break,
                 _ = retention.tick() => {
                     if let Err(error) = self.store.days.drop_old(&self.store.pool).await {
+                        let error = self.store.cause(error).await;
                         tracing::warn!(error = &error as &dyn std::error::Error, "old days are not dropped; next try in an hour");
                     }
                 }
@@ -185,7 +186,10 @@ fn narrowed(mut part: Vec<Entry>, reason: &str) -> Vec<Vec<Entry>> {
 }
 
 fn postgres(store: &Store) -> String {
-    format!("Postgres at {}", store.place)
+    format!(
+        "Postgres at {}, which `postgres.url` (MILLRACE_POSTGRES__URL) names",
+        store.place
+    )
 }
 
 fn list(partitions: &[TopicPartition]) -> String {

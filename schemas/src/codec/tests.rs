@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    Attempt, Audit, ChainRecord, DeadLetter, Definition, Document, Request, RunResult, Shape, Token,
+    Attempt, Audit, ChainRecord, DeadLetter, Definition, Document, Instance, Request, RunResult, Shape, Token,
     encoder::Encoder,
     shape::{schema_of, topics},
 };
@@ -24,6 +24,7 @@ macro_rules! for_every_shape {
         $check::<Token>();
         $check::<ChainRecord>();
         $check::<Document>();
+        $check::<Instance>();
     };
 }
 

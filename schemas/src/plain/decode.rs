@@ -16,6 +16,14 @@ pub struct PlainDecoder {
     codecs: Arc<Codecs>,
 }
 
+/// A decoded value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plain {
+    /// The full name of the schema that wrote it; none when its type has no name.
+    pub schema: Option<String>,
+    pub value: Json,
+}
+
 impl PlainDecoder {
     pub(crate) fn new(registry: Registry) -> Self {
         Self {
@@ -28,10 +36,21 @@ impl PlainDecoder {
     /// # Errors
     /// Any [`DecodeError`]; only [`DecodeError::Unavailable`] may pass.
     pub async fn decode(&self, bytes: &[u8]) -> Result<Json, DecodeError> {
+        Ok(self.decode_named(bytes).await?.value)
+    }
+
+    /// As [`Self::decode`], with the name of what it is.
+    ///
+    /// # Errors
+    /// Those of [`Self::decode`].
+    pub async fn decode_named(&self, bytes: &[u8]) -> Result<Plain, DecodeError> {
         let (id, datum) = wire::unframe(bytes)?;
         let codec = self.codecs.get(id).await?;
         let value = codec.read_value(datum).map_err(|corruption| corrupt(id, corruption))?;
-        Ok(json(value, codec.schema, codec.names.get_names()))
+        Ok(Plain {
+            schema: codec.schema.name().map(|name| name.fullname(None)),
+            value: json(value, codec.schema, codec.names.get_names()),
+        })
     }
 }
 

@@ -227,7 +227,8 @@ mod tests {
                 "control",
                 "chains",
                 "limits",
-                "audit-heads"
+                "audit-heads",
+                "instances"
             ]
         );
         assert_eq!(catalog.topic("limits").unwrap().partitions, 1);

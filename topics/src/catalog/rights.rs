@@ -115,7 +115,8 @@ fn reads_in_groups(rights: &mut BTreeSet<Right>, role: &str, kafka: &KafkaSettin
     );
 }
 
-/// The canary's group begins with the group's name, and so do the transactional ids: a member that takes a partition
+/// Whoever reads all requests, to record them or to show one, reads a user's own topic too: our own topics say so
+/// themselves. The canary's group begins with the group's name, and so do the transactional ids: a member that takes a partition
 /// over fences its predecessor by that one's id.
 fn commits_exactly_once(rights: &mut BTreeSet<Right>, group: &Group, kafka: &KafkaSettings) {
     let prefix = format!("{}.", kafka.group(&group.name));
@@ -131,14 +132,17 @@ fn commits_exactly_once(rights: &mut BTreeSet<Right>, group: &Group, kafka: &Kaf
     );
     for input in &group.inputs {
         let topic = input.full_topic(kafka);
-        allow(
-            rights,
-            role,
-            ResourceKind::Topic,
-            &topic,
-            false,
-            &[Operation::Read, Operation::Describe],
-        );
+        let readers: &[&str] = if input.own { &[role] } else { &[role, "recorder", "api"] };
+        for reader in readers {
+            allow(
+                rights,
+                reader,
+                ResourceKind::Topic,
+                &topic,
+                false,
+                &[Operation::Read, Operation::Describe],
+            );
+        }
     }
 }
 

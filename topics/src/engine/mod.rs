@@ -20,6 +20,7 @@ mod error;
 mod events;
 mod failure;
 mod flusher;
+mod fullness;
 mod gap;
 mod hindrance;
 mod membership;

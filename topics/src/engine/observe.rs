@@ -1,9 +1,9 @@
 //! What an operator sees: gauges per partition, and whether this member is ready.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     sync::{Arc, Weak},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram, gauge};
@@ -11,7 +11,8 @@ use rdkafka::consumer::BaseConsumer;
 use tokio::sync::watch;
 
 use super::{
-    core::{Full, PartitionStatus, Status},
+    core::{PartitionStatus, Status},
+    fullness::Fullness,
     hindrance,
     membership::Group,
     shared::{Shared, Trouble},
@@ -19,8 +20,6 @@ use super::{
 use crate::{TopicPartition, native};
 
 const EVERY: Duration = Duration::from_millis(500);
-/// A burst fills a partition for a moment; that is no news.
-const FULL_BEATS: u32 = 6;
 
 pub(super) struct Observer {
     pub(super) group: String,
@@ -40,13 +39,13 @@ impl Observer {
     pub(super) async fn run(self) {
         describe();
         let mut held = BTreeSet::new();
-        let mut full = BTreeMap::new();
+        let mut full = Fullness::default();
         let mut beat = tokio::time::interval(EVERY);
         loop {
             beat.tick().await;
             let status = self.shared.member().status();
-            self.gauges(&status, &mut held);
-            hindrance::set(&self.group, full_partitions(&status, &mut full));
+            hindrance::set(&self.group, full.hindrances(&status));
+            self.gauges(&status, &mut held, &full);
             let state = readiness(&status, self.trouble());
             self.ready.send_if_modified(|last| {
                 let is_news = *last != state;
@@ -60,7 +59,7 @@ impl Observer {
         self.shared.trouble().clone()
     }
 
-    fn gauges(&self, status: &Status, held: &mut BTreeSet<TopicPartition>) {
+    fn gauges(&self, status: &Status, held: &mut BTreeSet<TopicPartition>, full: &Fullness) {
         let set = |name: &'static str, value: usize| gauge!(name, "group" => self.group.clone()).set(value as f64);
         set("millrace_in_flight", status.in_flight.saturating_sub(status.waiting));
         set("millrace_waiting_for_limits", status.waiting);
@@ -72,17 +71,24 @@ impl Observer {
             .collect();
         for left in held.difference(&now) {
             // Another member shows it now; added up, it must not count twice.
-            self.partition(left, None, None);
+            self.partition(left, None, None, None);
         }
         for status in &status.partitions {
             let consumer = self.consumer.upgrade();
             let log_end = consumer.and_then(|consumer| native::known_end(&consumer, &status.partition));
-            self.partition(&status.partition, Some(status), log_end);
+            let full_since = full.since_ms(&status.partition);
+            self.partition(&status.partition, Some(status), log_end, full_since);
         }
         *held = now;
     }
 
-    fn partition(&self, partition: &TopicPartition, status: Option<&PartitionStatus>, log_end: Option<i64>) {
+    fn partition(
+        &self,
+        partition: &TopicPartition,
+        status: Option<&PartitionStatus>,
+        log_end: Option<i64>,
+        full_since: Option<i64>,
+    ) {
         let labels = [
             ("group", self.group.clone()),
             ("topic", partition.topic.to_string()),
@@ -97,6 +103,7 @@ impl Observer {
         set("millrace_window_offsets", status.map(|status| status.window));
         let is_full = |status: &PartitionStatus| i64::from(status.full.is_some());
         set("millrace_partition_full", status.map(is_full));
+        set("millrace_partition_full_since_ms", full_since);
         set(
             "millrace_ledger_results",
             status.map(|status| status.ready_results as i64),
@@ -130,43 +137,6 @@ fn readiness(status: &Status, trouble: Trouble) -> Result<(), String> {
         None => Ok(()),
         Some(problems) => Err(problems),
     }
-}
-
-/// The partitions that have been full for some time, each told once: when that begins. `beats` counts for how long.
-fn full_partitions(status: &Status, beats: &mut BTreeMap<TopicPartition, u32>) -> Vec<String> {
-    let is_full = |status: &&PartitionStatus| status.full.is_some();
-    let full: Vec<&PartitionStatus> = status.partitions.iter().filter(is_full).collect();
-    beats.retain(|partition, _| full.iter().any(|status| status.partition == *partition));
-    let mut told = Vec::new();
-    for status in full {
-        let beats = beats.entry(status.partition.clone()).or_default();
-        *beats = beats.saturating_add(1);
-        if *beats >= FULL_BEATS {
-            let words = full_words(status);
-            if *beats == FULL_BEATS {
-                tracing::warn!("{words}");
-            }
-            told.push(words);
-        }
-    }
-    told
-}
-
-fn full_words(status: &PartitionStatus) -> String {
-    let limit = match status.full {
-        Some(Full::Bytes) => "the byte limit",
-        Some(Full::Window) | None => "the window",
-    };
-    let (partition, now) = (&status.partition, SystemTime::now());
-    let Some((offset, timestamp)) = status.oldest else {
-        return format!("{limit} of {partition} is full of results that cannot be committed");
-    };
-    let written = UNIX_EPOCH + Duration::from_millis(u64::try_from(timestamp).unwrap_or_default());
-    let seconds = now.duration_since(written).unwrap_or_default().as_secs();
-    format!(
-        "{limit} of {partition} is full: the record at offset {offset}, {seconds} s old, holds it up, at the latest until \
-         its deadline"
-    )
 }
 
 fn describe() {
@@ -213,6 +183,10 @@ fn describe() {
     describe_gauge!(
         "millrace_partition_full",
         "1 while nothing more is read because the window or the byte limit is full; the oldest open offset says of what"
+    );
+    describe_gauge!(
+        "millrace_partition_full_since_ms",
+        "When that began, in milliseconds since the epoch; 0 while it is not full"
     );
     describe_gauge!(
         "millrace_ledger_results",

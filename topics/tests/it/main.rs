@@ -5,6 +5,7 @@
 mod admin;
 mod engine;
 mod follower;
+mod lookup;
 mod outage;
 mod producer;
 mod space;

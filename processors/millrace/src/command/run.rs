@@ -1,8 +1,10 @@
+mod role;
+
 use std::{future::Future, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
 use api::health::{Health, Readiness};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use models::{Books, Caller, Unrecorded};
 use orchestrator::Services;
 use retrieval::{IndexSpec, Pinecone};
@@ -15,6 +17,7 @@ use tracing::{error, info, warn};
 use crate::{books::KafkaBooks, config::Config, shutdown, telemetry};
 
 use super::{chain::models, topics::catalog};
+use role::Role;
 
 /// Every role is stateless: run as many copies as there is work, of all roles or of each alone. SIGTERM stops reading,
 /// lets running chains finish within the grace period, commits, hands the partitions back and exits 0; what still runs
@@ -29,37 +32,6 @@ pub struct Run {
     /// Which roles this process has [default: all; the indexer only if an index is configured]
     #[arg(long, value_delimiter = ',')]
     roles: Vec<Role>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Role {
-    /// requests → results, audit, dead letters
-    Orchestrator,
-    /// documents → Pinecone
-    Indexer,
-    /// everything → Postgres
-    Recorder,
-    /// HTTP
-    Api,
-}
-
-impl Role {
-    fn all(config: &Config) -> Vec<Self> {
-        let indexer = (!config.indexes.is_empty()).then_some(Self::Indexer);
-        [Self::Orchestrator, Self::Recorder, Self::Api]
-            .into_iter()
-            .chain(indexer)
-            .collect()
-    }
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Orchestrator => "orchestrator",
-            Self::Indexer => "indexer",
-            Self::Recorder => "recorder",
-            Self::Api => "api",
-        }
-    }
 }
 
 pub async fn execute(command: Run, config: Config) -> anyhow::Result<ExitCode> {
@@ -130,10 +102,7 @@ impl Process {
             caller: Arc::new(Caller::new(models, books)?),
             history,
             roles: senders,
-            health: Health {
-                roles: receivers,
-                metrics,
-            },
+            health: Health::new(receivers, metrics),
             config,
         })
     }
@@ -141,6 +110,14 @@ impl Process {
     /// Runs until `shutdown`, or until a role ends: then the others stop in order too, for a process that does half of its
     /// work looks healthy and is not.
     async fn run(mut self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let leaving = CancellationToken::new();
+        let (kafka, registry) = (self.config.kafka.clone(), self.registry.clone());
+        let reporting = tokio::spawn(api::health::report(
+            kafka,
+            registry,
+            self.health.clone(),
+            leaving.clone(),
+        ));
         let mut running = JoinSet::new();
         let roles = std::mem::take(&mut self.roles);
         if !roles.iter().any(|(role, _)| *role == Role::Api) {
@@ -172,6 +149,10 @@ impl Process {
         }
         // calls that were cut off are settled in the books before their producer goes
         self.caller.drain().await;
+        leaving.cancel();
+        if let Err(error) = reporting.await {
+            warn!(%error, "the reports to the other instances ended in a panic");
+        }
         failed.map_or(Ok(()), Err)
     }
 

@@ -5,6 +5,7 @@
 mod world;
 
 mod command_line;
+mod instances;
 mod kill;
 mod limits_of_brokers;
 mod metrics;

@@ -362,7 +362,9 @@ async fn postgres_and_registry_may_go_and_come_back() {
 
     parts.postgres.stop().await.unwrap();
     world.send_runs(200..400).await;
-    recorder.until_waiting_for("Connection refused").await;
+    let refused =
+        "`postgres.url` (MILLRACE_POSTGRES__URL) names: error communicating with database: Connection refused";
+    recorder.until_waiting_for(refused).await;
     parts.postgres.start().await.unwrap();
     recorder.until_ready().await;
     world
