@@ -34,6 +34,12 @@ for (const theme of ["light", "dark"] as const) {
         await expect(page.getByRole("heading", { name: "Records" })).toBeVisible();
         await page.waitForTimeout(500);
         await shoot(name);
+        for (const record of ["Request", "Result"])
+          await page.getByRole("button", { name: record, exact: true }).click();
+        await expect(page.getByText("millrace.Result")).toBeVisible();
+        await page
+          .getByRole("region", { name: "Records" })
+          .screenshot({ path: `shots/records-${name}-${theme}-${width}.png` });
       }
       const slow = await began("slow: What is a lane?");
       await page.goto(`/ui/runs/${slow}`);

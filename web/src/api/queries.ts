@@ -1,7 +1,7 @@
 // What the pages ask for, under which keys it is kept, and when it is asked for again.
 
 import { QueryClient, queryOptions } from "@tanstack/react-query";
-import { api, Problem } from "./client.ts";
+import { api, type Place, Problem } from "./client.ts";
 
 export const queryClient = new QueryClient({
   defaultOptions: {
@@ -30,6 +30,13 @@ export const queries = {
     queryOptions({ queryKey: ["run", id], queryFn: (with_) => api.run(id, with_), staleTime: 5_000 }),
   steps: (id: string) => queryOptions({ queryKey: ["steps", id], queryFn: (with_) => api.steps(id, with_) }),
   records: (id: string) => queryOptions({ queryKey: ["records", id], queryFn: (with_) => api.records(id, with_) }),
+  /** What lies in a topic does not change; it may only go. */
+  record: (id: string, place: Place) =>
+    queryOptions({
+      queryKey: ["record", id, place.topic, place.partition, place.offset],
+      queryFn: (with_) => api.record(id, place, with_),
+      staleTime: Infinity,
+    }),
   deadLetter: (id: string) =>
     queryOptions({ queryKey: ["dead-letter", id], queryFn: (with_) => api.deadLetter(id, with_), staleTime: Infinity }),
   /** A live figure: of the last minutes, for the whole page. */
