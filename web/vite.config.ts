@@ -34,5 +34,12 @@ export default defineConfig({
   // A preload helper or a small file as a data: URL would need more than the policy of the page allows.
   build: { assetsInlineLimit: 0, modulePreload: { polyfill: false } },
   server: api ? { proxy: Object.fromEntries(paths.map((path) => [path, { target: api, changeOrigin: true }])) } : {},
-  test: { environment: "jsdom", include: ["src/**/*.test.{ts,tsx}"], setupFiles: ["src/test-setup.ts"] },
+  test: {
+    environment: "jsdom",
+    include: ["src/**/*.test.{ts,tsx}"],
+    setupFiles: ["src/test-setup.ts"],
+    // Of a busy machine.
+    testTimeout: 60_000,
+    expect: { poll: { timeout: 20_000 } },
+  },
 });

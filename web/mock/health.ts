@@ -3,13 +3,15 @@
 import type { Group, Health, Instance } from "../src/api/client.ts";
 import type { World } from "./world.ts";
 
+type Now = Pick<World, "firstResult" | "results" | "startedAt">;
+
 const HERE = "0198f3c2-7a51-7c1e-9d0b-3f6f0a9b7c11";
 const ELSEWHERE = "0198f3c2-9b02-7d44-8a33-1e2d3c4b5a69";
 const GONE = "0198f3b1-0c3e-7a90-b1d2-4c5d6e7f8091";
 const GROUP = "millrace.orchestrator";
 const ago = (seconds: number) => new Date(Date.now() - seconds * 1_000).toISOString();
 
-export function health(world: World): Health {
+export function health(world: Now): Health {
   const here = instance(world, HERE, 4242, ["api", "indexer", "orchestrator", "recorder"], 2);
   const { id, host, pid, version, started_at, roles } = here;
   return {
@@ -50,7 +52,7 @@ export function health(world: World): Health {
   };
 }
 
-function instance(world: World, id: string, pid: number, roles: string[], partitions: number): Instance {
+function instance(world: Now, id: string, pid: number, roles: string[], partitions: number): Instance {
   return {
     id,
     host: "mill-1",
@@ -68,7 +70,7 @@ function instance(world: World, id: string, pid: number, roles: string[], partit
 }
 
 /** The third is full, and the last has no owner and no offset. */
-function partitions(world: World): Group["partitions"] {
+function partitions(world: Now): Group["partitions"] {
   return [0, 1, 2, 3].map((partition) => {
     const done = 48_000 + partition * 911 + world.firstResult + world.results.length;
     const owner = [HERE, HERE, ELSEWHERE, null][partition] ?? null;

@@ -69,7 +69,7 @@ function Parts({ health, instances }: { health: Health; instances: readonly Inst
           )
       : health.instance.roles.map((role) => ({ ...role, kind: "role" }));
   const shown = [
-    ...health.parts.map((part) => ({ ...part, kind: "part" })),
+    ...health.parts.map((part) => ({ ...part, kind: "" })),
     ...roles.map(({ name, ready, reason, kind }) => ({ name, ok: ready, detail: reason, kind })),
   ];
   return (
@@ -78,7 +78,7 @@ function Parts({ health, instances }: { health: Health; instances: readonly Inst
         <li key={`${kind}/${name}`} className={ok ? "" : "is-broken"}>
           <Icon name={ok ? "completed" : "failed"} />
           <span>
-            <b>{name}</b> <span className="note">{kind}</span>
+            <b>{name}</b> {kind !== "" && <span className="note">{kind}</span>}
             {!ok && <span className="why">{detail ?? "not ready"}</span>}
             {ok && <span className="unseen">works</span>}
           </span>

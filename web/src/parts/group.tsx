@@ -50,7 +50,7 @@ export function GroupPanel({ group, now, members, instances }: Props) {
           </table>
         </div>
       )}
-      {own.length > 0 && (
+      {own.length > 0 && instances.length === 0 && (
         <p className="body note">
           Members: {own.map(({ client_id, host }) => `${client_id} at ${host.replace(/^\//, "")}`).join(", ")}
         </p>

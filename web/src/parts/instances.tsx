@@ -47,6 +47,7 @@ function ProcessRow({ of, now }: { of: Instance; now: number }) {
     <tr className={alive ? "" : "is-silent"}>
       <td title={`${of.id}, version ${version}`}>
         {processName(of)} {here && <span className="note">answers you</span>}
+        {!alive && <span className="is-late">silent</span>}
       </td>
       <td className="roles">
         {roles.map(({ name, ready, reason }) => (

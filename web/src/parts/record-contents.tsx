@@ -67,13 +67,11 @@ function RecordValue({ record: { value, bytes } }: { record: RawRecord }) {
   if (value === null && bytes === null) return <p className="note">It has no value.</p>;
   const text = bytes ?? readable(value);
   return (
-    <details open>
+    <details open className="copied">
       <summary>{bytes === null ? "Value" : "Value, neither Avro nor JSON, in base64"}</summary>
-      <div className="copied">
-        <div className="text" tabIndex={0} role="region" aria-label="Value of the record">
-          {bytes === null ? <Highlighted text={text} language="json" /> : <pre className="source">{bytes}</pre>}
-        </div>
-        <CopyButton text={text} what="value" />
+      <CopyButton text={text} what="value" />
+      <div className="text" tabIndex={0} role="region" aria-label="Value of the record">
+        {bytes === null ? <Highlighted text={text} language="json" /> : <pre className="source">{bytes}</pre>}
       </div>
     </details>
   );
