@@ -1,10 +1,13 @@
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import react from "@vitejs/plugin-react";
 import type { Plugin } from "vite";
 import { defineConfig } from "vitest/config";
 import { mock } from "./mock/plugin.ts";
+
+/** Bytes, compressed, until the first page is there. */
+const FIRST_LOAD = 200 * 1024;
 
 /** Writes .br and .gz next to everything that is worth it: the api serves them as they are. */
 function compressed(): Plugin {
@@ -19,6 +22,14 @@ function compressed(): Plugin {
         const quality = { params: { [constants.BROTLI_PARAM_QUALITY]: constants.BROTLI_MAX_QUALITY } };
         writeFileSync(`${path}.br`, brotliCompressSync(bytes, quality));
         writeFileSync(`${path}.gz`, gzipSync(bytes, { level: 9 }));
+      }
+      const named = readFileSync("dist/index.html", "utf8").matchAll(/assets\/[\w.-]+/g);
+      const first = ["index.html", ...[...named].map(([name]) => name)];
+      const size = first.reduce((sum, name) => sum + statSync(join("dist", `${name}.br`)).size, 0);
+      if (size > FIRST_LOAD) {
+        throw new Error(
+          `The first load is ${size} bytes, more than ${FIRST_LOAD}: ${first.join(", ")}. Load a part later.`,
+        );
       }
     },
   };
