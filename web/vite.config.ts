@@ -1,10 +1,13 @@
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import react from "@vitejs/plugin-react";
 import type { Plugin } from "vite";
 import { defineConfig } from "vitest/config";
 import { mock } from "./mock/plugin.ts";
+
+/** Bytes, compressed, until the first page is there. */
+const FIRST_LOAD = 200 * 1024;
 
 /** Writes .br and .gz next to everything that is worth it: the api serves them as they are. */
 function compressed(): Plugin {
@@ -20,6 +23,14 @@ function compressed(): Plugin {
         writeFileSync(`${path}.br`, brotliCompressSync(bytes, quality));
         writeFileSync(`${path}.gz`, gzipSync(bytes, { level: 9 }));
       }
+      const named = readFileSync("dist/index.html", "utf8").matchAll(/assets\/[\w.-]+/g);
+      const first = ["index.html", ...[...named].map(([name]) => name)];
+      const size = first.reduce((sum, name) => sum + statSync(join("dist", `${name}.br`)).size, 0);
+      if (size > FIRST_LOAD) {
+        throw new Error(
+          `The first load is ${size} bytes, more than ${FIRST_LOAD}: ${first.join(", ")}. Load a part later.`,
+        );
+      }
     },
   };
 }
@@ -34,5 +45,14 @@ export default defineConfig({
   // A preload helper or a small file as a data: URL would need more than the policy of the page allows.
   build: { assetsInlineLimit: 0, modulePreload: { polyfill: false } },
   server: api ? { proxy: Object.fromEntries(paths.map((path) => [path, { target: api, changeOrigin: true }])) } : {},
-  test: { environment: "jsdom", include: ["src/**/*.test.{ts,tsx}"], setupFiles: ["src/test-setup.ts"] },
+  test: {
+    environment: "jsdom",
+    // They start quicker than processes where others work too.
+    pool: "threads",
+    include: ["src/**/*.test.{ts,tsx}"],
+    setupFiles: ["src/test-setup.ts"],
+    // Of a busy machine.
+    testTimeout: 60_000,
+    expect: { poll: { timeout: 20_000 } },
+  },
 });

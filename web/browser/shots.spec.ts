@@ -34,6 +34,12 @@ for (const theme of ["light", "dark"] as const) {
         await expect(page.getByRole("heading", { name: "Records" })).toBeVisible();
         await page.waitForTimeout(500);
         await shoot(name);
+        for (const record of ["Request", "Result"])
+          await page.getByRole("button", { name: record, exact: true }).click();
+        await expect(page.getByText("millrace.Result", { exact: true })).toBeVisible();
+        await page
+          .getByRole("region", { name: "Records" })
+          .screenshot({ path: `shots/records-${name}-${theme}-${width}.png` });
       }
       const slow = await began("slow: What is a lane?");
       await page.goto(`/ui/runs/${slow}`);
@@ -43,7 +49,7 @@ for (const theme of ["light", "dark"] as const) {
       await page.getByLabel("question").fill("retry: What is a lane?");
       await shoot("ask");
       await page.getByRole("button", { name: "Send" }).click();
-      await expect(page.getByText("Completed").first()).toBeVisible();
+      await expect(page.getByRole("region", { name: "Events" }).getByRole("heading")).toHaveText("Completed");
       await page.waitForTimeout(500);
       await shoot("ask-sent");
       await page.goto("/ui/chains");
@@ -66,13 +72,18 @@ for (const theme of ["light", "dark"] as const) {
 
 test("empty and away", async ({ page, request }) => {
   await page.setViewportSize({ width: 1280, height: 820 });
-  await page.route("**/feed?*", (route) =>
-    route.fulfill({ status: 200, contentType: "text/event-stream", body: "id: 0\nevent: ready\ndata: {}\n\n: x\n" }),
-  );
-  await page.goto("/ui/");
+  // A stream that is open, and on which nothing comes.
+  await page.addInitScript(() => {
+    const real = globalThis.fetch;
+    const ready = new TextEncoder().encode("id: 0\nevent: ready\ndata: {}\n\n");
+    const quiet = () => new Response(new ReadableStream({ start: (stream) => stream.enqueue(ready) }));
+    globalThis.fetch = (input, init) =>
+      String(input).startsWith("/feed") && location.hash === "#empty" ? Promise.resolve(quiet()) : real(input, init);
+  });
+  await page.goto("/ui/#empty");
   await page.waitForTimeout(600);
   await page.screenshot({ path: "shots/live-empty.png" });
-  await page.unroute("**/feed?*");
+  await page.goto("about:blank");
   await order(request, { fill: 100 });
   await page.goto("/ui/");
   await expect(page.getByRole("row").nth(5)).toBeVisible();

@@ -1,6 +1,6 @@
-// Stats and health of the mock: plausible, and with one of each oddity that the page shall show.
+// Stats of the mock, from its results.
 
-import type { Group, Health, Stats } from "../src/api/client.ts";
+import type { Stats } from "../src/api/client.ts";
 import type { World } from "./world.ts";
 
 export function stats(world: World, query: URLSearchParams): Stats {
@@ -61,71 +61,4 @@ function grouped<T, K>(items: T[], key: (item: T) => K): Map<K, T[]> {
   const groups = new Map<K, T[]>();
   for (const item of items) groups.set(key(item), [...(groups.get(key(item)) ?? []), item]);
   return groups;
-}
-
-export function health(world: World): Health {
-  const at = new Date().toISOString();
-  const owner = "millrace.orchestrator.0198f3c2-7a51-7c1e-9d0b-3f6f0a9b7c11";
-  const elsewhere = "millrace.orchestrator.0198f3c2-9b02-7d44-8a33-1e2d3c4b5a69";
-  const partitions: Group["partitions"] = [0, 1, 2, 3].map((partition) => {
-    const done = 48_000 + partition * 911 + world.firstResult + world.results.length;
-    const here = partition < 2;
-    const above = [0, 118, 3, 0][partition] ?? 0;
-    return {
-      topic: "millrace.requests",
-      partition,
-      owner: partition === 3 ? null : here ? owner : elsewhere,
-      here,
-      watermark: partition === 3 ? null : done,
-      highest_done: partition === 3 ? null : done + above + (above ? 5 : 0),
-      done_above: partition === 3 ? null : above,
-      log_end: done + above + (above ? 9 : 0),
-      lag: partition === 3 ? null : above ? 9 : 0,
-      commits: partition === 3 ? null : 9_120 + partition,
-      window: here ? above + (above ? 9 : 0) : null,
-      in_flight: here ? (above ? 9 : 0) : null,
-      ledger: here ? 0 : null,
-      oldest: here && above ? { offset: done, at: new Date(Date.now() - 42_000).toISOString() } : null,
-      problem:
-        partition === 3
-          ? "no committed offset, and the log starts at 310: `millrace topics apply` does not guess; say `topics offsets --to earliest` or `--to latest`"
-          : null,
-    };
-  });
-  return {
-    status: "degraded",
-    at,
-    instance: {
-      pid: 4242,
-      version: "0.1.0",
-      started_at: world.startedAt,
-      roles: ["api", "indexer", "orchestrator", "recorder"].map((name) => ({ name, ready: true, reason: null })),
-    },
-    parts: [
-      { name: "broker", ok: true, detail: null },
-      { name: "registry", ok: true, detail: null },
-      { name: "postgres", ok: false, detail: "connection refused (127.0.0.1:25432)" },
-      { name: "results", ok: true, detail: null },
-    ],
-    members: [
-      { group: "millrace.orchestrator", client_id: "millrace-orchestrator-4242", host: "127.0.0.1" },
-      { group: "millrace.orchestrator", client_id: "millrace-orchestrator-4267", host: "127.0.0.1" },
-      { group: "millrace.indexer", client_id: "millrace-indexer-4242", host: "127.0.0.1" },
-    ],
-    groups: [
-      { group: "millrace.orchestrator", state: "Stable", lag: 12, in_flight: 9, waiting_for_limits: 2, partitions },
-      { group: "millrace.indexer", state: "Stable", lag: 0, in_flight: 0, waiting_for_limits: 0, partitions: [] },
-    ],
-    limits: [
-      { provider: "openai", in_flight: 7, waiting: 2 },
-      { provider: "local", in_flight: 0, waiting: 0 },
-    ],
-    recorder: [
-      { topic: "results", lag_seconds: 0.12 },
-      { topic: "audit", lag_seconds: 0.15 },
-    ],
-    waiters: 1,
-    readers: 2,
-    known_from: { members: "the broker" },
-  };
 }

@@ -4,12 +4,14 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { World } from "./world.ts";
 import { chains } from "./chains.ts";
 import { feedOf, eventsOf } from "./streams.ts";
-import { health, stats } from "./figures.ts";
+import { stats } from "./figures.ts";
+import { health } from "./health.ts";
+import { recordOf } from "./records.ts";
 
 /** Whether the path is one of the api's. */
 export function answer(world: World, request: IncomingMessage, response: ServerResponse): boolean {
   const url = new URL(request.url ?? "/", "http://mock");
-  const [first = "", second, third] = url.pathname.split("/").slice(1).map(decodeURIComponent);
+  const [first = "", second, third, ...rest] = url.pathname.split("/").slice(1).map(decodeURIComponent);
   const json = (body: unknown, status = 200) => {
     response.writeHead(status, { "content-type": status < 400 ? "application/json" : "application/problem+json" });
     response.end(JSON.stringify(body));
@@ -68,8 +70,13 @@ export function answer(world: World, request: IncomingMessage, response: ServerR
     else if (third === "steps") {
       const documents = kept.steps.flatMap(({ documents = [] }) => documents);
       json({ run_id: second, steps: kept.steps, documents });
-    } else if (third === "records") json({ run_id: second, records: kept.records });
-    else if (third === "events") eventsOf(world, kept, request, response);
+    } else if (third === "records" && rest.length === 0) json({ run_id: second, records: kept.records });
+    else if (third === "records") {
+      const [topic = "", partition, offset] = rest;
+      const found = recordOf(kept, topic, Number(partition), Number(offset));
+      if ("record" in found) json(found.record);
+      else problem(found.status, found.title, found.detail);
+    } else if (third === "events") eventsOf(world, kept, request, response);
     else if (third === "dead-letter" && kept.run.dead_letter) {
       const value = Buffer.from(JSON.stringify({ chain: kept.run.chain, input: kept.run.input }));
       json({

@@ -115,8 +115,8 @@ export class World {
     const partition = this.made % PARTITIONS;
     const offset = this.commit(rowOf(kept, partition), partition);
     kept.records.push({ what: "result", topic: "millrace.results", partition, offset });
-    for (const step of kept.steps) {
-      const place = { topic: "millrace.audit", partition, offset: offset * 4 + step.attempt };
+    for (const [index, step] of kept.steps.entries()) {
+      const place = { topic: "millrace.audit", partition, offset: offset * 4 + index };
       step.record = place;
       kept.records.push({ what: "attempt", ...place, attempt_id: step.attempt_id });
     }

@@ -13,9 +13,9 @@ import {
   textIn,
 } from "./format.ts";
 
-test("money has two significant digits at least, and never an exponent", () => {
-  expect([0, 1, 120_000, 12_345_678, 1_500_000_000, -5_000_000_000].map(money)).toEqual(
-    ["$0", "$0.000000001", "$0.00012", "$0.012", "$1.50", "−$5.00"], // prettier-ignore
+test("money has two significant digits at least, five decimals for what a call costs, and never an exponent", () => {
+  expect([0, 1, 1_200, 120_000, 900_000, 12_345_678, 1_500_000_000, -5_000_000_000].map(money)).toEqual(
+    ["$0", "$0.000000001", "$0.0000012", "$0.00012", "$0.00090", "$0.012", "$1.50", "−$5.00"], // prettier-ignore
   );
 });
 

@@ -7,7 +7,9 @@ export function money(nano: number): string {
   const sign = nano < 0 ? "−" : "";
   if (dollars >= 1) return `${sign}$${dollars.toFixed(2)}`;
   if (dollars >= 0.01) return `${sign}$${dollars.toFixed(3)}`;
-  // Two significant digits, never in exponents: $0.00012.
+  // What a call costs has five decimals, so that costs below one another line up.
+  if (dollars >= 0.0001) return `${sign}$${dollars.toFixed(5)}`;
+  // Two significant digits, never in exponents: $0.000012.
   const digits = Math.min(9, 1 - Math.floor(Math.log10(dollars)));
   return `${sign}$${dollars.toFixed(digits).replace(/0+$/, "")}`;
 }

@@ -38,12 +38,16 @@ test("an api that is away: the page says so, keeps what it has, and goes on", as
   await expect(page.getByRole("table")).toHaveAttribute("aria-rowcount", `${Number(before) + 7}`);
 });
 
+/** How long 200 results a second are poured in. */
+const FLOOD_SECONDS = Number(process.env.FLOOD_SECONDS ?? 15);
+
 /** Against the mock: no laptop's stack makes 100,000 results in the time of a test. The page and its stream are real. */
 test("200 results a second into 100,000 rows: few elements, no long task, steady memory", async ({
   page,
   request,
   browser,
 }) => {
+  test.setTimeout(120_000 + 3_000 * FLOOD_SECONDS);
   await page.goto("/ui/");
   await expect(page.getByRole("status").getByText("Live")).toBeVisible();
   await order(request, { fill: 104_000 });
@@ -59,13 +63,18 @@ test("200 results a second into 100,000 rows: few elements, no long task, steady
   await expect.poll(results).toBeGreaterThan(begin + 400);
   const before = await memory();
   await browser.startTracing(page, { categories: ["toplevel", "disabled-by-default-devtools.timeline"] });
-  await expect.poll(results, { timeout: 60_000 }).toBeGreaterThan(begin + 1_600);
+  const wanted = begin + 400 + 200 * FLOOD_SECONDS;
+  await expect.poll(results, { timeout: 2_000 * FLOOD_SECONDS + 30_000 }).toBeGreaterThan(wanted);
   const trace = JSON.parse((await browser.stopTracing()).toString()) as Trace;
   const after = await memory();
+  const elements = await page.evaluate(() => document.querySelectorAll("*").length);
   await order(request, { rate: 0 });
 
-  expect(await page.evaluate(() => document.querySelectorAll("*").length)).toBeLessThan(1_500);
-  expect(Math.max(...tasks(trace))).toBeLessThan(100);
+  const longest = Math.max(...tasks(trace));
+  const told = [`${elements} elements`, `longest task ${longest.toFixed(0)} ms`];
+  console.log(...told, `heap ${before.toFixed(1)} MiB before, ${after.toFixed(1)} MiB after ${FLOOD_SECONDS} s`);
+  expect(elements).toBeLessThan(1_500);
+  expect(longest).toBeLessThan(100);
   expect(after - before).toBeLessThan(8);
 });
 

@@ -30,6 +30,8 @@ test("a question, from the form to its row, its run and its waterfall", async ({
   await expect(records.getByRole("cell", { name: "Result", exact: true })).toBeVisible();
   await expect(records.getByRole("cell", { name: "Audit of the run", exact: true })).toBeVisible();
   await expect(page.getByText("Trace", { exact: true })).toBeVisible();
+  await records.getByRole("button", { name: "Result", exact: true }).click();
+  await expect(records.getByRole("region", { name: "Value of the record" })).toContainText(id);
 
   await page.goto("/ui/?key=a-reader");
   await expect(page.locator(`a[href="/ui/runs/${id}"]`)).toBeVisible();

@@ -36,7 +36,7 @@ export class Api {
     return `http://${this.listen}`;
   }
 
-  async start() {
+  async start(settings: Record<string, string> = {}) {
     const root = resolve(import.meta.dirname, "../../..");
     this.process = spawn(`${root}/target/debug/millrace`, ["run", "--roles", "api"], {
       cwd: root,
@@ -49,6 +49,7 @@ export class Api {
         MILLRACE_POSTGRES__URL: stack.DATABASE_URL,
         MILLRACE_PINECONE__CONTROL_URL: stack.PINECONE,
         MILLRACE_API__LISTEN: this.listen,
+        ...settings,
       },
     });
     await expect
@@ -61,6 +62,12 @@ export class Api {
         { timeout: 40_000 },
       ) // prettier-ignore
       .toBe(true);
+  }
+
+  /** MiB that are in memory, as Linux counts them. */
+  memory(): number {
+    const status = readFileSync(`/proc/${this.process?.pid ?? "self"}/status`, "utf8");
+    return Math.round(Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1]) / 1024);
   }
 
   /** Without a goodbye. */

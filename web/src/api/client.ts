@@ -8,6 +8,7 @@ export type Run = Schemas["Run"];
 export type Step = Schemas["Step"];
 export type Steps = Schemas["Steps"];
 export type RecordPlace = Schemas["RecordPlace"];
+export type RawRecord = Schemas["RawRecord"];
 export type DeadLetter = Schemas["DeadLetter"];
 export type Chain = Schemas["Chain"];
 export type ChainSummary = Schemas["ChainSummary"];
@@ -15,6 +16,7 @@ export type FeedRow = Schemas["FeedRow"];
 export type FeedGap = Schemas["FeedGap"];
 export type Stats = Schemas["Stats"];
 export type Health = Schemas["Health"];
+export type Instance = Schemas["Instance"];
 export type Group = Schemas["Group"];
 export type GroupPartition = Schemas["GroupPartition"];
 export type Mistake = Schemas["Mistake"];
@@ -69,6 +71,7 @@ async function taken<T>(call: Promise<Answered<T>>): Promise<T> {
 }
 
 type Signal = { signal: AbortSignal };
+export type Place = Pick<RecordPlace, "topic" | "partition" | "offset">;
 
 export const api = {
   chains: (with_: Signal) => taken(client.GET("/chains", with_)),
@@ -80,6 +83,13 @@ export const api = {
   steps: (id: string, with_: Signal) => taken(client.GET("/runs/{id}/steps", { params: { path: { id } }, ...with_ })),
   records: (id: string, with_: Signal) =>
     taken(client.GET("/runs/{id}/records", { params: { path: { id } }, ...with_ })),
+  record: (id: string, { topic, partition, offset }: Place, with_: Signal) =>
+    taken(
+      client.GET("/runs/{id}/records/{topic}/{partition}/{offset}", {
+        params: { path: { id, topic, partition, offset } },
+        ...with_,
+      }),
+    ),
   deadLetter: (id: string, with_: Signal) =>
     taken(client.GET("/runs/{id}/dead-letter", { params: { path: { id } }, ...with_ })),
   stats: (query: { chain?: string; minutes: number; every: number }, with_: Signal) =>

@@ -1,7 +1,7 @@
 // What the pages ask for, under which keys it is kept, and when it is asked for again.
 
 import { QueryClient, queryOptions } from "@tanstack/react-query";
-import { api, Problem } from "./client.ts";
+import { api, type Place, Problem, type Steps } from "./client.ts";
 
 export const queryClient = new QueryClient({
   defaultOptions: {
@@ -28,8 +28,20 @@ export const queries = {
     }),
   run: (id: string) =>
     queryOptions({ queryKey: ["run", id], queryFn: (with_) => api.run(id, with_), staleTime: 5_000 }),
-  steps: (id: string) => queryOptions({ queryKey: ["steps", id], queryFn: (with_) => api.steps(id, with_) }),
+  steps: (id: string) =>
+    queryOptions({
+      queryKey: ["steps", id],
+      queryFn: (with_) => api.steps(id, with_),
+      structuralSharing: (before, now) => withNewer(before as Steps | undefined, now as Steps),
+    }),
   records: (id: string) => queryOptions({ queryKey: ["records", id], queryFn: (with_) => api.records(id, with_) }),
+  /** What lies in a topic does not change; it may only go. */
+  record: (id: string, place: Place) =>
+    queryOptions({
+      queryKey: ["record", id, place.topic, place.partition, place.offset],
+      queryFn: (with_) => api.record(id, place, with_),
+      staleTime: Infinity,
+    }),
   deadLetter: (id: string) =>
     queryOptions({ queryKey: ["dead-letter", id], queryFn: (with_) => api.deadLetter(id, with_), staleTime: Infinity }),
   /** A live figure: of the last minutes, for the whole page. */
@@ -41,3 +53,14 @@ export const queries = {
     }),
   health: () => queryOptions({ queryKey: ["health"], queryFn: api.health, refetchInterval: every(2_000) }),
 };
+
+/** An event may be quicker than an answer that was on its way: what only the event knew is kept. */
+export function withNewer(before: Steps | undefined, now: Steps): Steps {
+  const told = new Map(now.steps.map((step) => [step.attempt_id, step]));
+  for (const step of before?.steps ?? []) {
+    const answered = told.get(step.attempt_id);
+    if (!answered || (answered.ended_at === null && step.ended_at !== null)) told.set(step.attempt_id, step);
+  }
+  const began = ({ started_at, ended_at }: Steps["steps"][number]) => Date.parse(started_at ?? ended_at ?? "");
+  return { ...now, steps: [...told.values()].sort((a, b) => began(a) - began(b)) };
+}

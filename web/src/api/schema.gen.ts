@@ -124,6 +124,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/runs/{id}/records/{topic}/{partition}/{offset}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** one record of a run, as it lies in Kafka */
+        get: operations["getRecord"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/runs/{id}/dead-letter": {
         parameters: {
             query?: never;
@@ -199,7 +216,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** roles, partitions, parts and limits, for people */
+        /** roles, instances, partitions, parts and limits, for people: the same from every instance */
         get: operations["health"];
         put?: never;
         post?: never;
@@ -491,6 +508,34 @@ export interface components {
             /** @description where the records of the run lie, as far as it is known */
             records: components["schemas"]["RecordPlace"][];
         };
+        RecordHeader: {
+            name: string;
+            /** @description as text; bytes that are no UTF-8 are replaced */
+            value: string | null;
+        };
+        /** @description A record as it lies in Kafka, decoded for people. */
+        RawRecord: {
+            /** @description full name */
+            topic: string;
+            partition: number;
+            offset: number;
+            /**
+             * Format: date-time
+             * @description RFC 3339, UTC; of the broker or of the producer, as the topic says
+             */
+            timestamp: string | null;
+            /** @description as text; bytes that are no UTF-8 are replaced */
+            key: string | null;
+            headers: components["schemas"]["RecordHeader"][];
+            /** @description full name of the Avro schema that wrote the value; null when the value is not Avro */
+            schema: string | null;
+            /** @description bytes of the value as it lies in Kafka */
+            size: number;
+            /** @description the value: Avro as JSON (unions unwrapped, times as RFC 3339, bytes as base64), or the JSON that it is; null when there is none, or when it is neither */
+            value: unknown;
+            /** @description base64 of the value when it is neither Avro nor JSON */
+            bytes: string | null;
+        };
         Header: {
             name: string;
             /** @description base64 */
@@ -716,7 +761,7 @@ export interface components {
             degraded?: string[];
         };
         Part: {
-            /** @description grows; known today: broker, registry, postgres, results (the tail of the results topic), chains (that of the chains topic) */
+            /** @description grows; known today: broker, registry, postgres, results (the tail of the results topic), chains (that of the chains topic), instances (that of the instances topic) */
             name: string;
             ok: boolean;
             /** @description why not */
@@ -747,6 +792,8 @@ export interface components {
             partition: number;
             /** @description transactional id that may write now; null after a clean release or before the first claim */
             owner: string | null;
+            /** @description id of the instance that says it owns it; null when none does */
+            instance: string | null;
             /** @description whether this process owns it */
             here: boolean;
             /** @description the committed offset: all below it is done; null without a commit */
@@ -760,13 +807,18 @@ export interface components {
             lag: number | null;
             /** @description number of the last commit */
             commits: number | null;
-            /** @description offsets between the watermark and the last record read; only of partitions that are here */
+            /** @description offsets between the watermark and the last record read; null, as the next three, when no instance reports it */
             window: number | null;
-            /** @description runs of this partition; only here */
+            /** @description runs of this partition */
             in_flight: number | null;
-            /** @description results that are not committed yet; only here */
+            /** @description results that are not committed yet */
             ledger: number | null;
             oldest: components["schemas"]["Oldest"] | null;
+            /**
+             * Format: date-time
+             * @description RFC 3339, UTC; since when nothing more is read because the window or the byte limit is full; null when something is, or when nobody reports it
+             */
+            full_since: string | null;
             /** @description why its committed state cannot be read */
             problem: string | null;
         };
@@ -776,23 +828,58 @@ export interface components {
             state: string;
             /** @description of all partitions */
             lag: number;
-            /** @description in this process; null when the group does not run here */
+            /** @description of all instances that are alive; null when none runs it */
             in_flight: number | null;
-            /** @description runs of this process that only wait for a provider's limit */
+            /** @description runs that only wait for a provider's limit */
             waiting_for_limits: number | null;
             partitions: components["schemas"]["GroupPartition"][];
         };
         Limit: {
             provider: string;
-            /** @description calls under way from this process */
+            /** @description calls under way */
             in_flight: number;
-            /** @description calls of this process that wait for a limit */
+            /** @description calls that wait for a limit */
             waiting: number;
         };
         RecorderTopic: {
             topic: string;
             /** @description age of the newest record in Postgres when it got there */
             lag_seconds: number;
+        };
+        InstanceGroup: {
+            /** @description full name */
+            group: string;
+            /** @description runs that hold a slot */
+            in_flight: number;
+            /** @description runs that only wait for a provider's limit */
+            waiting_for_limits: number;
+        };
+        /** @description A process, as it says of itself. */
+        Instance: {
+            /** @description of this start of the process */
+            id: string;
+            host: string;
+            pid: number;
+            version: string;
+            /**
+             * Format: date-time
+             * @description RFC 3339, UTC, microseconds
+             */
+            started_at: string;
+            roles: components["schemas"]["Role"][];
+            /** @description it is the one that answers */
+            here: boolean;
+            /** @description false: it has missed three of its reports; it is forgotten five minutes after the last */
+            alive: boolean;
+            /**
+             * Format: date-time
+             * @description RFC 3339, UTC, microseconds
+             */
+            reported_at: string;
+            /** @description how many it owned when it reported */
+            partitions: number;
+            groups: components["schemas"]["InstanceGroup"][];
+            limits: components["schemas"]["Limit"][];
         };
         Health: {
             /**
@@ -806,6 +893,9 @@ export interface components {
              */
             at: string;
             instance: {
+                /** @description of this start of the process */
+                id: string;
+                host: string;
                 pid: number;
                 version: string;
                 /**
@@ -815,12 +905,15 @@ export interface components {
                 started_at: string;
                 roles: components["schemas"]["Role"][];
             };
+            /** @description every process of Millrace that is known: this one first */
+            instances: components["schemas"]["Instance"][];
             parts: components["schemas"]["Part"][];
             /** @description every process that is in a group at the moment */
             members: components["schemas"]["Member"][];
             groups: components["schemas"]["Group"][];
+            /** @description of all instances that are alive */
             limits: components["schemas"]["Limit"][];
-            /** @description only when the recorder runs in this process */
+            /** @description of all recorders that are alive; of several with one topic, the one that is furthest behind */
             recorder: components["schemas"]["RecorderTopic"][];
             /** @description HTTP callers that wait for a result here */
             waiters: number;
@@ -1244,6 +1337,71 @@ export interface operations {
             421: components["responses"]["Foreign"];
             422: components["responses"]["Invalid"];
             503: components["responses"]["Unavailable"];
+        };
+    };
+    getRecord: {
+        parameters: {
+            query?: {
+                /** @description whose; by default the one this api was configured with */
+                tenant?: string;
+            };
+            header?: never;
+            path: {
+                /** @description the run's */
+                id: string;
+                /** @description full name */
+                topic: string;
+                /** @description as listed */
+                partition: number;
+                /** @description as listed */
+                offset: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description ok */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RawRecord"];
+                };
+            };
+            403: components["responses"]["Foreign"];
+            /** @description the run has no record there (no-record), or retention or compaction deleted it (record-deleted) */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["Foreign"];
+            422: components["responses"]["Invalid"];
+            /** @description the brokers refuse to be read by this process */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            503: components["responses"]["Unavailable"];
+            /** @description the brokers, or the registry, did not answer in time */
+            504: {
+                headers: {
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     showDeadLetter: {

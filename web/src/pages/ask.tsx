@@ -59,19 +59,22 @@ function Form({ chain, names, input, pick }: FormProps) {
   const [key, setKey] = useState("");
   const [sent, setSent] = useState<Run>();
   const send = useMutation({ mutationFn: api.begin, onSuccess: setSent });
+  /** What is wrong with the JSON that was to be sent. */
+  const [slip, setSlip] = useState<Problem>();
   const showRaw = isRaw ?? fields === undefined;
   const mistakes = send.error instanceof Problem ? send.error.mistakes : [];
 
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    send.mutate(
-      // A mistake in the text is told where those of the api are.
-      showRaw || !fields ? parsed(raw, chain, key) : { chain, input: inputOf(fields, values), key: key || null },
-    );
+    if (!showRaw && fields) return send.mutate({ chain, input: inputOf(fields, values), key: key || null });
+    const text = parsed(raw);
+    setSlip(text.problem);
+    if (!text.problem) send.mutate({ chain, input: text.value, key: key || null });
   };
   const toggle = () => {
     if (!showRaw && fields) setRawText(JSON.stringify(inputOf(fields, values), null, 2));
-    else setValues(valuesOf(attempt(raw)));
+    else setValues(valuesOf(parsed(raw).value));
+    setSlip(undefined);
     setRaw(!showRaw);
   };
   return (
@@ -116,7 +119,8 @@ function Form({ chain, names, input, pick }: FormProps) {
             </span>
             <input value={key} onChange={(event) => setKey(event.target.value)} />
           </label>
-          {send.error && <Refused error={send.error} isShownAtFields={!showRaw && fields !== undefined} />}
+          {slip && <Broken error={slip} />}
+          {send.error && !slip && <Refused error={send.error} isShownAtFields={!showRaw && fields !== undefined} />}
           <div className="actions">
             <button className="primary" disabled={send.isPending || !known.data}>
               {send.isPending ? "Sending …" : "Send"}
@@ -150,15 +154,10 @@ function Refused({ error, isShownAtFields }: { error: Error; isShownAtFields: bo
   );
 }
 
-function parsed(raw: string, chain: string, key: string): Parameters<typeof api.begin>[0] {
-  return { chain, input: attempt(raw) ?? raw, key: key || null };
-}
-
-/** Text that is no JSON goes as text: the api says what is wrong with it. */
-function attempt(raw: string): unknown {
+function parsed(text: string): { value?: unknown; problem?: Problem } {
   try {
-    return JSON.parse(raw);
-  } catch {
-    return undefined;
+    return { value: JSON.parse(text) };
+  } catch (error) {
+    return { problem: new Problem("The input is not JSON", error instanceof Error ? error.message : "", 0, false) };
   }
 }

@@ -2,13 +2,14 @@
 
 import { useQuery } from "@tanstack/react-query";
 import { useEffect } from "react";
-import type { Health } from "../api/client.ts";
+import type { Health, Instance } from "../api/client.ts";
 import { queries } from "../api/queries.ts";
 import { useNow } from "../feed/use-feed.ts";
-import { ago, count, duration, moment } from "../format.ts";
+import { ago, count, duration } from "../format.ts";
 import { Broken, Loading } from "../parts/empty.tsx";
 import { GroupPanel } from "../parts/group.tsx";
 import { Icon } from "../parts/icon.tsx";
+import { Instances, processName } from "../parts/instances.tsx";
 import "../style/health.css";
 import "../style/run.css";
 
@@ -21,6 +22,8 @@ const said: Record<string, string> = {
 export function HealthPage() {
   const { data: health, error, refetch, dataUpdatedAt } = useQuery(queries.health());
   const now = useNow(1_000);
+  // An api of before does not tell of the others.
+  const instances = (health?.instances as Health["instances"] | undefined) ?? [];
   useEffect(() => {
     document.title = health ? `${health.status} · Health · Millrace` : "Health · Millrace";
   }, [health]);
@@ -40,13 +43,14 @@ export function HealthPage() {
       {!health && !error && <Loading what="the state of things" />}
       {health && (
         <>
-          <Parts health={health} />
+          <Parts health={health} instances={instances} />
+          {instances.length > 0 && <Instances instances={instances} now={now} />}
           {health.groups.map((group) => (
-            <GroupPanel key={group.group} group={group} now={now} members={health.members} />
+            <GroupPanel key={group.group} group={group} now={now} members={health.members} instances={instances} />
           ))}
           <div className="in-and-out halves">
             <Limits health={health} />
-            <Instance health={health} now={now} />
+            <Waiting health={health} />
           </div>
         </>
       )}
@@ -54,21 +58,27 @@ export function HealthPage() {
   );
 }
 
-function Parts({ health }: { health: Health }) {
-  const roles = health.instance.roles.map(({ name, ready, reason }) => ({
-    name,
-    ok: ready,
-    detail: reason,
-    kind: "role",
-  }));
-  const parts = health.parts.map((part) => ({ ...part, kind: "part" }));
+/** What everything stands on; of the roles only those that are not ready, once the table of processes shows them all. */
+function Parts({ health, instances }: { health: Health; instances: readonly Instance[] }) {
+  const roles =
+    instances.length > 0
+      ? instances
+          .filter(({ alive }) => alive)
+          .flatMap((one) =>
+            one.roles.filter(({ ready }) => !ready).map((role) => ({ ...role, kind: `role of ${processName(one)}` })),
+          )
+      : health.instance.roles.map((role) => ({ ...role, kind: "role" }));
+  const shown = [
+    ...health.parts.map((part) => ({ ...part, kind: "" })),
+    ...roles.map(({ name, ready, reason, kind }) => ({ name, ok: ready, detail: reason, kind })),
+  ];
   return (
     <ul className="parts" aria-label="Parts and roles">
-      {[...parts, ...roles].map(({ name, ok, detail, kind }) => (
+      {shown.map(({ name, ok, detail, kind }) => (
         <li key={`${kind}/${name}`} className={ok ? "" : "is-broken"}>
           <Icon name={ok ? "completed" : "failed"} />
           <span>
-            <b>{name}</b> <span className="note">{kind}</span>
+            <b>{name}</b> {kind !== "" && <span className="note">{kind}</span>}
             {!ok && <span className="why">{detail ?? "not ready"}</span>}
             {ok && <span className="unseen">works</span>}
           </span>
@@ -83,10 +93,10 @@ function Limits({ health }: { health: Health }) {
     <section className="panel" aria-label="Limits">
       <header>
         <h2>Providers</h2>
-        <span className="note">of this process</span>
+        <span className="note">of all processes</span>
       </header>
       {health.limits.length === 0 ? (
-        <p className="body note">No orchestrator runs in this process.</p>
+        <p className="body note">No orchestrator is alive that calls one.</p>
       ) : (
         <table>
           <thead>
@@ -111,39 +121,31 @@ function Limits({ health }: { health: Health }) {
   );
 }
 
-function Instance({ health, now }: { health: Health; now: number }) {
-  const { instance, recorder, waiters, readers } = health;
-  const up = (now - Date.parse(instance.started_at)) * 1000;
+function Waiting({ health }: { health: Health }) {
+  const { recorder, waiters, readers } = health;
   return (
-    <section className="panel" aria-label="This process">
+    <section className="panel" aria-label="Who waits">
       <header>
-        <h2>This process</h2>
-        <span className="note">{instance.version}</span>
+        <h2>Who waits</h2>
       </header>
-      <dl className="facts body">
-        <div>
-          <dt>Process</dt>
-          <dd>{instance.pid}</dd>
-        </div>
-        <div>
-          <dt>Up</dt>
-          <dd title={moment(instance.started_at)}>{duration(Math.max(0, up))}</dd>
-        </div>
-        <div>
-          <dt>Callers that wait</dt>
-          <dd>{count(waiters)}</dd>
-        </div>
-        <div>
-          <dt>Open streams</dt>
-          <dd>{count(readers)}</dd>
-        </div>
-        {recorder.map(({ topic, lag_seconds }) => (
-          <div key={topic}>
-            <dt>Recorder, {topic}</dt>
-            <dd>{duration(lag_seconds * 1e6)} behind</dd>
-          </div>
-        ))}
-      </dl>
+      <table>
+        <tbody>
+          <tr>
+            <th scope="row">Callers that wait for a result, here</th>
+            <td className="number">{count(waiters)}</td>
+          </tr>
+          <tr>
+            <th scope="row">Open streams, here</th>
+            <td className="number">{count(readers)}</td>
+          </tr>
+          {recorder.map(({ topic, lag_seconds }) => (
+            <tr key={topic}>
+              <th scope="row">Recorder behind on {topic}</th>
+              <td className="number">{duration(lag_seconds * 1e6)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
     </section>
   );
 }

@@ -2,7 +2,7 @@
 
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "wouter";
-import type { Run, Step } from "../api/client.ts";
+import { Problem, type Run, type Step } from "../api/client.ts";
 import { queries } from "../api/queries.ts";
 import { isFinal, useRunEvents } from "../feed/run-events.ts";
 import { useFeed } from "../feed/use-feed.ts";
@@ -51,13 +51,15 @@ function Events({ sent }: { sent: Run }) {
       ? [{ at: Date.parse(run.completed_at), what: run.status, note: money(run.cost_nano_dollars ?? 0) }]
       : []),
   ];
+  // The api learns of the begin only with the result; the first call tells it earlier.
+  const status = run.status === "queued" && steps.length > 0 ? "in_progress" : run.status;
   const zero = events[0]?.at ?? 0;
   return (
     <>
       <section className="panel" aria-label="Events">
         <header>
           <h2>
-            <Status status={run.status} />
+            <Status status={status} />
           </h2>
           <Link href={to.run(run.id)}>Open the run</Link>
         </header>
@@ -72,7 +74,7 @@ function Events({ sent }: { sent: Run }) {
           ))}
         </ol>
       </section>
-      {run.error && <Broken error={new Error(run.error.message)} />}
+      {run.error && <Broken error={new Problem(run.error.class, run.error.message, 0, false)} />}
       {isFinal(run) && run.output !== undefined && <Value title="Output" value={run.output} isProse />}
     </>
   );

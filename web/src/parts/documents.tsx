@@ -8,18 +8,23 @@ export function Documents({ steps }: { steps: Steps | undefined }) {
     ...new Map(documents.map((found) => [`${found.index}/${found.namespace}/${found.id}`, found])).values(),
   ];
   const best = Math.max(...unique.map(({ score }) => Math.abs(score)), 1e-9);
+  const places = [...new Set(unique.map(({ index, namespace }) => (namespace ? `${index} / ${namespace}` : index)))];
+  const isOneIndex = places.length === 1;
   return (
     <section className="panel" aria-label="Retrieved chunks">
       <header>
         <h2>Retrieved chunks</h2>
-        <span className="note">{unique.length}</span>
+        <span className="note">
+          {unique.length}
+          {isOneIndex && ` from ${places[0] ?? ""}`}
+        </span>
       </header>
       <div className="scroll">
         <table>
           <thead>
             <tr>
               <th>Chunk</th>
-              <th>Index</th>
+              {!isOneIndex && <th>Index</th>}
               <th>Score</th>
             </tr>
           </thead>
@@ -27,10 +32,12 @@ export function Documents({ steps }: { steps: Steps | undefined }) {
             {unique.map(({ index, namespace, id, score }) => (
               <tr key={`${index}/${namespace}/${id}`}>
                 <td className="mono wide">{id}</td>
-                <td className="note">
-                  {index}
-                  {namespace && ` / ${namespace}`}
-                </td>
+                {!isOneIndex && (
+                  <td className="note">
+                    {index}
+                    {namespace && ` / ${namespace}`}
+                  </td>
+                )}
                 <td>
                   <span className="score">
                     <meter min={0} max={best} value={Math.max(0, score)} aria-label={`score of ${id}`} />

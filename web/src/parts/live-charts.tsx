@@ -43,6 +43,7 @@ export function Charts({ seconds, band, mark, onPick }: Props) {
           <Figure name="Failed" value={percent(total.errors, total.results)} isBad={total.errors > 0} />
           <Figure name="In flight" value={inFlight == null ? "–" : short(inFlight)} />
           <Figure name="Lag" value={lag == null ? "–" : short(lag)} />
+          <span className="note window">last 5 min</span>
         </figcaption>
         <TimeChart
           {...shared}

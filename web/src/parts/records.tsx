@@ -1,9 +1,11 @@
 import { useQuery } from "@tanstack/react-query";
-import type { Run } from "../api/client.ts";
+import { useId, useState } from "react";
+import type { RecordPlace, Run } from "../api/client.ts";
 import { queries } from "../api/queries.ts";
 import { CopyButton } from "./copy.tsx";
 import { Broken } from "./empty.tsx";
 import { Highlighted } from "./highlighted.tsx";
+import { RecordContents } from "./record-contents.tsx";
 
 const words: Record<string, string> = {
   request: "Request",
@@ -13,7 +15,7 @@ const words: Record<string, string> = {
   dead_letter: "The record that became a dead letter",
 };
 
-/** Where the records of a run lie in Kafka, with the command that shows one. */
+/** Where the records of a run lie in Kafka; each opens to what lies there. */
 export function Records({ run }: { run: Run }) {
   const query = useQuery(queries.records(run.id));
   const records = query.data?.records ?? [];
@@ -21,12 +23,15 @@ export function Records({ run }: { run: Run }) {
     <section className="panel" aria-label="Records">
       <header>
         <h2>Records</h2>
-        <span className="note">where they lie in Kafka</span>
+        <span className="note">as they lie in Kafka</span>
       </header>
       {query.error && <Broken error={query.error} retry={() => void query.refetch()} />}
+      {query.data && records.length === 0 && (
+        <p className="body note">None is known yet: the recorder books a record a moment after it commits.</p>
+      )}
       {records.length > 0 && (
         <div className="scroll">
-          <table>
+          <table className="records">
             <thead>
               <tr>
                 <th>What</th>
@@ -39,19 +44,12 @@ export function Records({ run }: { run: Run }) {
               </tr>
             </thead>
             <tbody>
-              {records.map(({ what, topic, partition, offset }) => (
-                <tr key={`${what}/${topic}/${partition}/${offset}`}>
-                  <td>{words[what] ?? what}</td>
-                  <td className="mono">{topic}</td>
-                  <td className="number">{partition}</td>
-                  <td className="number">{offset}</td>
-                  <td className="number">
-                    <CopyButton
-                      text={`kcat -b "$KAFKA" -C -t ${topic} -p ${partition} -o ${offset} -c 1 -s value=avro -r "$REGISTRY"`}
-                      what={`kcat command of the record at ${topic}/${partition}/${offset}`}
-                    />
-                  </td>
-                </tr>
+              {records.map((place) => (
+                <RecordRow
+                  key={`${place.what}/${place.topic}/${place.partition}/${place.offset}`}
+                  of={place}
+                  run={run}
+                />
               ))}
             </tbody>
           </table>
@@ -64,5 +62,43 @@ export function Records({ run }: { run: Run }) {
         </div>
       </details>
     </section>
+  );
+}
+
+function RecordRow({ of, run }: { of: RecordPlace; run: Run }) {
+  const [isOpen, setOpen] = useState(false);
+  const contents = useId();
+  const { what, topic, partition, offset } = of;
+  return (
+    <>
+      <tr>
+        <td>
+          <button
+            className="quiet opener"
+            aria-expanded={isOpen}
+            aria-controls={isOpen ? contents : undefined}
+            onClick={() => setOpen(!isOpen)}
+          >
+            {words[what] ?? what}
+          </button>
+        </td>
+        <td className="mono">{topic}</td>
+        <td className="number">{partition}</td>
+        <td className="number">{offset}</td>
+        <td className="number">
+          <CopyButton
+            text={`kcat -b "$KAFKA" -C -t ${topic} -p ${partition} -o ${offset} -c 1 -s value=avro -r "$REGISTRY"`}
+            what={`kcat command of the record at ${topic}/${partition}/${offset}`}
+          />
+        </td>
+      </tr>
+      {isOpen && (
+        <tr className="opened" id={contents}>
+          <td colSpan={5}>
+            <RecordContents id={run.id} place={of} />
+          </td>
+        </tr>
+      )}
+    </>
   );
 }

@@ -1,0 +1,106 @@
+import { cleanup, screen, within } from "@testing-library/react";
+import userEvent from "@testing-library/user-event";
+import { afterEach, expect, test } from "vitest";
+import { run, step } from "../feed/sample.ts";
+import { type Answers, problem, show, stream } from "../test-page.tsx";
+import { RunPage } from "./run.tsx";
+
+afterEach(cleanup);
+
+const chain = "answer@1#be780557e061";
+const about = (rest: Parameters<typeof run>[0], more: Answers = {}): Answers => ({
+  "GET /runs/run-1": run({ chain, input: { question: "What is a lane?" }, ...rest }),
+  "GET /runs/run-1/steps": { run_id: "run-1", steps: [], documents: [] },
+  "GET /runs/run-1/records": { run_id: "run-1", records: [] },
+  ...more,
+});
+const open = (answers: Answers) => show(<RunPage id="run-1" />, answers, "/runs/run-1");
+
+test("a run that runs shows its steps as they come, and its output when it commits", async () => {
+  const began = step({ outcome: "started", ended_at: null });
+  const done = run({ chain, status: "completed", output: { answer: "In order." }, attempts: 0 });
+  const answers = about({ status: "in_progress" });
+  let finish = () => {};
+  answers["GET /runs/run-1/events"] = () => {
+    const [first, last] = [stream(["step.started", began]), stream(["result", done])].map((make) => make().body);
+    return new Response(
+      new ReadableStream({
+        start: (out) => {
+          const pass = async (body: typeof first) => {
+            const { value } = (await body?.getReader().read()) ?? {};
+            out.enqueue(value);
+          };
+          void pass(first);
+          finish = () => {
+            answers["GET /runs/run-1"] = done;
+            void pass(last);
+          };
+        },
+      }),
+    );
+  };
+  open(answers);
+  const steps = await screen.findByRole("region", { name: "Steps" });
+  expect(await within(steps).findByRole("button", { name: "answer" })).toBeTruthy();
+  expect(screen.getByText("It appears here when it commits.")).toBeTruthy();
+  finish();
+  expect(await screen.findByText("In order.")).toBeTruthy();
+  expect(screen.getByRole("heading", { level: 1 }).textContent).toContain("Completed");
+});
+
+test("a run that failed says in which step and why, and shows the record as it came", async () => {
+  const error = { class: "invalid_input", message: "question is required", step: "answer" };
+  open(
+    about(
+      { status: "failed", error, dead_letter: "/runs/run-1/dead-letter" },
+      {
+        "GET /runs/run-1/dead-letter": {
+          topic: "millrace.requests",
+          partition: 0,
+          offset: 4711,
+          failed_at: "2026-03-01T09:00:00Z",
+          key: null,
+          value: btoa('{"qestion":"<b>?</b>"}'),
+          value_text: '{"qestion":"<b>?</b>"}',
+          value_bytes: 22,
+          headers: [],
+        },
+      },
+    ),
+  );
+  const failed = await screen.findByRole("region", { name: "Error" });
+  expect(failed.textContent).toContain("invalid_input in step answer");
+  expect(failed.textContent).toContain("question is required");
+  const letter = screen.getByRole("region", { name: "Dead letter" });
+  expect(await within(letter).findByText('{"qestion":"<b>?</b>"}')).toBeTruthy();
+  expect(letter.textContent).toContain("millrace.requests/0/4711");
+  expect(letter.querySelector("b")).toBeNull();
+  expect(within(letter).getByRole("button", { name: "Copy replay command" })).toBeTruthy();
+});
+
+test("a run that nobody knows: what the api says, and no button that would not help", async () => {
+  open({ "GET /runs/run-1": problem(404, "No such run", "No run is called run-1.") });
+  const alert = await screen.findByRole("alert");
+  expect(alert.textContent).toContain("No such run");
+  expect(within(alert).queryByRole("button")).toBeNull();
+});
+
+test("a connection that broke is told while the run is still shown", async () => {
+  open(
+    about(
+      { status: "in_progress" },
+      { "GET /runs/run-1/events": problem(503, "Shutting down", "This instance stops; another one takes over.") },
+    ),
+  );
+  expect((await screen.findByRole("alert")).textContent).toContain("This instance stops");
+  expect(screen.getByRole("region", { name: "Input" }).textContent).toContain("What is a lane?");
+});
+
+test("run again sends the same input to the same chain, and goes there", async () => {
+  const answers = about({ status: "completed", output: "x", attempts: 0 });
+  answers["POST /runs"] = run({ id: "run-2" });
+  const { bodies } = open(answers);
+  await userEvent.click(await screen.findByRole("button", { name: /Run again/ }));
+  await expect.poll(() => location.pathname).toBe("/ui/runs/run-2");
+  expect(bodies).toEqual([{ chain: "answer@1", input: { question: "What is a lane?" }, metadata: {} }]);
+});
