@@ -25,7 +25,7 @@ pub async fn run(bench: &Bench) -> anyhow::Result<()> {
         let (died, passed) = killed(bench).await?;
         print("kill -9", died, &passed)?;
     }
-    // after each output of the thousandth result or so; a point that is passed once a transaction is passed less often
+    // so often that there is load by then; the first is passed once an output, the second once a transaction
     for (point, of) in [
         ("produced:500", "right after produce"),
         ("offsets_sent:200", "right after send_offsets"),
