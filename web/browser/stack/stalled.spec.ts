@@ -3,14 +3,14 @@ import { createParser } from "eventsource-parser";
 import { Wire } from "./stall.ts";
 import { stack, test } from "./stack.ts";
 
-const RESULTS = 4_000;
+const RESULTS = 3_000;
 
 test("a browser that reads no more: the api's memory stays flat, others miss nothing, and the page tells the gap", async ({
   page,
   api,
 }) => {
   test.setTimeout(240_000);
-  await api.start({ MILLRACE_API__RING_RESULTS: "100" });
+  await api.start({ MILLRACE_API__RING_RESULTS: "800" });
   const wire = await Wire.to(api.url);
   const story = `stall-${Date.now()}`;
   const other = await reader(api.url, story);
