@@ -1,6 +1,8 @@
 //! What this process is, and what it says of itself: read from the numbers that `/metrics` shows, so that an operator
 //! sees one number wherever he looks.
 
+use std::collections::BTreeMap;
+
 use schemas::{Instance, InstanceGroup, InstanceLimit, InstancePartition, InstanceRecorded, InstanceRole, Timestamp};
 use uuid::Uuid;
 
@@ -94,29 +96,20 @@ fn partitions(gauges: &Gauges<'_>) -> Vec<InstancePartition> {
 }
 
 fn limits(gauges: &Gauges<'_>) -> Vec<InstanceLimit> {
-    let mut limits: Vec<InstanceLimit> = Vec::new();
-    for (name, is_waiting) in [
-        ("millrace_model_calls_in_flight", false),
-        ("millrace_model_calls_waiting", true),
-    ] {
+    let mut limits: BTreeMap<&str, InstanceLimit> = BTreeMap::new();
+    let mut count = |name, add: fn(&mut InstanceLimit, i64)| {
         for ([provider], value) in gauges.labelled(name, ["provider"]) {
-            let at = limits.iter().position(|limit| limit.provider == provider);
-            let at = at.unwrap_or_else(|| {
-                limits.push(InstanceLimit {
-                    provider: provider.to_owned(),
-                    ..InstanceLimit::default()
-                });
-                limits.len() - 1
-            });
-            let limit = &mut limits[at];
-            let number = if is_waiting {
-                &mut limit.waiting
-            } else {
-                &mut limit.in_flight
-            };
-            *number += value as i64;
+            add(limits.entry(provider).or_default(), value as i64);
         }
-    }
-    limits.sort_by(|one, other| one.provider.cmp(&other.provider));
-    limits
+    };
+    count("millrace_model_calls_in_flight", |limit, calls| limit.in_flight += calls);
+    count("millrace_model_calls_waiting", |limit, calls| limit.waiting += calls);
+    count("millrace_model_calls_concurrency", |limit, calls| {
+        limit.concurrency = Some(calls);
+    });
+    let named = |(provider, limit): (&str, InstanceLimit)| InstanceLimit {
+        provider: provider.to_owned(),
+        ..limit
+    };
+    limits.into_iter().map(named).collect()
 }

@@ -73,6 +73,8 @@ pub struct InstanceLimit {
     pub in_flight: i64,
     /// Calls that wait for a limit.
     pub waiting: i64,
+    /// Most calls under way at once; none without a limit.
+    pub concurrency: Option<i64>,
 }
 
 /// How far the recorder of the process is with a topic.

@@ -39,8 +39,8 @@ export function health(world: Now): Health {
       { group: "millrace.indexer", state: "Stable", lag: 0, in_flight: 0, waiting_for_limits: 0, partitions: [] },
     ],
     limits: [
-      { provider: "openai", in_flight: 7, waiting: 2 },
-      { provider: "local", in_flight: 0, waiting: 0 },
+      { provider: "openai", in_flight: 8, waiting: 2, concurrency: 8 },
+      { provider: "local", in_flight: 0, waiting: 0, concurrency: null },
     ],
     recorder: [
       { topic: "results", lag_seconds: 0.12 },

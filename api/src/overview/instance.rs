@@ -51,6 +51,7 @@ pub(super) struct Limit<'t> {
     provider: &'t str,
     in_flight: i64,
     waiting: i64,
+    concurrency: Option<i64>,
 }
 
 #[derive(Debug, PartialEq, Serialize)]
@@ -109,18 +110,20 @@ impl<'t> Seen<'t> {
 
 /// The calls of all of them, by provider.
 pub(super) fn limits<'t>(alive: &[&'t Instance]) -> Vec<Limit<'t>> {
-    let mut by_provider: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
+    let mut by_provider: BTreeMap<&str, Limit<'t>> = BTreeMap::new();
     for limit in alive.iter().flat_map(|instance| &instance.limits) {
-        let (in_flight, waiting) = by_provider.entry(&limit.provider).or_default();
-        *in_flight += limit.in_flight;
-        *waiting += limit.waiting;
+        let sum = by_provider.entry(&limit.provider).or_insert(Limit {
+            provider: &limit.provider,
+            in_flight: 0,
+            waiting: 0,
+            concurrency: Some(0),
+        });
+        sum.in_flight += limit.in_flight;
+        sum.waiting += limit.waiting;
+        // one process without a limit is enough for there to be none
+        sum.concurrency = sum.concurrency.zip(limit.concurrency).map(|(one, other)| one + other);
     }
-    let limit = |(provider, (in_flight, waiting))| Limit {
-        provider,
-        in_flight,
-        waiting,
-    };
-    by_provider.into_iter().map(limit).collect()
+    by_provider.into_values().collect()
 }
 
 /// How far the recorders are; of several with the same topic, the one that is furthest behind.

@@ -47,6 +47,7 @@ async fn each_instance_answers_for_all_of_them() {
         gauge!("millrace_model_calls_waiting", "provider" => "openai", "model" => "a").set(1.0);
         gauge!("millrace_model_calls_waiting", "provider" => "openai", "model" => "b").set(2.0);
         gauge!("millrace_model_calls_in_flight", "provider" => "openai", "model" => "a").set(9.0);
+        gauge!("millrace_model_calls_concurrency", "provider" => "openai").set(64.0);
         gauge!("millrace_recorder_lag_seconds", "topic" => "results").set(0.5);
     });
     let (_ready, is_ready) = watch::channel(Err("waiting for the brokers".to_owned()));
@@ -80,7 +81,7 @@ async fn each_instance_answers_for_all_of_them() {
     );
     assert_eq!(
         both["limits"],
-        json!([{"provider": "openai", "in_flight": 9, "waiting": 3}])
+        json!([{"provider": "openai", "in_flight": 9, "waiting": 3, "concurrency": 64}])
     );
     assert_eq!(both["recorder"], json!([{"topic": "results", "lag_seconds": 0.5}]));
 

@@ -11,6 +11,7 @@ const QUEUED: &str = "millrace_model_queue_seconds";
 const FIRST_TOKEN: &str = "millrace_model_first_token_seconds";
 const IN_FLIGHT: &str = "millrace_model_calls_in_flight";
 const WAITING: &str = "millrace_model_calls_waiting";
+const CONCURRENCY: &str = "millrace_model_calls_concurrency";
 
 pub(crate) fn describe() {
     describe_counter!(CALLS, "Attempts by outcome: ok or the class of the error");
@@ -29,6 +30,7 @@ pub(crate) fn describe() {
     );
     describe_gauge!(IN_FLIGHT, "Attempts that are on their way");
     describe_gauge!(WAITING, "Attempts that wait for a limit");
+    describe_gauge!(CONCURRENCY, "Most attempts on their way at once, of a provider with such a limit");
 }
 
 /// An attempt ended.
@@ -53,6 +55,10 @@ pub(crate) fn record(audit: &Audit) {
     if let Some(first_token) = audit.first_token_us {
         histogram!(FIRST_TOKEN, &labels).record(seconds(first_token));
     }
+}
+
+pub(crate) fn limited(provider: &str, concurrency: u32) {
+    gauge!(CONCURRENCY, "provider" => provider.to_owned()).set(concurrency);
 }
 
 /// Counted while it lives: the gauge goes down again also when the call is dropped.

@@ -15,9 +15,9 @@ use super::{
     crash::{self, Point},
     gap::Gap,
     membership::Group,
+    monitor::Next,
     producer::TransactionalProducer,
     runs::Runs,
-    shared::Next,
     takeovers::chain,
 };
 use crate::history::Event;
@@ -41,7 +41,7 @@ impl<N: Node> Committer<N> {
         let mut gap = Gap::new();
         let mut pause = FIRST_PAUSE;
         loop {
-            let next = self.runs.shared.next(LOOK);
+            let next = self.runs.monitor.next(LOOK);
             self.runs.discard();
             if self.is_spent() {
                 // Whatever was to be committed is in the ledger still.
@@ -63,7 +63,7 @@ impl<N: Node> Committer<N> {
             }
             let is_committed = ended.outcome == Outcome::Committed;
             self.note(&batch, started.elapsed(), ended.reason.as_deref(), &ended.outcome);
-            let culprit = self.runs.shared.member().settle(&ended.outcome);
+            let culprit = self.runs.monitor.member().settle(&ended.outcome);
             if is_committed {
                 crash::point(Point::LedgerCleared, || {});
                 if batch.parts.iter().any(|part| part.release) {
@@ -76,15 +76,15 @@ impl<N: Node> Committer<N> {
             if ended.outcome == Outcome::Unknown {
                 self.renew();
             }
-            self.runs.shared.announce();
+            self.runs.monitor.announce();
             self.runs.dispatch();
             if is_committed {
                 pause = FIRST_PAUSE;
-                self.runs.shared.trouble().committing = None;
+                self.runs.monitor.trouble().committing = None;
                 thread::park_timeout(gap.after_commit(retries));
             } else if ended.outcome != Outcome::Aborted(Fault::Membership) {
-                self.runs.shared.trouble().committing = ended.reason;
-                self.runs.shared.pause(pause);
+                self.runs.monitor.trouble().committing = ended.reason;
+                self.runs.monitor.pause(pause);
                 pause = (pause * 2).min(LAST_PAUSE);
             }
         }
@@ -92,7 +92,7 @@ impl<N: Node> Committer<N> {
     }
 
     fn is_spent(&self) -> bool {
-        !self.runs.shared.has_ended() && self.producer.as_ref().is_none_or(TransactionalProducer::is_spent)
+        !self.runs.monitor.has_ended() && self.producer.as_ref().is_none_or(TransactionalProducer::is_spent)
     }
 
     /// After trouble, and after a commit without an answer: the producer is replaced, which ends whatever the old one left
@@ -100,16 +100,16 @@ impl<N: Node> Committer<N> {
     /// it is done or the engine has ended.
     fn renew(&mut self) {
         let mut pause = FIRST_PAUSE;
-        while !self.runs.shared.has_ended() {
+        while !self.runs.monitor.has_ended() {
             self.producer = None;
             let Err(error) = self.try_renew() else {
-                self.runs.shared.announce();
+                self.runs.monitor.announce();
                 self.runs.dispatch();
                 return;
             };
             tracing::warn!(error = chain(&error), "cannot replace the producer yet");
-            self.runs.shared.trouble().committing = Some(chain(&error));
-            self.runs.shared.pause(pause);
+            self.runs.monitor.trouble().committing = Some(chain(&error));
+            self.runs.monitor.pause(pause);
             pause = (pause * 2).min(LAST_PAUSE);
         }
     }
@@ -117,7 +117,7 @@ impl<N: Node> Committer<N> {
     fn try_renew(&mut self) -> Result<(), EngineError> {
         let producer = TransactionalProducer::open(&self.settings, &self.runs.writer)?;
         producer.sweep(&self.settings.outputs)?;
-        let asked = self.runs.shared.member().unresolved();
+        let asked = self.runs.monitor.member().unresolved();
         let partitions: Vec<_> = asked.iter().map(|assignment| assignment.partition.clone()).collect();
         let found = if partitions.is_empty() {
             Found::new()
@@ -126,15 +126,15 @@ impl<N: Node> Committer<N> {
             committed::read(&self.consumer, &partitions, deadline)
                 .map_err(|source| EngineError::Unresolved { source })?
         };
-        let lost = self.runs.shared.member().resolve(&asked, &found);
+        let lost = self.runs.monitor.member().resolve(&asked, &found);
         if !lost.is_empty() {
             tracing::warn!(
                 partitions = lost.len(),
                 "the committed state is not what this process left: somebody else has the partitions, or a commit was lost; they are claimed anew"
             );
-            self.runs.shared.ask_to_rejoin();
+            self.runs.monitor.ask_to_rejoin();
         }
-        self.runs.shared.cancel(lost);
+        self.runs.monitor.cancel(lost);
         self.producer = Some(producer);
         tracing::info!("the producer was replaced");
         Ok(())

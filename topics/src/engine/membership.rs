@@ -15,7 +15,7 @@ use rdkafka::{
     types::RDKafkaRespErr,
 };
 
-use super::{core::Verdict, shared::Shared, takeovers::Takeovers};
+use super::{core::Verdict, monitor::Monitor, takeovers::Takeovers};
 use crate::{History, TopicPartition, client, history::Event, native};
 
 const CLIENT: &str = "member";
@@ -26,7 +26,7 @@ pub(super) type Queues = BTreeMap<TopicPartition, PartitionQueue<Group>>;
 
 /// The context of the member's consumer.
 pub(super) struct Group {
-    shared: Arc<Shared>,
+    monitor: Arc<Monitor>,
     takeovers: Takeovers,
     history: History,
     consumer: OnceLock<Weak<BaseConsumer<Group>>>,
@@ -38,9 +38,9 @@ pub(super) struct Group {
 }
 
 impl Group {
-    pub(super) fn new(shared: Arc<Shared>, takeovers: Takeovers, history: History) -> Self {
+    pub(super) fn new(monitor: Arc<Monitor>, takeovers: Takeovers, history: History) -> Self {
         Self {
-            shared,
+            monitor,
             takeovers,
             history,
             consumer: OnceLock::new(),
@@ -73,7 +73,7 @@ impl Group {
 
     fn assigned(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) {
         let partitions = partitions(list);
-        let verdicts = if partitions.is_empty() || self.shared.member().is_stopping() {
+        let verdicts = if partitions.is_empty() || self.monitor.member().is_stopping() {
             BTreeMap::new()
         } else {
             self.takeovers.run(consumer, partitions.clone())
@@ -86,7 +86,7 @@ impl Group {
             generation = membership.as_ref().map(|membership| membership.generation),
             "assignment"
         );
-        self.shared.member().refresh(membership);
+        self.monitor.member().refresh(membership);
         let mut offsets = TopicPartitionList::with_capacity(partitions.len());
         for partition in &partitions {
             let start = self.judge(partition, verdicts.get(partition));
@@ -99,16 +99,16 @@ impl Group {
             tracing::error!(%error, "the assignment is not accepted");
         }
         if !self.has_unclaimed() {
-            self.shared.trouble().joining = None;
+            self.monitor.trouble().joining = None;
         }
-        self.shared.announce();
+        self.monitor.announce();
     }
 
     /// Where reading starts. What is not claimed is assigned all the same, but its queue is never read.
     fn judge(&self, partition: &TopicPartition, verdict: Option<&Verdict>) -> Offset {
         match verdict {
             Some(Verdict::Claimed(state)) => {
-                let assignment = self.shared.member().claimed(partition.clone(), state.clone());
+                let assignment = self.monitor.member().claimed(partition.clone(), state.clone());
                 let (watermark, map) = (state.progress.watermark(), state.progress.len());
                 tracing::info!(%partition, watermark, map, seq = state.seq, "claimed");
                 if state.seq == 1 && watermark > 0 {
@@ -126,17 +126,17 @@ impl Group {
                         writer: &self.takeovers.writer,
                     }
                 });
-                self.shared.open(assignment);
+                self.monitor.open(assignment);
                 Offset::Offset(watermark)
             }
             Some(Verdict::Refused(message)) => {
                 tracing::error!(%partition, "{message}");
-                self.shared.member().refused(partition.clone(), message.clone());
+                self.monitor.member().refused(partition.clone(), message.clone());
                 Offset::End
             }
             Some(Verdict::Later(reason)) => {
                 tracing::warn!(%partition, reason, "cannot be claimed now");
-                self.shared.trouble().joining = Some(format!("{partition} cannot be claimed now: {reason}"));
+                self.monitor.trouble().joining = Some(format!("{partition} cannot be claimed now: {reason}"));
                 self.unclaimed().push(partition.clone());
                 Offset::End
             }
@@ -152,12 +152,12 @@ impl Group {
                 partitions = partitions.len(),
                 "the assignment is lost: nothing of it is committed any more"
             );
-            self.shared.member().refresh(None);
+            self.monitor.member().refresh(None);
         } else {
             self.give_back(consumer, &partitions);
         }
-        let left = self.shared.member().forget(&partitions);
-        self.shared.cancel(left);
+        let left = self.monitor.member().forget(&partitions);
+        self.monitor.cancel(left);
         let mut queues = self.queues();
         for partition in &partitions {
             queues.remove(partition);
@@ -166,22 +166,22 @@ impl Group {
         if let Err(error) = consumer.incremental_unassign(list) {
             tracing::error!(%error, "the revocation is not accepted");
         }
-        self.shared.announce();
+        self.monitor.announce();
     }
 
     fn give_back(&self, consumer: &BaseConsumer<Self>, partitions: &[TopicPartition]) {
         let membership = native::membership(consumer, self.takeovers.settings.tuning.instance.as_deref());
         let cancelled = {
-            let mut member = self.shared.member();
+            let mut member = self.monitor.member();
             member.refresh(membership);
             member.revoke(partitions)
         };
-        self.shared.cancel(cancelled);
-        self.shared.announce();
+        self.monitor.cancel(cancelled);
+        self.monitor.announce();
         let deadline = self.takeovers.settings.tuning.revoke_deadline();
         let until = Instant::now() + deadline;
         while !self
-            .shared
+            .monitor
             .drain(partitions, LOOK.min(until.saturating_duration_since(Instant::now())))
         {
             if consumer.assignment_lost() || Instant::now() >= until {
@@ -205,8 +205,8 @@ impl Group {
             tracing::error!(%partition, "has no queue");
             return;
         };
-        let shared = Arc::clone(&self.shared);
-        queue.set_nonempty_callback(move || shared.bell.ring());
+        let monitor = Arc::clone(&self.monitor);
+        queue.set_nonempty_callback(move || monitor.bell.ring());
         queues.insert(partition.clone(), queue);
     }
 }

@@ -24,12 +24,12 @@ mod fullness;
 mod gap;
 mod hindrance;
 mod membership;
+mod monitor;
 mod observe;
 mod poll;
 mod producer;
 mod runs;
 mod settings;
-mod shared;
 mod start;
 mod sweep;
 mod takeovers;
@@ -42,7 +42,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Output, Record};
 
-use shared::Shared;
+use monitor::Monitor;
 
 pub use error::EngineError;
 pub use hindrance::hindrances;
@@ -106,11 +106,11 @@ pub struct Rejection {
 pub struct Run {
     pub record: Arc<Record>,
     pub cancelled: CancellationToken,
-    engine: Option<Arc<Shared>>,
+    engine: Option<Arc<Monitor>>,
 }
 
 impl Run {
-    fn new(record: Arc<Record>, cancelled: CancellationToken, engine: Option<Arc<Shared>>) -> Self {
+    fn new(record: Arc<Record>, cancelled: CancellationToken, engine: Option<Arc<Monitor>>) -> Self {
         Self {
             record,
             cancelled,
@@ -139,7 +139,7 @@ impl Run {
 
 /// See [`Run::wait_for_limit`].
 pub struct LimitWait {
-    engine: Option<Arc<Shared>>,
+    engine: Option<Arc<Monitor>>,
 }
 
 impl Drop for LimitWait {

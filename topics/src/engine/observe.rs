@@ -15,7 +15,7 @@ use super::{
     fullness::Fullness,
     hindrance,
     membership::Group,
-    shared::{Shared, Trouble},
+    monitor::{Monitor, Trouble},
 };
 use crate::{TopicPartition, native};
 
@@ -23,7 +23,7 @@ const EVERY: Duration = Duration::from_millis(500);
 
 pub(super) struct Observer {
     pub(super) group: String,
-    pub(super) shared: Arc<Shared>,
+    pub(super) monitor: Arc<Monitor>,
     pub(super) consumer: Weak<BaseConsumer<Group>>,
     pub(super) ready: watch::Sender<Result<(), String>>,
 }
@@ -43,7 +43,7 @@ impl Observer {
         let mut beat = tokio::time::interval(EVERY);
         loop {
             beat.tick().await;
-            let status = self.shared.member().status();
+            let status = self.monitor.member().status();
             hindrance::set(&self.group, full.hindrances(&status));
             self.gauges(&status, &mut held, &full);
             let state = readiness(&status, self.trouble());
@@ -56,7 +56,7 @@ impl Observer {
     }
 
     fn trouble(&self) -> Trouble {
-        self.shared.trouble().clone()
+        self.monitor.trouble().clone()
     }
 
     fn gauges(&self, status: &Status, held: &mut BTreeSet<TopicPartition>, full: &Fullness) {

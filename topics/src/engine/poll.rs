@@ -43,15 +43,15 @@ impl<N: Node> Poll<N> {
         while !self.shutdown.is_cancelled() {
             self.serve()?;
             if !self.read() {
-                self.runs.shared.bell.wait();
+                self.runs.monitor.bell.wait();
             }
             self.runs.dispatch();
-            if !self.consumer.context().has_unclaimed() && !self.runs.shared.must_rejoin() {
+            if !self.consumer.context().has_unclaimed() && !self.runs.monitor.must_rejoin() {
                 (rejoin_at, pause) = (None, FIRST_REJOIN);
                 continue;
             }
             if Instant::now() >= *rejoin_at.get_or_insert_with(|| Instant::now() + pause) {
-                self.runs.shared.rejoins();
+                self.runs.monitor.rejoins();
                 self.leave()?;
                 self.subscribe()?;
                 pause = (pause * 2).min(LAST_REJOIN);
@@ -104,7 +104,7 @@ impl<N: Node> Poll<N> {
             Some(RDKafkaErrorCode::GroupAuthorizationFailed) => "no right to read as this group",
             _ => return,
         };
-        self.runs.shared.trouble().joining = Some(format!("group {}: {why}", self.settings.group));
+        self.runs.monitor.trouble().joining = Some(format!("group {}: {why}", self.settings.group));
     }
 
     /// Reads what there is room for. True if there was anything.
@@ -114,14 +114,14 @@ impl<N: Node> Poll<N> {
         for (partition, queue) in &*self.consumer.context().queues() {
             let mut consumed = 0;
             for _ in 0..TURN {
-                if !self.runs.shared.wants(partition) {
+                if !self.runs.monitor.wants(partition) {
                     break;
                 }
                 match queue.poll(Duration::ZERO) {
                     None => break,
                     Some(Ok(message)) => {
                         let record = Record::detach(Arc::clone(&partition.topic), &message);
-                        self.runs.shared.member().offer(partition, Arc::new(record));
+                        self.runs.monitor.member().offer(partition, Arc::new(record));
                         consumed += 1;
                     }
                     Some(Err(error)) => failed.push((partition.clone(), error)),
@@ -153,22 +153,22 @@ impl<N: Node> Poll<N> {
             number = partition.partition,
         );
         tracing::error!(%partition, "{message}");
-        let cancelled = self.runs.shared.member().stop_partition(partition, message);
-        self.runs.shared.cancel(cancelled.into_iter().collect());
+        let cancelled = self.runs.monitor.member().stop_partition(partition, message);
+        self.runs.monitor.cancel(cancelled.into_iter().collect());
     }
 
     /// Nothing is read any more; what runs may finish within the grace period. What does not is cancelled and left to
     /// others; what did is committed together with the release, and only then the group is left.
     fn finish(&self) -> Result<(), EngineError> {
-        let shared = &self.runs.shared;
-        shared.member().stop();
+        let monitor = &self.runs.monitor;
+        monitor.member().stop();
         let until = Instant::now() + self.settings.tuning.grace();
-        while shared.member().running() > 0 && Instant::now() < until {
+        while monitor.member().running() > 0 && Instant::now() < until {
             self.serve()?;
-            shared.bell.wait();
+            monitor.bell.wait();
         }
         let (held, cancelled, cut) = {
-            let mut member = shared.member();
+            let mut member = monitor.member();
             let held = member.held();
             (held.clone(), member.revoke(&held), member.running())
         };
@@ -178,9 +178,9 @@ impl<N: Node> Poll<N> {
                 "the grace period is over: these runs are cancelled and left to others"
             );
         }
-        shared.cancel(cancelled);
-        shared.announce();
-        shared.drain(&held, self.settings.tuning.revoke_deadline());
+        monitor.cancel(cancelled);
+        monitor.announce();
+        monitor.drain(&held, self.settings.tuning.revoke_deadline());
         self.leave()
     }
 
@@ -192,7 +192,7 @@ impl<N: Node> Poll<N> {
             if self.consumer.assignment().is_ok_and(|left| left.count() == 0) {
                 break;
             }
-            self.runs.shared.bell.wait();
+            self.runs.monitor.bell.wait();
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use tokio_util::task::TaskTracker;
 use super::{
     Node, Prepared, Rejection, Run,
     core::{Assignment, Culprit},
-    shared::Shared,
+    monitor::Monitor,
 };
 use crate::{History, Output, Record, history::Event};
 
@@ -18,7 +18,7 @@ const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(5);
 
 pub(super) struct Runs<N> {
-    pub(super) shared: Arc<Shared>,
+    pub(super) monitor: Arc<Monitor>,
     pub(super) node: Arc<N>,
     pub(super) history: History,
     pub(super) writer: String,
@@ -33,9 +33,9 @@ enum Finished {
 }
 
 impl<N: Node> Runs<N> {
-    pub(super) fn new(shared: Arc<Shared>, node: Arc<N>, history: History, writer: String) -> Self {
+    pub(super) fn new(monitor: Arc<Monitor>, node: Arc<N>, history: History, writer: String) -> Self {
         Self {
-            shared,
+            monitor,
             node,
             history,
             writer,
@@ -46,7 +46,7 @@ impl<N: Node> Runs<N> {
 
     /// Lets the node settle what nobody will commit.
     pub(super) fn discard(self: &Arc<Self>) {
-        let discarded = self.shared.member().take_discarded();
+        let discarded = self.monitor.member().take_discarded();
         if discarded.is_empty() {
             return;
         }
@@ -67,7 +67,7 @@ impl<N: Node> Runs<N> {
     pub(super) fn dispatch(self: &Arc<Self>) {
         let mut starts = Vec::new();
         {
-            let mut member = self.shared.member();
+            let mut member = self.monitor.member();
             while let Some(start) = member.next_run() {
                 starts.push(start);
             }
@@ -96,7 +96,7 @@ impl<N: Node> Runs<N> {
             culprit.rejection.message
         );
         match self.rejected(&culprit.record, &culprit.rejection, &culprit.spared) {
-            Some(outputs) => self.shared.member().replace(culprit, outputs.into()),
+            Some(outputs) => self.monitor.member().replace(culprit, outputs.into()),
             None => self.stop(&culprit.assignment, &culprit.record, &culprit.rejection),
         }
     }
@@ -114,8 +114,8 @@ impl<N: Node> Runs<N> {
             rejection.class
         );
         tracing::error!(partition = %assignment.partition, "{message}: the partition stops");
-        let cancelled = self.shared.member().stop_assignment(assignment, message);
-        self.shared.cancel(cancelled.into_iter().collect());
+        let cancelled = self.monitor.member().stop_assignment(assignment, message);
+        self.monitor.cancel(cancelled.into_iter().collect());
     }
 
     async fn run(self: Arc<Self>, assignment: Assignment, record: Arc<Record>) {
@@ -138,16 +138,16 @@ impl<N: Node> Runs<N> {
                 (outputs.unwrap_or_default(), true)
             }
         };
-        self.shared
+        self.monitor
             .member()
             .finished(&assignment, record.offset, outputs.into(), rejected);
         self.dispatch();
-        self.shared.announce();
+        self.monitor.announce();
     }
 
     async fn finish(&self, assignment: &Assignment, record: &Arc<Record>) -> Finished {
-        let cancelled = self.shared.token(assignment);
-        let run = Run::new(Arc::clone(record), cancelled.clone(), Some(Arc::clone(&self.shared)));
+        let cancelled = self.monitor.token(assignment);
+        let run = Run::new(Arc::clone(record), cancelled.clone(), Some(Arc::clone(&self.monitor)));
         let prepared = tokio::select! {
             prepared = self.prepare(assignment, record) => prepared,
             () = cancelled.cancelled() => return Finished::Outputs(Vec::new()),
@@ -166,7 +166,7 @@ impl<N: Node> Runs<N> {
                 Prepared::Ready(ready) => return Ok(ready),
                 Prepared::Poison(rejection) => return Err(rejection),
                 Prepared::Wait { reason } => {
-                    stall.get_or_insert_with(|| Stall::begin(&self.shared, assignment, reason));
+                    stall.get_or_insert_with(|| Stall::begin(&self.monitor, assignment, reason));
                     tokio::time::sleep(retry).await;
                     retry = (retry * 2).min(LAST_RETRY);
                 }
@@ -177,26 +177,26 @@ impl<N: Node> Runs<N> {
 
 /// While it lives, the partition is not read: something that its records need is down.
 struct Stall<'a> {
-    shared: &'a Shared,
+    monitor: &'a Monitor,
     assignment: &'a Assignment,
 }
 
 impl<'a> Stall<'a> {
-    fn begin(shared: &'a Shared, assignment: &'a Assignment, reason: String) -> Self {
-        shared.member().stalled(assignment);
-        let mut trouble = shared.trouble();
+    fn begin(monitor: &'a Monitor, assignment: &'a Assignment, reason: String) -> Self {
+        monitor.member().stalled(assignment);
+        let mut trouble = monitor.trouble();
         if trouble.stalled.as_ref() != Some(&reason) {
             tracing::warn!(partition = %assignment.partition, "reading stops until this is over: {reason}");
             trouble.stalled = Some(reason);
         }
         drop(trouble);
-        Self { shared, assignment }
+        Self { monitor, assignment }
     }
 }
 
 impl Drop for Stall<'_> {
     fn drop(&mut self) {
-        self.shared.member().unstalled(self.assignment);
-        self.shared.bell.ring();
+        self.monitor.member().unstalled(self.assignment);
+        self.monitor.bell.ring();
     }
 }

@@ -12,11 +12,11 @@ use super::{
     committer::Committer,
     core::{Limits, Member, Turns},
     membership::Group,
+    monitor::Monitor,
     observe::Observer,
     poll::Poll,
     producer::TransactionalProducer,
     runs::Runs,
-    shared::Shared,
     takeovers::{Takeovers, chain},
 };
 
@@ -41,25 +41,25 @@ pub(super) async fn run<N: Node>(
         return Ok(());
     };
 
-    let shared = Arc::new(Shared::new(member(&settings, &writer)));
-    shared.trouble().joining = Some(format!("joining group {}", settings.group));
+    let monitor = Arc::new(Monitor::new(member(&settings, &writer)));
+    monitor.trouble().joining = Some(format!("joining group {}", settings.group));
     let takeovers = Takeovers {
         settings: settings.clone(),
         writer: writer.clone(),
         unstable: clients::reader(&settings, &settings.group, "read_uncommitted")?,
     };
-    let group = Group::new(Arc::clone(&shared), takeovers, settings.history.clone());
+    let group = Group::new(Arc::clone(&monitor), takeovers, settings.history.clone());
     let mut consumer: BaseConsumer<Group> = BaseConsumer::from_config_and_context(&clients::member(&settings), group)
         .map_err(|source| EngineError::Client {
         client: "member",
         source,
     })?;
-    let bell = Arc::clone(&shared);
+    let bell = Arc::clone(&monitor);
     consumer.set_nonempty_callback(move || bell.bell.ring());
     let consumer = Arc::new(consumer);
     rdkafka::consumer::Consumer::context(&*consumer).attach(&consumer);
 
-    let runs = Arc::new(Runs::new(Arc::clone(&shared), node, settings.history.clone(), writer));
+    let runs = Arc::new(Runs::new(Arc::clone(&monitor), node, settings.history.clone(), writer));
     let committer = Committer {
         settings: settings.clone(),
         runs: Arc::clone(&runs),
@@ -75,7 +75,7 @@ pub(super) async fn run<N: Node>(
 
     let observer = Observer {
         group: poll.settings.group.clone(),
-        shared: Arc::clone(&shared),
+        monitor: Arc::clone(&monitor),
         // Weak: the consumer's end takes its time, and takes it on the thread that polls.
         consumer: Arc::downgrade(&consumer),
         ready: ready.clone(),
@@ -83,10 +83,10 @@ pub(super) async fn run<N: Node>(
     drop(consumer);
     let observer = tokio::spawn(observer.run());
     let stop = {
-        let shared = Arc::clone(&shared);
+        let monitor = Arc::clone(&monitor);
         tokio::spawn(async move {
             shutdown.cancelled().await;
-            shared.bell.ring();
+            monitor.bell.ring();
         })
     };
     let mut committing = on_thread("engine-committer", move || committer.run());
@@ -101,7 +101,7 @@ pub(super) async fn run<N: Node>(
     observer.abort();
     stop.abort();
     ready.send_modify(|state| *state = Err("stopped".to_owned()));
-    shared.end();
+    monitor.end();
     if ended.is_ok() {
         // Nothing is left for it to do. A call to brokers that are away is not waited out.
         let _ = tokio::time::timeout(LAST_CALL, committing).await;

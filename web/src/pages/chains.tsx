@@ -32,7 +32,7 @@ export function ChainsPage() {
       {stats.error && !chains.error && <Broken error={stats.error} retry={() => void stats.refetch()} />}
       {names.length > 0 && (
         <div className="panel scroll">
-          <table>
+          <table className="chains">
             <thead>
               <tr>
                 <th>Chain</th>

@@ -103,14 +103,16 @@ function Limits({ health }: { health: Health }) {
             <tr>
               <th>Provider</th>
               <th className="number">Calls under way</th>
+              <th className="number">At most</th>
               <th className="number">Wait for a limit</th>
             </tr>
           </thead>
           <tbody>
-            {health.limits.map(({ provider, in_flight, waiting }) => (
+            {health.limits.map(({ provider, in_flight, waiting, concurrency }) => (
               <tr key={provider}>
                 <td>{provider}</td>
                 <td className="number">{count(in_flight)}</td>
+                <td className="number">{concurrency === null ? <span className="note">no limit</span> : count(concurrency)}</td>
                 <td className={waiting > 0 ? "number is-late" : "number"}>{count(waiting)}</td>
               </tr>
             ))}

@@ -59,8 +59,8 @@ export function Charts({ seconds, band, mark, onPick }: Props) {
         <figcaption>
           <Figure name="p50" value={total.p50Us === null ? "–" : duration(total.p50Us)} swatch="line" />
           <Figure name="p95" value={total.p95Us === null ? "–" : duration(total.p95Us)} swatch="dashes" />
-          <Figure name="Tokens" value={short(total.tokens)} />
-          <Figure name="Cost" value={money(total.cost)} />
+          <Figure name="Tokens" value={total.results === 0 ? "–" : short(total.tokens)} />
+          <Figure name="Cost" value={total.results === 0 ? "–" : money(total.cost)} />
         </figcaption>
         <TimeChart
           {...shared}

@@ -59,6 +59,7 @@ impl Caller {
             .iter()
             .filter_map(|model| Some((model.provider().to_owned(), model.provider.concurrency?)));
         let slots = limited
+            .inspect(|(provider, slots)| metrics::limited(provider, *slots))
             .map(|(provider, slots)| (provider, Semaphore::new(slots as usize)))
             .collect();
         let http = client::build().map_err(ClientError)?;

@@ -76,6 +76,10 @@ impl Flow {
         })
     }
 
+    pub fn asked(&self) -> usize {
+        lock(&self.log.asked).len()
+    }
+
     pub fn seen(&self) -> usize {
         self.log.seen().len()
     }

@@ -20,6 +20,7 @@ mod meter;
 mod model;
 mod restart;
 mod skeleton;
+mod steady;
 mod system;
 mod takeover;
 mod transaction;
@@ -77,7 +78,9 @@ enum Scenario {
     HotKey,
     /// A rolling restart under load
     Restart,
-    /// A thousand requests a second for minutes
+    /// A thousand requests a second for a minute: does it keep up?
+    Steady,
+    /// The same for minutes: does it grow?
     Memory,
 }
 
@@ -123,6 +126,7 @@ async fn main() -> anyhow::Result<()> {
             Scenario::Takeover => takeover::run(&bench).await?,
             Scenario::HotKey => hot_key::run(&bench).await?,
             Scenario::Restart => restart::run(&bench).await?,
+            Scenario::Steady => steady::run(&bench).await?,
             Scenario::Memory => memory::run(&bench, Duration::from_secs(60 * arguments.minutes)).await?,
         }
     }

@@ -1,76 +1,16 @@
-//! A model of the brokers: input logs, the results log, transactions and committed offsets, as reference clients see
-//! them on Kafka 4.x.
-//!
-//! What it keeps of the real thing, because mistakes hide there:
-//! - a commit takes effect some time after EndTxn is answered; until then the producer's next transaction is told to wait;
-//! - offsets sent in a transaction are pending: a stable read waits for them, an unstable one returns what was before;
-//! - a plain commit wins over offsets that were sent in a transaction earlier, whatever becomes of that transaction;
-//! - generation and member are checked, ownership is not, and a generation below 0 is not checked at all;
-//! - EndTxn may arrive late, and then ends whatever transaction of the same epoch is open;
-//! - a broker that restarts may call a transaction ended without having written its markers (KAFKA-20734): it holds up readers
-//!   and stable reads, and the next marker of the same producer decides about it.
+//! Transactions, from InitProducerId to the markers, and what becomes of them when a broker restarts in between.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::Bytes;
 use topics::{
-    Headers, Record, TopicPartition,
-    engine::core::{Entry, Found, Membership},
+    TopicPartition,
+    engine::core::{Entry, Membership},
 };
 
-use super::group::Group;
+use super::{super::group::Group, Broker, Commit, Fate, Refusal, Written};
 
 #[derive(Debug, Default)]
-pub struct Broker {
-    pub inputs: BTreeMap<TopicPartition, Vec<Option<Arc<Record>>>>,
-    pub results: BTreeMap<TopicPartition, Vec<Written>>,
-    pub committed: BTreeMap<TopicPartition, Commit>,
-    transactional: BTreeMap<String, Transactional>,
-    /// EndTxn requests that are still on their way although their sender gave up.
-    late: Vec<EndTxn>,
-    position: u64,
-    transactions: u64,
-    /// Where something became visible or was committed since the last check.
-    pub touched: BTreeSet<TopicPartition>,
-    /// Nothing answers: it restarts.
-    pub away: bool,
-    /// The results that it refused are taken now, as an operator saw to it.
-    pub takes_huge: bool,
-    /// What happens, told for people.
-    pub story: Option<Vec<String>>,
-    /// Partitions that were claimed since the last check.
-    pub claimed: Vec<TopicPartition>,
-}
-
-/// A result in the results log.
-#[derive(Debug)]
-pub struct Written {
-    pub offset: i64,
-    pub key: Option<Bytes>,
-    pub value: Option<Bytes>,
-    transaction: u64,
-    pub fate: Fate,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
-    Open,
-    Visible,
-    Aborted,
-}
-
-#[derive(Debug, Clone)]
-pub struct Commit {
-    pub offset: i64,
-    pub metadata: String,
-    position: u64,
-}
-
-#[derive(Debug, Default)]
-struct Transactional {
+pub(super) struct Transactional {
     epoch: u32,
     open: Option<Open>,
     /// Transactions that count as ended and have no markers.
@@ -78,7 +18,7 @@ struct Transactional {
 }
 
 #[derive(Debug)]
-struct Open {
+pub(super) struct Open {
     transaction: u64,
     phase: Phase,
     /// Whose results are in it: their read_committed readers wait for its end.
@@ -99,65 +39,13 @@ enum Phase {
 }
 
 #[derive(Debug, Clone)]
-struct EndTxn {
+pub(super) struct EndTxn {
     id: String,
     epoch: u32,
     commit: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
-    Fenced,
-    /// The last transaction is still being ended: come again.
-    Concurrent,
-    Membership,
-}
-
 impl Broker {
-    pub fn add_input(&mut self, partition: TopicPartition, first_commit: String) {
-        self.inputs.insert(partition.clone(), Vec::new());
-        self.committed.insert(
-            partition,
-            Commit {
-                offset: 0,
-                metadata: first_commit,
-                position: 0,
-            },
-        );
-    }
-
-    /// A record, or an offset that holds none (a transaction marker of a producer).
-    pub fn append(&mut self, partition: &TopicPartition, record: Option<(Option<Bytes>, Bytes)>) {
-        let Some(log) = self.inputs.get_mut(partition) else {
-            return;
-        };
-        let offset = log.len() as i64;
-        log.push(record.map(|(key, value)| {
-            Arc::new(Record {
-                topic: partition.topic.clone(),
-                partition: partition.partition,
-                offset,
-                timestamp_ms: 0,
-                key,
-                value: Some(value),
-                headers: Headers::new(),
-            })
-        }));
-    }
-
-    /// The first record at or after the offset.
-    pub fn fetch(&self, partition: &TopicPartition, offset: i64) -> Option<Arc<Record>> {
-        self.inputs
-            .get(partition)?
-            .get(offset as usize..)?
-            .iter()
-            .flatten()
-            .next()
-            .cloned()
-    }
-
-    // --- transactions
-
     /// InitProducerId: what is open is aborted, whoever used the id before is fenced.
     pub fn init(&mut self, id: &str) -> Result<u32, Refusal> {
         let transactional = self.transactional.entry(id.to_owned()).or_default();
@@ -416,67 +304,5 @@ impl Broker {
         };
         let is_lost = |open: &mut Open| open.phase != Phase::Ongoing && !open.is_by_heir;
         known.unmarked.extend(known.open.take_if(is_lost));
-    }
-
-    /// What was on its way is gone.
-    pub fn restart(&mut self) {
-        self.away = true;
-        self.late.clear();
-    }
-
-    pub fn tell(&mut self, what: impl FnOnce() -> String) {
-        if let Some(story) = &mut self.story {
-            story.push(what());
-        }
-    }
-
-    // --- committed offsets
-
-    /// OffsetCommit by a member, outside of any transaction.
-    pub fn commit_plainly(
-        &mut self,
-        group: &Group,
-        membership: &Membership,
-        offsets: Vec<(TopicPartition, i64, String)>,
-    ) -> Result<(), Refusal> {
-        if !group.knows(membership) {
-            return Err(Refusal::Membership);
-        }
-        for (partition, offset, metadata) in offsets {
-            self.touched.insert(partition.clone());
-            self.tell(|| format!("{} claims {partition} at {offset}", membership.member));
-            self.position += 1;
-            self.claimed.push(partition.clone());
-            self.committed.insert(
-                partition,
-                Commit {
-                    offset,
-                    metadata,
-                    position: self.position,
-                },
-            );
-        }
-        Ok(())
-    }
-
-    /// `None`: a transaction is pending on one of the partitions.
-    pub fn read_stable(&self, partitions: &[TopicPartition]) -> Option<Found> {
-        let pends = |open: &Open| partitions.iter().any(|partition| open.pending.contains_key(partition));
-        let is_pending = self
-            .transactional
-            .values()
-            .any(|known| known.open.iter().chain(&known.unmarked).any(pends));
-        (!is_pending).then(|| self.read_unstable(partitions))
-    }
-
-    pub fn read_unstable(&self, partitions: &[TopicPartition]) -> Found {
-        let read = |partition: &TopicPartition| {
-            let commit = self
-                .committed
-                .get(partition)
-                .map(|commit| (commit.offset, commit.metadata.clone()));
-            (partition.clone(), commit)
-        };
-        partitions.iter().map(read).collect()
     }
 }

@@ -1,5 +1,7 @@
 //! One process: the engine's own [`Member`] and [`Takeover`], and what its threads do around them, a step at a time.
 
+mod taking;
+
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
@@ -10,7 +12,7 @@ use topics::{
     Output, Record, TopicPartition,
     engine::{
         Order,
-        core::{Answer, Assignment, Claim, Limits, Member, Membership, Step, Takeover, Turns, Unfenced, Verdict},
+        core::{Assignment, Limits, Member, Membership, Step, Takeover, Turns},
     },
 };
 
@@ -279,145 +281,6 @@ impl Process {
         group.give_back(&self.member, partitions);
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one request and all it touches")]
-    fn take_over(
-        &mut self,
-        chance: &mut Chance,
-        broker: &mut Broker,
-        group: &mut Group,
-        mut takeover: Box<Takeover>,
-        step: Step,
-        mut unfenced: BTreeSet<String>,
-        reaches: bool,
-    ) {
-        let fails = !self.committer.calm && chance.one_in(60);
-        if !matches!(step, Step::Done(_)) && (!reaches || fails) {
-            let step = if fails || chance.one_in(4) {
-                takeover.next(self.failure(broker, group, &step, fails && reaches))
-            } else {
-                step
-            };
-            self.poll = Poll::Taking {
-                takeover,
-                step,
-                unfenced,
-            };
-            return;
-        }
-        let careless = self.mutation == Some(Mutation::ClaimFirst);
-        let answer = match &step {
-            Step::ReadStable { partitions, .. } if careless => Some(Answer::Read(broker.read_unstable(partitions))),
-            Step::ReadStable { partitions, patient } => match broker.read_stable(partitions) {
-                Some(found) => Some(Answer::Read(found)),
-                None if *patient || chance.one_in(2) => None,
-                None => Some(Answer::Pending),
-            },
-            Step::ReadUnstable { partitions } => Some(Answer::Read(broker.read_unstable(partitions))),
-            Step::Fence { writers } if careless => {
-                unfenced.extend(writers.iter().cloned());
-                Some(Answer::Fenced {
-                    failed: BTreeMap::new(),
-                })
-            }
-            Step::Fence { .. } if self.mutation == Some(Mutation::SkipFence) => Some(Answer::Fenced {
-                failed: BTreeMap::new(),
-            }),
-            Step::Fence { writers } => {
-                if unfenced.is_empty() {
-                    unfenced.extend(writers.iter().cloned());
-                }
-                unfenced.retain(|writer| !fence(broker, writer, self.mutation));
-                unfenced.is_empty().then(|| Answer::Fenced {
-                    failed: BTreeMap::new(),
-                })
-            }
-            Step::Inspect { partitions, .. } => Some(Answer::Inspected {
-                log_starts: partitions.iter().map(|partition| (partition.clone(), 0)).collect(),
-                committed_topics: BTreeSet::from(["requests".to_owned()]),
-            }),
-            Step::Claim { claims } => Some(self.claim(broker, group, claims)),
-            Step::Done(verdicts) => {
-                for writer in &unfenced {
-                    // Only the careless one has any left; what matters is that it is too late.
-                    fence(broker, writer, self.mutation);
-                }
-                self.adopt(verdicts.clone());
-                return;
-            }
-        };
-        let step = match answer {
-            Some(answer) => takeover.next(answer),
-            None => step,
-        };
-        self.poll = Poll::Taking {
-            takeover,
-            step,
-            unfenced,
-        };
-    }
-
-    /// The step had no answer; its request may have arrived all the same.
-    fn failure(&self, broker: &mut Broker, group: &Group, step: &Step, arrives: bool) -> Answer {
-        match step {
-            Step::ReadStable { patient: false, .. } => Answer::Pending,
-            Step::Fence { writers } => {
-                let unfenced = Unfenced {
-                    reason: "no answer".to_owned(),
-                    is_final: false,
-                };
-                Answer::Fenced {
-                    failed: writers
-                        .iter()
-                        .map(|writer| (writer.clone(), unfenced.clone()))
-                        .collect(),
-                }
-            }
-            Step::Claim { claims } => {
-                if arrives {
-                    let _ = self.claim(broker, group, claims);
-                }
-                let failed = |claim: &Claim| (claim.partition.clone(), "no answer".to_owned());
-                Answer::Claimed {
-                    failed: claims.iter().map(failed).collect(),
-                }
-            }
-            _ => Answer::Failed("no answer".to_owned()),
-        }
-    }
-
-    fn claim(&self, broker: &mut Broker, group: &Group, claims: &[Claim]) -> Answer {
-        let offsets = claims
-            .iter()
-            .map(|claim| (claim.partition.clone(), claim.offset, claim.metadata.clone()))
-            .collect();
-        let failed = match broker.commit_plainly(group, &self.membership(), offsets) {
-            Ok(()) => BTreeMap::new(),
-            Err(refusal) => claims
-                .iter()
-                .map(|claim| (claim.partition.clone(), format!("{refusal:?}")))
-                .collect(),
-        };
-        Answer::Claimed { failed }
-    }
-
-    fn adopt(&mut self, verdicts: BTreeMap<TopicPartition, Verdict>) {
-        self.core.refresh(Some(self.membership()));
-        let mut later = false;
-        for (partition, verdict) in verdicts {
-            match verdict {
-                Verdict::Claimed(state) => {
-                    self.positions.insert(partition.clone(), state.progress.watermark());
-                    self.core.claimed(partition, state);
-                }
-                Verdict::Refused(message) => self.core.refused(partition, message),
-                Verdict::Later(_) => later = true,
-            }
-        }
-        if later {
-            self.rejoin();
-        }
-    }
-
     fn rejoin(&mut self) {
         if self.generation >= 0 {
             let held: Vec<TopicPartition> = self.assigned.iter().cloned().collect();
@@ -464,17 +327,4 @@ impl Process {
             self.events.push_back(Event::Leave);
         }
     }
-}
-
-/// A producer with the writer's id ends whatever it left open, and sweeps up what brokers left of it. True when it is done.
-fn fence(broker: &mut Broker, writer: &str, mutation: Option<Mutation>) -> bool {
-    let Ok(epoch) = broker.init(writer) else { return false };
-    broker.tell(|| format!("{writer} is fenced"));
-    if mutation != Some(Mutation::SkipSweep) {
-        // Whoever is fenced in between has nothing to sweep up.
-        let _ = broker
-            .sweep(writer, epoch, true)
-            .and_then(|()| broker.end(writer, epoch, false));
-    }
-    true
 }

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::core::{Assignment, Batch, Member};
 use crate::{TopicPartition, queues::Bell};
 
-pub(super) struct Shared {
+pub(super) struct Monitor {
     member: Mutex<Member>,
     /// Rung for the committer (a result is ready) and for a revocation that waits until all is committed.
     changed: Condvar,
@@ -45,7 +45,7 @@ pub(super) struct Trouble {
     pub(super) stalled: Option<String>,
 }
 
-impl Shared {
+impl Monitor {
     pub(super) fn new(member: Member) -> Self {
         Self {
             member: Mutex::new(member),
