@@ -9,6 +9,7 @@ import { useNow } from "../feed/use-feed.ts";
 import { ago, count, duration, money, percent } from "../format.ts";
 import { Broken, Empty, Loading } from "../parts/empty.tsx";
 import { to } from "../routes.ts";
+import "../style/chain.css";
 
 export function ChainsPage() {
   const chains = useQuery(queries.chains());
