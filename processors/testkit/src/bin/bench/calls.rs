@@ -27,19 +27,26 @@ pub const SHORT_CALLS: Case = Case {
 
 pub async fn run(bench: &Bench) -> anyhow::Result<()> {
     let case = SHORT_CALLS;
-    let system = System::prepare(bench, Setup::new(case.call_ms, case.in_flight)).await?;
-    let (mut skeletons, mut systems) = (Vec::new(), Vec::new());
+    let setup = || Setup::new(case.call_ms, case.in_flight);
+    let system = System::prepare(bench, setup()).await?;
+    let without = System::prepare(bench, setup().with("WRITE_AHEAD", &false)).await?;
+    let (mut skeletons, mut systems, mut withouts) = (Vec::new(), Vec::new(), Vec::new());
     for round in 1..=bench.rounds {
         progress(&format!("calls: round {round} of {}, skeleton", bench.rounds));
         let folder = tempfile::tempdir()?;
         let model = Model::start(folder.path(), case.call_ms).await?;
         skeletons.push(skeleton::run(bench, case, &model.url).await?);
         drop(model);
-        progress(&format!("calls: round {round} of {}, system", bench.rounds));
-        fill(&system, BACKLOG).await?;
-        systems.push(worked(bench, &system, case).await?);
+        for (system, measured, books) in [(&system, &mut systems, "on"), (&without, &mut withouts, "off")] {
+            progress(&format!(
+                "calls: round {round} of {}, system, write-ahead {books}",
+                bench.rounds
+            ));
+            fill(system, BACKLOG).await?;
+            measured.push(worked(bench, system, case).await?);
+        }
     }
-    let (skeleton, system) = (medians(&skeletons), medians(&systems));
+    let [skeleton, system, without] = [&skeletons, &systems, &withouts].map(|rounds| medians(rounds));
     for figure in case.figures("calls", "skeleton", skeleton) {
         figure.print()?;
     }
@@ -49,6 +56,13 @@ pub async fn run(bench: &Bench) -> anyhow::Result<()> {
         figure
             .against(skeleton, (1.0, 1.0), wanted)
             .under("reference: the skeleton of this run; Avro, audit and write-ahead included")
+            .print()?;
+    }
+    let figures = case.figures("calls", "system without write-ahead", without).into_iter();
+    for (figure, system) in figures.zip(system) {
+        figure
+            .beside(system)
+            .under("reference: the system of this run")
             .print()?;
     }
     Ok(())
