@@ -102,7 +102,9 @@ fn limits(gauges: &Gauges<'_>) -> Vec<InstanceLimit> {
             add(limits.entry(provider).or_default(), value as i64);
         }
     };
-    count("millrace_model_calls_in_flight", |limit, calls| limit.in_flight += calls);
+    count("millrace_model_calls_in_flight", |limit, calls| {
+        limit.in_flight += calls
+    });
     count("millrace_model_calls_waiting", |limit, calls| limit.waiting += calls);
     count("millrace_model_calls_concurrency", |limit, calls| {
         limit.concurrency = Some(calls);

@@ -14,6 +14,9 @@ use clap::Parser;
 
 use crate::command::Arguments;
 
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     telemetry::start(&arguments);

@@ -30,7 +30,10 @@ pub(crate) fn describe() {
     );
     describe_gauge!(IN_FLIGHT, "Attempts that are on their way");
     describe_gauge!(WAITING, "Attempts that wait for a limit");
-    describe_gauge!(CONCURRENCY, "Most attempts on their way at once, of a provider with such a limit");
+    describe_gauge!(
+        CONCURRENCY,
+        "Most attempts on their way at once, of a provider with such a limit"
+    );
 }
 
 /// An attempt ended.

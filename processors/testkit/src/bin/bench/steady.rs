@@ -57,9 +57,13 @@ pub async fn watch(bench: &Bench, scenario: &'static str, time: Duration) -> any
     };
     let figure = |metric: &str, value, unit| watched.figure(scenario, metric, value, unit);
     for (share, name) in [(0.5, "median"), (1.0, "most")] {
-        figure(&format!("requests without a result, {name}"), percentile(&mut lags, share), "s of input")
-            .at_most(1.0)
-            .print()?;
+        figure(
+            &format!("requests without a result, {name}"),
+            percentile(&mut lags, share),
+            "s of input",
+        )
+        .at_most(1.0)
+        .print()?;
     }
     let most = watched.resident_mb.iter().copied().fold(0.0, f64::max);
     figure("most resident", most, "MB").at_most(300.0).print()?;

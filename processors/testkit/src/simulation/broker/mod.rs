@@ -24,7 +24,7 @@ use topics::{
 };
 
 use super::group::Group;
-use transactions::{EndTxn, Open, Transactional};
+use transactions::{EndTxn, Transactional};
 
 #[derive(Debug, Default)]
 pub struct Broker {
@@ -164,11 +164,7 @@ impl Broker {
 
     /// `None`: a transaction is pending on one of the partitions.
     pub fn read_stable(&self, partitions: &[TopicPartition]) -> Option<Found> {
-        let pends = |open: &Open| partitions.iter().any(|partition| open.pending.contains_key(partition));
-        let is_pending = self
-            .transactional
-            .values()
-            .any(|known| known.open.iter().chain(&known.unmarked).any(pends));
+        let is_pending = self.transactional.values().any(|known| known.is_pending(partitions));
         (!is_pending).then(|| self.read_unstable(partitions))
     }
 

@@ -18,7 +18,7 @@ pub(super) struct Transactional {
 }
 
 #[derive(Debug)]
-pub(super) struct Open {
+struct Open {
     transaction: u64,
     phase: Phase,
     /// Whose results are in it: their read_committed readers wait for its end.
@@ -43,6 +43,14 @@ pub(super) struct EndTxn {
     id: String,
     epoch: u32,
     commit: bool,
+}
+
+impl Transactional {
+    /// Offsets of one of the partitions were sent in a transaction that has not been marked.
+    pub(super) fn is_pending(&self, partitions: &[TopicPartition]) -> bool {
+        let pends = |open: &Open| partitions.iter().any(|partition| open.pending.contains_key(partition));
+        self.open.iter().chain(&self.unmarked).any(pends)
+    }
 }
 
 impl Broker {
