@@ -103,9 +103,11 @@ fn limits(gauges: &Gauges<'_>) -> Vec<InstanceLimit> {
         }
     };
     count("millrace_model_calls_in_flight", |limit, calls| {
-        limit.in_flight += calls
+        limit.in_flight += calls;
     });
-    count("millrace_model_calls_waiting", |limit, calls| limit.waiting += calls);
+    count("millrace_model_calls_waiting", |limit, calls| {
+        limit.waiting += calls;
+    });
     count("millrace_model_calls_concurrency", |limit, calls| {
         limit.concurrency = Some(calls);
     });

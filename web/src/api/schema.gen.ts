@@ -840,6 +840,8 @@ export interface components {
             in_flight: number;
             /** @description calls that wait for a limit */
             waiting: number;
+            /** @description most calls under way at once, of all processes together; null without a limit */
+            concurrency: number | null;
         };
         RecorderTopic: {
             topic: string;

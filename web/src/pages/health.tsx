@@ -112,7 +112,9 @@ function Limits({ health }: { health: Health }) {
               <tr key={provider}>
                 <td>{provider}</td>
                 <td className="number">{count(in_flight)}</td>
-                <td className="number">{concurrency === null ? <span className="note">no limit</span> : count(concurrency)}</td>
+                <td className="number">
+                  {concurrency === null ? <span className="note">no limit</span> : count(concurrency)}
+                </td>
                 <td className={waiting > 0 ? "number is-late" : "number"}>{count(waiting)}</td>
               </tr>
             ))}

@@ -37,11 +37,18 @@ const LOOPS: [Loop; 3] = [
     },
 ];
 
+const TRANSACTIONAL_MEDIAN: f64 = 3.8;
+
 const TRANSACTIONAL: Loop = Loop {
     name: "transactional",
     transactional: true,
     idle: Duration::ZERO,
-    reference: [Some([3.8, 10.3]), Some([0.5, 1.4]), Some([2.8, 8.3]), Some([0.5, 1.5])],
+    reference: [
+        Some([TRANSACTIONAL_MEDIAN, 10.3]),
+        Some([0.5, 1.4]),
+        Some([2.8, 8.3]),
+        Some([0.5, 1.5]),
+    ],
 };
 
 const PERCENTILES: [(f64, &str); 2] = [(0.5, "median"), (0.99, "99th percentile")];
@@ -78,36 +85,47 @@ pub async fn run(bench: &Bench) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Returns median and 99th percentile of the transactional loop.
+const SPANS: [(&str, Span); 4] = [
+    ("in all", |passed| passed.seen - passed.produced),
+    ("produce to worker", |passed| passed.taken - passed.produced),
+    ("transaction", |passed| passed.committed - passed.taken),
+    ("commit to seen", |passed| {
+        passed.seen.saturating_duration_since(passed.committed)
+    }),
+];
+
+/// Medians in proportion to the transactional loop in all, which is what the system is held against; what is rare is decided
+/// by what else the machine does, and only shown beside. Returns median and 99th percentile of the transactional loop.
 fn print_loops(loops: &[Vec<Passed>; LOOPS.len()]) -> anyhow::Result<[f64; 2]> {
-    let spans: [(&str, Span); 4] = [
-        ("in all", |passed| passed.seen - passed.produced),
-        ("produce to worker", |passed| passed.taken - passed.produced),
-        ("transaction", |passed| passed.committed - passed.taken),
-        ("commit to seen", |passed| {
-            passed.seen.saturating_duration_since(passed.committed)
-        }),
-    ];
-    let (mut base, mut floor) = (None, [0.0; 2]);
+    let [_, transactional, _] = loops;
+    let mut in_all = times(transactional, SPANS[0].1);
+    let floor = PERCENTILES.map(|(share, _)| percentile(&mut in_all, share));
+    let base = (floor[0], TRANSACTIONAL_MEDIAN);
     for (measured, passed) in LOOPS.iter().zip(loops) {
-        for ((span, of), reference) in spans.into_iter().zip(measured.reference) {
-            let Some(reference) = reference else { continue };
-            let mut times: Vec<f64> = passed.iter().map(|passed| milliseconds(of(passed))).collect();
-            for (i, ((share, name), reference)) in PERCENTILES.into_iter().zip(reference).enumerate() {
-                let value = percentile(&mut times, share);
-                if measured.name == TRANSACTIONAL.name && span == "in all" {
-                    floor[i] = value;
-                }
-                // the median without a transaction, which comes first, is what the others are in proportion to
-                let base = *base.get_or_insert((value, reference));
-                Figure::new("latency", format!("{}, {span}, {name}", measured.name), value, "ms")
-                    .against(reference, base, Wanted::AtMost(1.2))
+        for ((span, of), reference) in SPANS.into_iter().zip(measured.reference) {
+            let Some([median, rare]) = reference else { continue };
+            let mut times = times(passed, of);
+            let mut figure = |(share, name): (f64, &str)| {
+                let metric = format!("{}, {span}, {name}", measured.name);
+                Figure::new("latency", metric, percentile(&mut times, share), "ms")
                     .under(&format!("{} records", passed.len()))
-                    .print()?;
-            }
+            };
+            let [to_median, to_rare] = PERCENTILES;
+            figure(to_median)
+                .against(median, base, Wanted::AtMost(1.2))
+                .under("ratio: in proportion to the median of the transactional loop in all")
+                .print()?;
+            figure(to_rare)
+                .beside(rare)
+                .under("reference: another machine")
+                .print()?;
         }
     }
     Ok(floor)
+}
+
+fn times(passed: &[Passed], of: Span) -> Vec<f64> {
+    passed.iter().map(|passed| milliseconds(of(passed))).collect()
 }
 
 /// Against `base`: its median and so many milliseconds more, twice its 99th percentile. Returns the median.
