@@ -79,9 +79,7 @@ impl KafkaBooks {
         let output = Output {
             topic: self.topic.clone(),
             partition: None,
-            // Without a key all of a moment share a partition, and so a batch; by key each would be a request of its own to
-            // the broker. Nothing needs their order: what the recorder writes of them commutes.
-            key: None,
+            key: Some(attempt.request_id.clone().into()),
             value: Some(value),
             headers: record_headers,
         };
