@@ -1,5 +1,7 @@
 //! The rebalance events of the group. They run on the thread that polls, and block it: an assignment until its
-//! partitions are claimed, a revocation until what is ready is committed and released.
+//! partitions are claimed, a revocation until what runs is finished, or its grace is over, and until what is ready is
+//! committed and released. The grace is ours, not the protocol's: a call that is cut is paid twice, so a rolling restart
+//! of members with calls shorter than it repeats none; it is short because nothing is read or started meanwhile.
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +17,11 @@ use rdkafka::{
     types::RDKafkaRespErr,
 };
 
-use super::{core::Verdict, monitor::Monitor, takeovers::Takeovers};
+use super::{
+    core::{Member, Verdict},
+    monitor::Monitor,
+    takeovers::Takeovers,
+};
 use crate::{History, TopicPartition, client, history::Event, native};
 
 const CLIENT: &str = "member";
@@ -170,26 +176,38 @@ impl Group {
     }
 
     fn give_back(&self, consumer: &BaseConsumer<Self>, partitions: &[TopicPartition]) {
-        let membership = native::membership(consumer, self.takeovers.settings.tuning.instance.as_deref());
-        let cancelled = {
+        let tuning = &self.takeovers.settings.tuning;
+        let membership = native::membership(consumer, tuning.instance.as_deref());
+        {
             let mut member = self.monitor.member();
             member.refresh(membership);
-            member.revoke(partitions)
-        };
+            member.let_finish(partitions);
+        }
+        self.monitor.announce();
+        self.wait_until(consumer, tuning.revoke_grace(), |member| member.is_finished(partitions));
+
+        let cancelled = self.monitor.member().revoke(partitions);
         self.monitor.cancel(cancelled);
         self.monitor.announce();
-        let deadline = self.takeovers.settings.tuning.revoke_deadline();
+        let deadline = tuning.revoke_deadline();
+        if !self.wait_until(consumer, deadline, |member| member.is_drained(partitions)) {
+            tracing::warn!(
+                ?deadline,
+                "not all results were committed before the partitions had to go: they run again elsewhere"
+            );
+        }
+    }
+
+    /// At most for `deadline`, and no longer than the assignment is ours.
+    fn wait_until(&self, consumer: &BaseConsumer<Self>, deadline: Duration, is_so: impl Fn(&Member) -> bool) -> bool {
         let until = Instant::now() + deadline;
-        while !self
-            .monitor
-            .drain(partitions, LOOK.min(until.saturating_duration_since(Instant::now())))
-        {
-            if consumer.assignment_lost() || Instant::now() >= until {
-                tracing::warn!(
-                    ?deadline,
-                    "not all results were committed before the partitions had to go: they run again elsewhere"
-                );
-                break;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if self.monitor.wait_until(LOOK.min(left), &is_so) {
+                return true;
+            }
+            if left.is_zero() || consumer.assignment_lost() {
+                return false;
             }
         }
     }

@@ -119,11 +119,11 @@ impl Monitor {
         self.rejoin.store(false, Ordering::Release);
     }
 
-    /// Waits until nothing of these partitions is left to commit, at most for `deadline`.
-    pub(super) fn drain(&self, partitions: &[TopicPartition], deadline: Duration) -> bool {
+    /// Waits until it is so, at most for `deadline`.
+    pub(super) fn wait_until(&self, deadline: Duration, is_so: impl Fn(&Member) -> bool) -> bool {
         let until = Instant::now() + deadline;
         let mut member = self.member();
-        while !member.is_drained(partitions) {
+        while !is_so(&member) {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() || self.ended.load(Ordering::Acquire) {
                 return false;

@@ -180,7 +180,9 @@ impl<N: Node> Poll<N> {
         }
         monitor.cancel(cancelled);
         monitor.announce();
-        monitor.drain(&held, self.settings.tuning.revoke_deadline());
+        monitor.wait_until(self.settings.tuning.revoke_deadline(), |member| {
+            member.is_drained(&held)
+        });
         self.leave()
     }
 

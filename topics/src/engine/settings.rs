@@ -47,7 +47,10 @@ pub struct EngineTuning {
     pub heartbeat_interval_ms: u64,
     /// An open transaction of a dead process ends after this time even if nobody takes its partitions over.
     pub transaction_timeout_ms: u64,
-    /// How long a revocation may take to commit what is ready.
+    /// How long runs may finish when their partition moves to another member; what still runs then is cancelled and runs
+    /// there. The member starts nothing meanwhile, of any partition.
+    pub revoke_grace_ms: u64,
+    /// How long a revocation may then take to commit what is ready.
     pub revoke_deadline_ms: u64,
     /// How long runs may finish after the signal to stop; what still runs then is cancelled and left to others.
     pub grace_ms: u64,
@@ -99,6 +102,11 @@ impl EngineTuning {
     }
 
     #[must_use]
+    pub fn revoke_grace(&self) -> Duration {
+        Duration::from_millis(self.revoke_grace_ms)
+    }
+
+    #[must_use]
     pub fn revoke_deadline(&self) -> Duration {
         Duration::from_millis(self.revoke_deadline_ms)
     }
@@ -127,6 +135,7 @@ impl Default for EngineTuning {
             session_timeout_ms: 6_000,
             heartbeat_interval_ms: 1_000,
             transaction_timeout_ms: 10_000,
+            revoke_grace_ms: 1_000,
             revoke_deadline_ms: 4_000,
             grace_ms: 20_000,
             instance: None,

@@ -40,6 +40,8 @@ pub struct Partition {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Phase {
     Active,
+    /// About to leave: what runs may finish and is committed, nothing else is read or started.
+    Finishing,
     /// Leaving: what is in the ledger is committed together with the release, nothing else happens.
     Draining,
     /// Neither read nor committed until an operator has acted.
@@ -128,7 +130,7 @@ impl Partition {
     /// A run ended: its result is in the ledger from here on, and the next record of its lane may run. False if nobody
     /// waits for it any more.
     pub fn finish(&mut self, offset: i64, outputs: Arc<[Output]>, rejected: bool) -> bool {
-        if !self.is_active() {
+        if !matches!(self.phase, Phase::Active | Phase::Finishing) {
             return false;
         }
         let Some(Open { record, .. }) = self.open.remove(&offset) else {
@@ -176,7 +178,14 @@ impl Partition {
         self.sent = 0;
         match self.phase {
             Phase::Stopped(_) => self.drop_unsent(),
-            Phase::Active | Phase::Draining => Vec::new(),
+            Phase::Active | Phase::Finishing | Phase::Draining => Vec::new(),
+        }
+    }
+
+    /// Nothing is read or started any more.
+    pub fn let_finish(&mut self) {
+        if self.is_active() {
+            self.phase = Phase::Finishing;
         }
     }
 

@@ -235,7 +235,8 @@ impl System {
         let ask = move |n: usize| {
             Ok(Asked {
                 partition: i32::try_from(n)? % PARTITIONS,
-                key: None,
+                // one each: without keys a client sends all that it has at a moment to the same partition of the results
+                key: Some(n.to_string()),
                 value: request(&encoder, chain, &format!("{FLOWING}{n}"))?,
             })
         };

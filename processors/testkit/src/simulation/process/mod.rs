@@ -72,6 +72,7 @@ enum Poll {
         step: Step,
         unfenced: BTreeSet<String>,
     },
+    Finishing(Vec<TopicPartition>),
     Draining(Vec<TopicPartition>),
 }
 
@@ -213,6 +214,7 @@ impl Process {
                 step,
                 unfenced,
             } => self.take_over(chance, broker, group, takeover, step, unfenced, reaches),
+            Poll::Finishing(partitions) => self.finish(chance, partitions),
             Poll::Draining(partitions) => self.drain(chance, group, partitions),
         }
         self.start_runs();
@@ -239,8 +241,8 @@ impl Process {
             }
             Event::Revoke(partitions) => {
                 self.core.refresh(Some(self.membership()));
-                self.cancelled.extend(self.core.revoke(&partitions));
-                self.poll = Poll::Draining(partitions);
+                self.core.let_finish(&partitions);
+                self.poll = Poll::Finishing(partitions);
             }
             Event::Lost(partitions) => {
                 self.core.refresh(None);
@@ -260,6 +262,15 @@ impl Process {
                 self.shutdown = Shutdown::Left;
             }
         }
+    }
+
+    fn finish(&mut self, chance: &mut Chance, partitions: Vec<TopicPartition>) {
+        if !self.core.is_finished(&partitions) && !chance.one_in(8) {
+            self.poll = Poll::Finishing(partitions);
+            return;
+        }
+        self.cancelled.extend(self.core.revoke(&partitions));
+        self.poll = Poll::Draining(partitions);
     }
 
     fn drain(&mut self, chance: &mut Chance, group: &mut Group, partitions: Vec<TopicPartition>) {

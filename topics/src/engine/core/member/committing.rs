@@ -69,7 +69,7 @@ impl Member {
                 continue;
             };
             let wanted = match held.phase {
-                Phase::Active => !held.ledger.is_empty(),
+                Phase::Active | Phase::Finishing => !held.ledger.is_empty(),
                 Phase::Draining => true,
                 Phase::Stopped(_) => false,
             };

@@ -103,6 +103,23 @@ impl Member {
         self.refused.insert(partition, message);
     }
 
+    /// The partitions are about to leave: nothing more is started for them; what runs may finish, until
+    /// [`Member::revoke`].
+    pub fn let_finish(&mut self, partitions: &[TopicPartition]) {
+        for partition in partitions {
+            if let Some(held) = self.partitions.get_mut(partition) {
+                held.let_finish();
+            }
+        }
+    }
+
+    /// Nothing runs for these partitions.
+    #[must_use]
+    pub fn is_finished(&self, partitions: &[TopicPartition]) -> bool {
+        let held = partitions.iter().filter_map(|partition| self.partitions.get(partition));
+        held.map(Partition::runs).sum::<usize>() == 0
+    }
+
     /// The partitions leave: nothing more is run for them; what is ready is committed with the release. Until
     /// [`Member::is_drained`] they must not be given back. The runs of what is returned are to be cancelled.
     pub fn revoke(&mut self, partitions: &[TopicPartition]) -> Vec<Assignment> {
@@ -201,7 +218,7 @@ impl Member {
             .collect();
         let stopped = self.partitions.values().filter_map(|held| match &held.phase {
             Phase::Stopped(message) => Some(message.clone()),
-            Phase::Active | Phase::Draining => None,
+            Phase::Active | Phase::Finishing | Phase::Draining => None,
         });
         Status {
             in_flight: self.running,
