@@ -9,6 +9,7 @@ mod worker;
 
 use std::{
     collections::BTreeMap,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -237,6 +238,37 @@ async fn partitions_move_between_members_without_a_fence() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_ends_within_the_grace_is_not_cut_when_its_partition_moves() {
+    let story = Story::begin("engine-move-grace", 4).await;
+    let mut results = story.results();
+    let mut settings = story.settings();
+    settings.tuning.revoke_grace_ms = 20_000;
+    let copying = || Copy::taking(|_| Duration::from_millis(500));
+    let first = copying();
+    let discarded = Arc::clone(&first.discarded);
+    let mut first = story.start_with(first, settings.clone());
+    first.is_ready().await;
+    let (second, log) = story.start_logged("second", copying(), settings);
+
+    // Something runs at every moment, also when the partitions move.
+    let (mut seen, mut asked) = (Vec::new(), 0);
+    let until = Instant::now() + SOON;
+    while !log.contains("claimed") {
+        assert!(Instant::now() < until, "the second member never had a partition");
+        story.produce(40, |_| None).await;
+        asked += 40;
+        seen.extend(results.take(20).await);
+    }
+    seen.extend(results.take(asked - seen.len()).await);
+
+    results.is_over().await;
+    each_once(&seen, asked);
+    assert_eq!(discarded.load(Ordering::Acquire), 0, "no run was made in vain");
+    first.stop().await;
+    second.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_result_that_is_too_large_does_not_stop_the_others() {
     let story = Story::begin("engine-large", 1).await;
     story.produce(100, |_| None).await;
@@ -429,12 +461,12 @@ async fn what_does_not_finish_within_the_grace_period_is_left_to_others() {
     settings.tuning.grace_ms = 500;
     // Every tenth hangs for longer than anybody waits.
     let hanging = Copy::taking(|record| Duration::from_millis(if record.offset % 10 == 5 { 600_000 } else { 10 }));
-    let discarded = std::sync::Arc::clone(&hanging.discarded);
+    let discarded = Arc::clone(&hanging.discarded);
     let engine = story.start_with(hanging, settings);
     let mut seen = results.take(36).await;
 
     engine.stop().await;
-    let discarded = discarded.load(std::sync::atomic::Ordering::Acquire);
+    let discarded = discarded.load(Ordering::Acquire);
     assert_eq!(discarded, 4, "the node is told of each, before the engine ends");
     assert!(
         story
