@@ -15,9 +15,20 @@ use super::{
 const ROUNDING: i64 = 2_000;
 /// How long before and after two states something must have gone wrong to explain one between them that nobody told of.
 const AROUND: i64 = 15_000_000;
+/// How soon before or after a commit's answer the death of a broker explains that its markers were never written.
+const MARKERS: i64 = 1_000_000;
 
-/// Returns how many states were committed that nobody lived to tell of.
-pub fn check(evidence: &Evidence, findings: &mut Findings) -> u64 {
+/// What is no violation, but worth telling.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// States that were committed and nobody lived to tell of.
+    pub untold: u64,
+    /// Commits that a broker acknowledged, and forgot when it died before it had written the markers
+    /// ([KAFKA-20734](https://issues.apache.org/jira/browse/KAFKA-20734)): no reader has seen anything of them.
+    pub undone: u64,
+}
+
+pub fn check(evidence: &Evidence, findings: &mut Findings) -> Told {
     hanging(evidence, findings);
     finally(evidence, findings);
     let mut partitions: BTreeMap<(&str, i32), Vec<&Commit>> = BTreeMap::new();
@@ -28,10 +39,42 @@ pub fn check(evidence: &Evidence, findings: &mut Findings) -> u64 {
             .push(commit);
     }
     let times = result_times(evidence);
-    partitions
-        .into_values()
-        .map(|commits| history(evidence, commits, &times, findings))
-        .sum()
+    let mut told = Told::default();
+    for mut commits in partitions.into_values() {
+        commits.sort_by_key(|commit| (commit.seq, commit.at));
+        let before = commits.len();
+        let commits = without_undone(evidence, commits);
+        told.undone += (before - commits.len()) as u64;
+        told.untold += history(evidence, commits, &times, findings);
+    }
+    told
+}
+
+/// Without those whose number was given again after a broker had died at that very moment. What they carried is judged all
+/// the same: if it had become visible, its results would be there twice.
+fn without_undone<'e>(evidence: &Evidence, commits: Vec<&'e Commit>) -> Vec<&'e Commit> {
+    let deaths: Vec<i64> = evidence
+        .faults
+        .iter()
+        .filter(|fault| {
+            matches!(
+                fault.kind.as_str(),
+                "kill_broker" | "kill_coordinator" | "restart_broker"
+            )
+        })
+        .map(|fault| fault.at)
+        .collect();
+    let is_undone = |commit: &Commit, next: Option<&&Commit>| {
+        next.is_some_and(|next| next.seq == commit.seq)
+            && !commit.is_claim
+            && deaths.iter().any(|death| (death - commit.at).abs() <= MARKERS)
+    };
+    let nexts = commits.iter().skip(1).map(Some).chain([None]);
+    let pairs = commits.iter().zip(nexts);
+    pairs
+        .filter(|(commit, next)| !is_undone(commit, *next))
+        .map(|(commit, _)| *commit)
+        .collect()
 }
 
 /// Where readers, and whoever would take over, wait for ever.
@@ -113,11 +156,10 @@ fn result_times(evidence: &Evidence) -> HashMap<(&str, i64), i64> {
 
 fn history(
     evidence: &Evidence,
-    mut commits: Vec<&Commit>,
+    commits: Vec<&Commit>,
     times: &HashMap<(&str, i64), i64>,
     findings: &mut Findings,
 ) -> u64 {
-    commits.sort_by_key(|commit| (commit.seq, commit.at));
     let mut untold = 0;
     let mut before: Option<(&Commit, Done)> = None;
     for commit in commits {

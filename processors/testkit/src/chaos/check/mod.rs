@@ -48,6 +48,8 @@ pub struct Verdict {
     pub attempts_cut_off: u64,
     /// Commits whose worker did not live, or did not get the answer, to tell of them.
     pub commits_untold: u64,
+    /// Commits that a dying broker acknowledged and forgot.
+    pub commits_undone: u64,
     pub violations_total: u64,
     pub violations: Vec<Violation>,
 }
@@ -68,7 +70,7 @@ pub fn judge(evidence: &Evidence) -> Verdict {
     audit::check(evidence, &mut findings);
     let attempts_cut_off = attempts::check(evidence, &mut findings);
     order::check(evidence, &mut findings);
-    let commits_untold = commits::check(evidence, &mut findings);
+    let commits = commits::check(evidence, &mut findings);
     reader::check(evidence, &mut findings);
     http::check(evidence, &mut findings);
     postgres::check(evidence, &mut findings);
@@ -89,7 +91,8 @@ pub fn judge(evidence: &Evidence) -> Verdict {
         kills_with_map: crashes.clone().filter(|crash| crash.map > 0).count() as u64,
         in_flight_at_kills: crashes.map(|crash| crash.in_flight).sum(),
         attempts_cut_off,
-        commits_untold,
+        commits_untold: commits.untold,
+        commits_undone: commits.undone,
         violations_total: findings.total(),
         violations: findings.into_violations(),
     }

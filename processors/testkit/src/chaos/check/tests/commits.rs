@@ -1,6 +1,6 @@
 use super::{
     finds,
-    history::{SECOND, claim, commit, state},
+    history::{SECOND, broker_death, claim, commit, state},
     verdict,
 };
 use crate::chaos::check::{Check, Evidence};
@@ -55,6 +55,25 @@ fn a_state_may_be_missing_only_where_something_happened() {
         evidence.workers.commits[3].at = 58 * SECOND;
         evidence.workers.aborted.push((55 * SECOND, "w-2".to_owned()));
     });
+}
+
+#[test]
+fn a_commit_may_be_undone_only_by_a_broker_that_dies_at_that_moment() {
+    let forgotten = |evidence: &mut Evidence| {
+        // The first worker was told that request 4 is done, too; its successor knows nothing of it.
+        evidence.workers.commits.insert(2, commit(28, 2, &[4, 5], 3, "w-1"));
+    };
+    finds(&[(Check::Commit, 3)], forgotten);
+    finds(&[(Check::Commit, 3)], |evidence| {
+        forgotten(evidence);
+        evidence.faults.push(broker_death(35));
+    });
+    let undone = verdict(|evidence| {
+        forgotten(evidence);
+        evidence.faults.push(broker_death(28));
+    });
+    assert!(undone.holds(), "{:#?}", undone.violations);
+    assert_eq!(undone.commits_undone, 1);
 }
 
 #[test]

@@ -219,6 +219,16 @@ fn attempt(id: usize, phase: &str, cost: i64) -> AttemptRecord {
     }
 }
 
+pub fn broker_death(at: i64) -> Fault {
+    Fault {
+        at: at * SECOND,
+        kind: "kill_broker".to_owned(),
+        target: "broker-1".to_owned(),
+        detail: String::new(),
+        crash: None,
+    }
+}
+
 fn death(at: i64, target: &str) -> Fault {
     Fault {
         at: at * SECOND,
