@@ -42,17 +42,16 @@ pub fn check(evidence: &Evidence, findings: &mut Findings) -> Told {
     let mut told = Told::default();
     for mut commits in partitions.into_values() {
         commits.sort_by_key(|commit| (commit.seq, commit.at));
-        let before = commits.len();
-        let commits = without_undone(evidence, commits);
-        told.undone += (before - commits.len()) as u64;
-        told.untold += history(evidence, commits, &times, findings);
+        let kept = without_undone(evidence, &commits);
+        told.undone += (commits.len() - kept.len()) as u64;
+        told.untold += history(evidence, kept, &times, findings);
     }
     told
 }
 
 /// Without those whose number was given again after a broker had died at that very moment. What they carried is judged all
 /// the same: if it had become visible, its results would be there twice.
-fn without_undone<'e>(evidence: &Evidence, commits: Vec<&'e Commit>) -> Vec<&'e Commit> {
+fn without_undone<'e>(evidence: &Evidence, commits: &[&'e Commit]) -> Vec<&'e Commit> {
     let deaths: Vec<i64> = evidence
         .faults
         .iter()
