@@ -102,7 +102,7 @@ function Limits({ health }: { health: Health }) {
           <thead>
             <tr>
               <th>Provider</th>
-              <th className="number">Calls under way</th>
+              <th className="number">Under way</th>
               <th className="number">At most</th>
               <th className="number">Wait for a limit</th>
             </tr>
