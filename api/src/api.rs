@@ -28,7 +28,7 @@ use crate::{
     waiters::Waiter,
 };
 
-/// Seconds after which a caller that was sent away for now may come back.
+/// `Retry-After`, in seconds, of a caller that was refused because too much is under way.
 const COME_BACK: u32 = 1;
 
 /// Answers to `/stats` that are kept.

@@ -141,7 +141,7 @@ impl<N: Node> Poll<N> {
 
     fn fail(&self, partition: &TopicPartition, error: &KafkaError) {
         if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AutoOffsetReset) {
-            tracing::warn!(%partition, %error, "cannot read for now");
+            tracing::warn!(%partition, %error, "cannot read: the client tries again by itself");
             return;
         }
         let message = format!(

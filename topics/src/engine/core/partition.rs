@@ -245,6 +245,11 @@ impl Partition {
     }
 
     #[must_use]
+    pub fn is_idle(&self) -> bool {
+        !self.open.values().any(|open| open.running)
+    }
+
+    #[must_use]
     pub fn is_full(&self) -> bool {
         self.parked.is_some()
     }

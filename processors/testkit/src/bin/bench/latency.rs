@@ -37,6 +37,7 @@ const LOOPS: [Loop; 3] = [
     },
 ];
 
+/// Milliseconds, in all.
 const TRANSACTIONAL_MEDIAN: f64 = 3.8;
 
 const TRANSACTIONAL: Loop = Loop {

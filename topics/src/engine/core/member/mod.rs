@@ -116,8 +116,8 @@ impl Member {
     /// Nothing runs for these partitions.
     #[must_use]
     pub fn is_finished(&self, partitions: &[TopicPartition]) -> bool {
-        let held = partitions.iter().filter_map(|partition| self.partitions.get(partition));
-        held.map(Partition::runs).sum::<usize>() == 0
+        let mut held = partitions.iter().filter_map(|partition| self.partitions.get(partition));
+        held.all(Partition::is_idle)
     }
 
     /// The partitions leave: nothing more is run for them; what is ready is committed with the release. Until
