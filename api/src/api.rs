@@ -28,7 +28,7 @@ use crate::{
     waiters::Waiter,
 };
 
-/// `Retry-After`, in seconds, of a caller that was refused because too much is under way.
+/// `Retry-After`, in seconds, of a 503: too much is under way, or something is not ready yet.
 const COME_BACK: u32 = 1;
 
 /// Answers to `/stats` that are kept.
