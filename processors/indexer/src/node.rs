@@ -126,6 +126,7 @@ impl Indexer {
             timeout: None,
             max_attempts: None,
             limit_wait: limit_wait(run),
+            budget: models::Budget::default(),
         }
     }
 

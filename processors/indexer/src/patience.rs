@@ -122,6 +122,7 @@ fn passes(class: ErrorClass) -> bool {
         | ErrorClass::Refused
         | ErrorClass::NotFound
         | ErrorClass::DeadlineExceeded
+        | ErrorClass::BudgetExceeded
         | ErrorClass::Cancelled => false,
     }
 }

@@ -1,4 +1,4 @@
-use crate::LimitWait;
+use crate::{Budget, LimitWait};
 use schemas::Timestamp;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -24,6 +24,8 @@ pub struct CallContext {
     pub timeout: Option<Duration>,
     /// The step's own number of attempts per model, in place of the model's.
     pub max_attempts: Option<u32>,
+    /// No attempt leaves that may cost more than is left of it.
+    pub budget: Budget,
     /// Held while the call waits for a free slot of its provider, or as long as the provider asked it to.
     pub limit_wait: LimitWait,
 }

@@ -48,11 +48,33 @@ pub enum ErrorClass {
     DeadlineExceeded,
     /// The caller asked to stop.
     Cancelled,
+    /// It may cost more than is left of the run's budget: no call left.
+    BudgetExceeded,
     /// The write-ahead was not acknowledged before the deadline: no call left.
     WriteAheadUnavailable,
 }
 
 impl ErrorClass {
+    pub const ALL: [Self; 17] = [
+        Self::RateLimited,
+        Self::Overloaded,
+        Self::Timeout,
+        Self::Transport,
+        Self::Server,
+        Self::Malformed,
+        Self::Auth,
+        Self::BadRequest,
+        Self::ContextOverflow,
+        Self::ContentFilter,
+        Self::Refused,
+        Self::NotFound,
+        Self::QuotaExhausted,
+        Self::DeadlineExceeded,
+        Self::Cancelled,
+        Self::BudgetExceeded,
+        Self::WriteAheadUnavailable,
+    ];
+
     /// The word for it in results, audit and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -71,6 +93,7 @@ impl ErrorClass {
             Self::QuotaExhausted => "quota_exhausted",
             Self::DeadlineExceeded => "deadline_exceeded",
             Self::Cancelled => "cancelled",
+            Self::BudgetExceeded => "budget_exceeded",
             Self::WriteAheadUnavailable => "write_ahead_unavailable",
         }
     }
@@ -81,8 +104,10 @@ impl ErrorClass {
             Self::RateLimited | Self::Overloaded | Self::Timeout | Self::Transport | Self::Server | Self::Malformed => {
                 Remedy::Retry
             }
-            // Another model may have the room, the key or the money that this one lacks.
-            Self::Auth | Self::ContextOverflow | Self::NotFound | Self::QuotaExhausted => Remedy::FallBack,
+            // Another model may have the room, the key or the money that this one lacks, or be cheaper.
+            Self::Auth | Self::ContextOverflow | Self::NotFound | Self::QuotaExhausted | Self::BudgetExceeded => {
+                Remedy::FallBack
+            }
             // The same request is as wrong elsewhere, and asking around a refusal is for the chain to decide.
             Self::BadRequest
             | Self::ContentFilter

@@ -12,6 +12,7 @@
 //! - **Nothing below the caller retries**: every send is one attempt, so attempts, audit and bill agree.
 
 mod books;
+mod budget;
 mod call;
 mod caller;
 mod chat;
@@ -24,8 +25,9 @@ mod limit_wait;
 mod metrics;
 
 pub use books::{Books, BooksError, Unrecorded};
+pub use budget::{Budget, Limit};
 pub use call::Called;
-pub use caller::{Caller, ClientError};
+pub use caller::{Caller, ClientError, Rendered, Retry};
 pub use chat::{ChatRequest, ChatResponse, FinishReason, Message, Role};
 pub use config::{DEFAULT_FILE, Kind, Model, Models, Position, Price, Problem};
 pub use context::CallContext;

@@ -1,7 +1,7 @@
 //! The chains this process can run: those of its files, and those that others published.
 
 use std::{
-    collections::{BTreeMap, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
@@ -9,7 +9,7 @@ use std::{
 
 use tokio::sync::watch;
 
-use crate::chain::{Chain, Problem, Resources};
+use crate::chain::{Chain, Draft, Position, Problem, Resources};
 
 /// All versions side by side: a run keeps the one it began with. A version never changes its content.
 #[derive(Debug)]
@@ -22,9 +22,10 @@ pub struct Chains {
 #[derive(Debug, Clone)]
 enum Version {
     Runnable(Arc<Chain>),
-    /// Published by a process that has models or indexes which this one lacks.
+    /// Published by a process that has models, indexes or chains which this one lacks, so far.
     Unusable {
         digest: String,
+        source: Arc<str>,
         problems: Arc<[Problem]>,
     },
 }
@@ -75,35 +76,65 @@ impl Chains {
     /// The first file that cannot be read, else every mistake of every file.
     pub fn load(paths: &[PathBuf], resources: &Resources) -> Result<Self, LoadError> {
         let mut problems = Vec::new();
-        let mut by_name: BTreeMap<String, BTreeMap<i32, Version>> = BTreeMap::new();
+        let mut drafts = Vec::new();
         for path in files(paths)? {
             let source = fs::read_to_string(&path).map_err(|source| LoadError::Read {
                 path: path.clone(),
                 source,
             })?;
-            let file = path.display().to_string();
-            match Chain::read(&source, &file, resources) {
-                Ok(chain) => match by_name.entry(chain.name.clone()).or_default().entry(chain.version) {
-                    Entry::Vacant(vacant) => {
-                        vacant.insert(Version::Runnable(Arc::new(chain)));
-                    }
-                    Entry::Occupied(_) => problems.push(Problem {
-                        file,
-                        position: Default::default(),
-                        message: format!("another file is chain `{}` too", chain.key()),
-                        help: Some("change `metadata.name` or `metadata.version`".to_owned()),
-                    }),
-                },
+            match Draft::read(&source, &path.display().to_string()) {
+                Ok(draft) => drafts.push(draft),
                 Err(found) => problems.extend(found),
             }
         }
-        if problems.is_empty() {
-            Ok(Self {
-                by_name: RwLock::new(by_name),
-                added: watch::Sender::new(0),
-            })
-        } else {
-            Err(LoadError::Problems(problems))
+        let chains = check(drafts, resources, &mut problems);
+        if !problems.is_empty() {
+            return Err(LoadError::Problems(problems));
+        }
+        let mut by_name: BTreeMap<String, BTreeMap<i32, Version>> = BTreeMap::new();
+        for chain in chains.into_values() {
+            let versions = by_name.entry(chain.name.clone()).or_default();
+            versions.insert(chain.version, Version::Runnable(chain));
+        }
+        Ok(Self {
+            by_name: RwLock::new(by_name),
+            added: watch::Sender::new(0),
+        })
+    }
+
+    /// Reads one chain file; the chains that it runs are looked for in its folder.
+    ///
+    /// # Errors
+    /// It cannot be read, else every mistake in it and in those that it runs.
+    pub fn load_one(path: &Path, resources: &Resources) -> Result<Arc<Chain>, LoadError> {
+        let read = |path: &Path| {
+            let source = fs::read_to_string(path).map_err(|source| LoadError::Read {
+                path: path.to_owned(),
+                source,
+            })?;
+            Draft::read(&source, &path.display().to_string()).map_err(LoadError::Problems)
+        };
+        let draft = read(path)?;
+        let key = draft.key();
+        let mut needed = draft.chains();
+        let mut drafts = vec![draft];
+        let folder = path.parent().filter(|folder| !needed.is_empty() && folder.is_dir());
+        let beside = folder.map_or(Ok(Vec::new()), |folder| files(&[folder.to_owned()]))?;
+        // A neighbour that cannot be read matters only to those who run it, and they say that it is not there.
+        let mut others: Vec<Draft> = beside.iter().filter_map(|path| read(path).ok()).collect();
+        while let Some(next) = others
+            .iter()
+            .position(|other| other.key().is_some_and(|key| needed.remove(&key)))
+        {
+            let other = others.remove(next);
+            needed.extend(other.chains());
+            drafts.push(other);
+        }
+        let mut problems = Vec::new();
+        let mut chains = check(drafts, resources, &mut problems);
+        match key.and_then(|key| chains.remove(&key)) {
+            Some(chain) if problems.is_empty() => Ok(chain),
+            Some(_) | None => Err(LoadError::Problems(problems)),
         }
     }
 
@@ -163,29 +194,72 @@ impl Chains {
                 }),
             };
         }
-        let version = match Chain::read(&published.source, &key, resources) {
-            Ok(chain) => Version::Runnable(Arc::new(chain)),
-            Err(problems) => {
-                tracing::warn!(
-                    chain = key,
-                    problems = problems.len(),
-                    "published chain cannot run here: {}",
-                    yaml::listed(&problems)
-                );
-                Version::Unusable {
-                    digest: published.digest.clone(),
-                    problems: problems.into(),
-                }
-            }
-        };
-        let mut by_name = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
-        by_name
-            .entry(published.name.clone())
-            .or_default()
-            .insert(published.version, version);
-        drop(by_name);
+        let source = Arc::from(published.source.as_str());
+        let version = self.read(source, &key, &published.digest, resources);
+        if let Version::Unusable { problems, .. } = &version {
+            tracing::warn!(
+                chain = key,
+                problems = problems.len(),
+                "published chain cannot run here: {}",
+                yaml::listed(problems)
+            );
+        }
+        self.insert(&published.name, published.version, version);
+        self.try_again(resources);
         self.added.send_modify(|added| *added += 1);
         Ok(())
+    }
+
+    fn read(&self, source: Arc<str>, key: &str, digest: &str, resources: &Resources) -> Version {
+        let resources = Resources {
+            chains: self.runnable().into_iter().collect(),
+            ..resources.clone()
+        };
+        match Chain::read(&source, key, &resources) {
+            Ok(chain) => Version::Runnable(Arc::new(chain)),
+            Err(problems) => Version::Unusable {
+                digest: digest.to_owned(),
+                source,
+                problems: problems.into(),
+            },
+        }
+    }
+
+    fn insert(&self, name: &str, version: i32, content: Version) {
+        let mut by_name = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
+        by_name.entry(name.to_owned()).or_default().insert(version, content);
+    }
+
+    /// Chains are published in any order, also before those that they run.
+    fn try_again(&self, resources: &Resources) {
+        loop {
+            let mut mended = 0;
+            for (name, version, digest, source) in self.unusable() {
+                let read = self.read(source, &format!("{name}@{version}"), &digest, resources);
+                if let Version::Runnable(_) = &read {
+                    self.insert(&name, version, read);
+                    mended += 1;
+                }
+            }
+            if mended == 0 {
+                return;
+            }
+        }
+    }
+
+    fn unusable(&self) -> Vec<(String, i32, String, Arc<str>)> {
+        let by_name = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
+        let versions = by_name
+            .iter()
+            .flat_map(|(name, versions)| versions.iter().map(move |(version, content)| (name, version, content)));
+        versions
+            .filter_map(|(name, version, content)| match content {
+                Version::Unusable { digest, source, .. } => {
+                    Some((name.clone(), *version, digest.clone(), Arc::clone(source)))
+                }
+                Version::Runnable(_) => None,
+            })
+            .collect()
     }
 
     /// Every version that can run, by name and version.
@@ -213,6 +287,41 @@ impl Chains {
             Version::Unusable { digest, .. } => digest.clone(),
         })
     }
+}
+
+/// Checks each chain after those that it runs.
+fn check(mut drafts: Vec<Draft>, resources: &Resources, problems: &mut Vec<Problem>) -> BTreeMap<String, Arc<Chain>> {
+    let mut resources = resources.clone();
+    while !drafts.is_empty() {
+        let open: BTreeSet<String> = drafts.iter().filter_map(Draft::key).collect();
+        let is_ready = |draft: &Draft| draft.chains().is_disjoint(&open);
+        let next = drafts.iter().position(is_ready).unwrap_or_else(|| {
+            // Each of those that are left runs another of them: there is a circle, and some may only lead into it.
+            for draft in &drafts {
+                let runs: Vec<String> = draft.chains().intersection(&open).cloned().collect();
+                let message = format!("chains that run each other: this one runs {}", runs.join(", "));
+                let help = "a chain may run only what does not run it";
+                draft.problems().add(Position::START, message, help);
+                draft.key().into_iter().for_each(|key| resources.chains.add_wrong(key));
+            }
+            0
+        });
+        let draft = drafts.remove(next);
+        let key = draft.key();
+        if let Some(key) = key.as_ref().filter(|key| resources.chains.get(key).is_some()) {
+            let help = "change `metadata.name` or `metadata.version`";
+            let message = format!("another file is chain `{key}` too");
+            draft.problems().add(Position::START, message, help);
+        }
+        match draft.check(&resources) {
+            Ok(chain) => resources.chains.add(Arc::new(chain)),
+            Err(found) => {
+                problems.extend(found);
+                key.into_iter().for_each(|key| resources.chains.add_wrong(key));
+            }
+        }
+    }
+    resources.chains.into_checked()
 }
 
 fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, LoadError> {

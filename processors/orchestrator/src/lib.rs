@@ -19,7 +19,10 @@ mod request;
 mod service;
 mod settings;
 
-pub use chain::{Accepted, Bill, Chain, Context, Ending, Failure, Outcome, Position, Problem, Resources, Services};
+pub use chain::{
+    Accepted, Bill, Chain, Change, Context, Difference, Ending, Failure, Others, Outcome, Position, Problem, Resources,
+    SCHEMA, Services, Trial, Verdict,
+};
 pub use chains::{Chains, Conflict, LoadError, Missing};
 pub use error::Error;
 pub use service::{Dependencies, run};

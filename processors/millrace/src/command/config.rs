@@ -50,6 +50,7 @@ fn mistakes(config: &Config) -> Vec<anyhow::Error> {
             let resources = Resources {
                 models,
                 indexes: config.indexes.clone(),
+                chains: orchestrator::Others::default(),
             };
             let loaded = Chains::load(std::slice::from_ref(&config.chains), &resources);
             mistakes.extend(loaded.err().map(anyhow::Error::from));

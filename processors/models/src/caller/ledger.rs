@@ -52,6 +52,11 @@ impl Ledger {
         reply.outcome
     }
 
+    /// The attempt that ended last.
+    pub(super) fn last(&self) -> Option<&Audit> {
+        self.ended.last().map(|ended| &ended.audit)
+    }
+
     pub(super) fn finish<T>(mut self, result: Result<T, ModelError>) -> Called<T> {
         let ended = std::mem::take(&mut self.ended);
         if matches!(&result, Err(error) if error.class == ErrorClass::Cancelled) {

@@ -12,13 +12,15 @@ mod attempt;
 mod client;
 mod ledger;
 mod operation;
+mod rendered;
 mod retry;
 mod running;
 
-pub(crate) use retry::Retry;
+pub use rendered::Rendered;
+pub use retry::Retry;
 
 use crate::config::Model;
-use crate::dialect::Failure;
+use crate::dialect::{Failure, Tokens};
 use crate::error::Remedy;
 use crate::{
     Books, CallContext, Called, ChatRequest, ChatResponse, EmbedResponse, ErrorClass, ModelError, Models, books,
@@ -192,7 +194,19 @@ impl Caller {
             if Instant::now() >= context.deadline {
                 return Err(past_deadline());
             }
-            let failure = match self.attempt(operation, model, route.reason, context, ledger).await {
+            let Tokens { input, output } = operation.estimate(model);
+            let reserved = context
+                .budget
+                .reserve(model.price.cost(input, output), input.saturating_add(output))
+                .map_err(|why| Failure::new(ErrorClass::BudgetExceeded, why))?;
+            let result = self.attempt(operation, model, route.reason, context, ledger).await;
+            if let Some(audit) = ledger.last() {
+                reserved.settle(
+                    audit.cost,
+                    audit.usage.input_tokens.saturating_add(audit.usage.output_tokens),
+                );
+            }
+            let failure = match result {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
@@ -201,7 +215,7 @@ impl Caller {
             if !again || made >= max_attempts {
                 return Err(failure);
             }
-            let wait = model.retry.wait(made, failure.retry_after, &mut rand::rng());
+            let wait = model.retry.wait(made, failure.retry_after);
             let too_long = !route.is_last && wait > model.retry.max;
             if too_long || Instant::now() + wait >= context.deadline {
                 return Err(failure);

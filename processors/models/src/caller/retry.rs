@@ -1,13 +1,19 @@
 use rand::Rng;
 use std::time::Duration;
+use yaml::{Fields, count, duration};
 
-/// How often and how patiently one model is tried before the next.
+/// How often and how patiently something is tried that fails for a reason which may pass: one model before the next, or a
+/// step of a chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Retry {
-    pub(crate) max_attempts: u32,
-    pub(crate) initial: Duration,
-    pub(crate) factor: u32,
-    pub(crate) max: Duration,
+pub struct Retry {
+    /// The first included.
+    pub max_attempts: u32,
+    /// The longest wait after the first failure.
+    pub initial: Duration,
+    /// By how much it grows with each failure.
+    pub factor: u32,
+    /// Where it stops growing.
+    pub max: Duration,
 }
 
 impl Default for Retry {
@@ -22,10 +28,32 @@ impl Default for Retry {
 }
 
 impl Retry {
+    /// What a mapping with them among its keys says.
+    pub const KEYS: [&str; 4] = ["max_attempts", "initial", "factor", "max"];
+
+    /// [`Self::KEYS`] of a mapping, with the defaults of those that it lacks.
+    #[must_use]
+    pub fn read(fields: &Fields<'_>) -> Self {
+        let default = Self::default();
+        let number = |key, default| fields.scalar(key, count).map_or(default, |number| number.value);
+        let time = |key, default| fields.scalar(key, duration).map_or(default, |time| time.value);
+        Self {
+            max_attempts: number("max_attempts", default.max_attempts),
+            initial: time("initial", default.initial),
+            factor: number("factor", default.factor),
+            max: time("max", default.max),
+        }
+    }
+
     /// The wait after the `failed`-th attempt failed: what the provider asked for, else exponential with full jitter
     /// (<https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>), so that many callers that failed
     /// together do not come back together.
-    pub(super) fn wait(&self, failed: u32, asked: Option<Duration>, random: &mut impl Rng) -> Duration {
+    #[must_use]
+    pub fn wait(&self, failed: u32, asked: Option<Duration>) -> Duration {
+        self.wait_by(failed, asked, &mut rand::rng())
+    }
+
+    fn wait_by(&self, failed: u32, asked: Option<Duration>, random: &mut impl Rng) -> Duration {
         asked.unwrap_or_else(|| self.ceiling(failed).mul_f64(random.random()))
     }
 
@@ -51,7 +79,7 @@ mod tests {
         let ceilings: Vec<u128> = [1, 2, 3, 4, u32::MAX].map(|n| retry.ceiling(n).as_millis()).to_vec();
         assert_eq!(ceilings, [500, 1000, 2000, 3000, 3000]);
         let mut random = StdRng::seed_from_u64(1);
-        let waits: Vec<Duration> = (0..100).map(|_| retry.wait(2, None, &mut random)).collect();
+        let waits: Vec<Duration> = (0..100).map(|_| retry.wait_by(2, None, &mut random)).collect();
         assert!(waits.iter().all(|wait| wait.as_millis() <= 1000));
         assert!(waits.iter().any(|wait| wait.as_millis() < 300) && waits.iter().any(|wait| wait.as_millis() > 700));
     }
@@ -59,9 +87,6 @@ mod tests {
     #[test]
     fn what_the_provider_asks_for_wins() {
         let asked = Some(Duration::from_secs(77));
-        assert_eq!(
-            Retry::default().wait(1, asked, &mut StdRng::seed_from_u64(1)),
-            Duration::from_secs(77)
-        );
+        assert_eq!(Retry::default().wait(1, asked), Duration::from_secs(77));
     }
 }

@@ -167,6 +167,7 @@ fn is_free(class: ErrorClass) -> bool {
         | ErrorClass::ContextOverflow
         | ErrorClass::NotFound
         | ErrorClass::QuotaExhausted
+        | ErrorClass::BudgetExceeded
         | ErrorClass::WriteAheadUnavailable => true,
         ErrorClass::Timeout
         | ErrorClass::Transport

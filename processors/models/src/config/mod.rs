@@ -8,6 +8,7 @@ mod provider;
 
 pub use model::{Kind, Model};
 pub use price::Price;
+pub(crate) use price::nano_dollars;
 pub(crate) use provider::{Dialect, Provider};
 pub use yaml::{Position, Problem};
 

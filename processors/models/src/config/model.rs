@@ -65,7 +65,10 @@ pub(super) fn read(
     let timeout = fields
         .scalar("timeout", duration)
         .map_or(TIMEOUT, |timeout| timeout.value);
-    let retry = fields.get("retry").and_then(|node| retry(&fields, node));
+    let retry = fields.get("retry").and_then(|node| {
+        let what = format!("`retry` of {}", fields.what);
+        Fields::of(node, what, &Retry::KEYS, &[], problems).map(|fields| Retry::read(&fields))
+    });
     let stated = fields
         .get("price")
         .map(|node| price(&fields, node, dimension.is_none()));
@@ -164,20 +167,5 @@ fn price(model: &Fields<'_>, node: &Node, answers: bool) -> Option<Price> {
     Some(Price {
         input: input?.value,
         output,
-    })
-}
-
-fn retry(model: &Fields<'_>, node: &Node) -> Option<Retry> {
-    let what = format!("`retry` of {}", model.what);
-    let keys = ["max_attempts", "initial", "factor", "max"];
-    let fields = Fields::of(node, what, &keys, &[], model.problems)?;
-    let default = Retry::default();
-    let number = |key, default| fields.scalar(key, count).map_or(default, |number| number.value);
-    let time = |key, default| fields.scalar(key, duration).map_or(default, |time| time.value);
-    Some(Retry {
-        max_attempts: number("max_attempts", default.max_attempts),
-        initial: time("initial", default.initial),
-        factor: number("factor", default.factor),
-        max: time("max", default.max),
     })
 }

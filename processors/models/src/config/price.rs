@@ -38,7 +38,7 @@ pub(super) fn dollars(text: &str) -> Result<i64, String> {
 }
 
 /// Without passing through a float.
-fn nano_dollars(text: &str) -> Option<i64> {
+pub(crate) fn nano_dollars(text: &str) -> Option<i64> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
     if !digits(whole) || !digits(fraction) || fraction.len() > 9 {

@@ -121,6 +121,7 @@ fn within(deadline: Duration) -> CallContext {
         cancelled: CancellationToken::new(),
         timeout: None,
         max_attempts: None,
+        budget: models::Budget::default(),
         limit_wait: LimitWait::default(),
     }
 }

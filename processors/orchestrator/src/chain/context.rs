@@ -1,12 +1,14 @@
 //! For whom and until when a run goes on. Everything that it must not find out for itself comes in here.
 
-use models::{CallContext, LimitWait};
-use retrieval::RetrievalError;
+use std::fmt::Display;
+
+use models::{Budget, CallContext, Limit, LimitWait};
 use schemas::Timestamp;
+use serde_json::Value;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{error::StepError, idle::Idle, resources::Services};
+use super::{error::StepError, idle::Idle, mocks::Mocks, render::Rendering, resources::Services};
 
 #[derive(Debug, Clone)]
 pub struct Context {
@@ -26,17 +28,123 @@ pub struct Context {
 }
 
 /// What is around a step of one run.
+#[derive(Clone)]
 pub(crate) struct Surroundings<'r> {
-    pub(crate) context: &'r Context,
-    pub(crate) services: &'r Services,
+    context: &'r Context,
+    world: World<'r>,
     /// `name@version#sha256`
-    pub(crate) chain: &'r str,
-    /// Ends when the run does, also because another step failed.
+    chain: &'r str,
+    /// The steps that this place is in, as records name them: `compare.a.`, `chunks[3].`.
+    path: String,
+    /// That of the run, or an earlier one that a `timeout` around this place has set.
+    pub(crate) deadline: Instant,
+    /// Ends when the run does, or a block around this place, also because another step failed.
     pub(crate) stop: CancellationToken,
     pub(crate) idle: Idle,
+    /// Of the run, or of the steps around this place that have one.
+    budget: Budget,
+    /// The step tries what fails again by itself: its caller need not.
+    retried: bool,
 }
 
-impl Surroundings<'_> {
+/// What steps reach outside of the run.
+#[derive(Clone, Copy)]
+pub(crate) enum World<'r> {
+    Real(&'r Services),
+    /// In the tests of a chain file: what steps give is written there.
+    Mocked(&'r Mocks),
+    /// Where people look at what would be sent, with mocks for what steps give.
+    Rendered(&'r Mocks, &'r Rendering<'r>),
+}
+
+impl<'r> Surroundings<'r> {
+    pub(crate) fn new(context: &'r Context, world: World<'r>, chain: &'r str, budget: Budget) -> Self {
+        Self {
+            context,
+            world,
+            chain,
+            path: String::new(),
+            deadline: context.deadline,
+            stop: context.cancelled.child_token(),
+            idle: Idle::new(context.limit_wait.clone()),
+            budget,
+            retried: false,
+        }
+    }
+
+    /// Of a block whose end does not end what is around it.
+    pub(crate) fn stopped_apart(&self) -> Self {
+        Self {
+            stop: self.stop.child_token(),
+            ..self.clone()
+        }
+    }
+
+    /// Inside of a part of a step: `branch` is `.a` or `[3]`.
+    pub(crate) fn inside(&self, step: &str, branch: impl Display) -> Self {
+        Self {
+            path: format!("{step}{branch}."),
+            retried: false,
+            ..self.clone()
+        }
+    }
+
+    pub(crate) fn until(&self, deadline: Instant) -> Self {
+        Self {
+            deadline: deadline.min(self.deadline),
+            ..self.clone()
+        }
+    }
+
+    pub(crate) fn spending(&self, limit: Limit) -> Self {
+        Self {
+            budget: self.budget.part(limit),
+            ..self.clone()
+        }
+    }
+
+    /// How records name a step of this place.
+    pub(crate) fn name(&self, id: &str) -> String {
+        format!("{}{id}", self.path)
+    }
+
+    pub(crate) fn tenant(&self) -> &str {
+        &self.context.tenant
+    }
+
+    /// What the tests of a chain file say about a step.
+    pub(crate) fn mock(&self, step: &str) -> Option<Result<Value, StepError>> {
+        match self.world {
+            World::Real(_) => None,
+            World::Mocked(mocks) | World::Rendered(mocks, _) => mocks.find(step),
+        }
+    }
+
+    /// Where what would be sent is looked at.
+    pub(crate) fn rendering(&self) -> Option<&'r Rendering<'r>> {
+        match self.world {
+            World::Real(_) | World::Mocked(_) => None,
+            World::Rendered(_, rendering) => Some(rendering),
+        }
+    }
+
+    /// # Errors
+    /// This is a test, and it says nothing of what `step` calls.
+    pub(crate) fn services(&self, step: &str) -> Result<&'r Services, StepError> {
+        match self.world {
+            World::Real(services) => Ok(services),
+            World::Mocked(_) | World::Rendered(..) => Err(StepError::NotMocked { step: step.to_owned() }),
+        }
+    }
+
+    /// Of a step that has a `retry` of its own.
+    pub(crate) fn retried(&self) -> Self {
+        Self {
+            retried: true,
+            ..self.clone()
+        }
+    }
+
     pub(crate) fn call(&self, step: &str) -> CallContext {
         let Context {
             request_id,
@@ -45,7 +153,7 @@ impl Surroundings<'_> {
             accepted_at,
             turn,
             trace_id,
-            deadline,
+            deadline: _,
             cancelled: _,
             limit_wait: _,
         } = self.context;
@@ -58,26 +166,38 @@ impl Surroundings<'_> {
             chain: Some(self.chain.to_owned()),
             step: step.to_owned(),
             trace_id: trace_id.clone(),
-            deadline: *deadline,
+            deadline: self.deadline,
             cancelled: self.stop.clone(),
             timeout: None,
-            max_attempts: None,
+            max_attempts: self.retried.then_some(1),
+            budget: self.budget.clone(),
             limit_wait: self.idle.of_step(),
         }
     }
 
-    /// A retrieval, as long as the run has time for it.
-    pub(crate) async fn until_deadline<T>(
-        &self,
-        retrieval: impl Future<Output = Result<T, RetrievalError>>,
-    ) -> Result<T, StepError> {
+    /// Whether there is time for another step.
+    ///
+    /// # Errors
+    /// The deadline passed, or the run is not wanted any more.
+    pub(crate) fn go_on(&self) -> Result<(), StepError> {
+        if self.stop.is_cancelled() {
+            Err(StepError::Cancelled)
+        } else if Instant::now() >= self.deadline {
+            Err(StepError::DeadlineExceeded)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Anything that takes time, as long as there is time for it.
+    ///
+    /// # Errors
+    /// See [`Self::go_on`].
+    pub(crate) async fn in_time<T>(&self, work: impl Future<Output = T>) -> Result<T, StepError> {
         tokio::select! {
             biased;
             () = self.stop.cancelled() => Err(StepError::Cancelled),
-            ended = tokio::time::timeout_at(self.context.deadline, retrieval) => match ended {
-                Ok(result) => result.map_err(StepError::Retrieval),
-                Err(_elapsed) => Err(StepError::DeadlineExceeded),
-            },
+            ended = tokio::time::timeout_at(self.deadline, work) => ended.map_err(|_elapsed| StepError::DeadlineExceeded),
         }
     }
 }

@@ -1,27 +1,54 @@
-//! From the document to the chain, in passes over one typed form.
+//! From the document to the chain, in passes over one typed form. A chain may run others, so a file is first read, and
+//! checked when those are there.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
+use models::Limit;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use yaml::{Content, Fields, Node, Problems};
+use yaml::{Content, Fields, Node, Position, Problem, Problems};
 
 use super::{
-    Chain, Output, graph,
-    params::Params,
-    resources::Resources,
-    schema::Schema,
-    steps::{Check, Step},
-    templated::Templated,
-    types::Type,
-    typing::Scope,
+    Chain, Output, block::Block, fits::misfit, params::Params, resources::Resources, schema::Schema, steps::Check,
+    templated::Templated, trial::Trial, types::Type, typing::Scope,
 };
+
+/// Larger files are not read: what checks a chain may take time in proportion to its square.
+const MAX_BYTES: usize = 256 << 10;
 
 /// The time limit of a chain that names none: no run is without one.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(60);
 
-impl Chain {
-    pub(super) fn from_document(root: &Node, source: &str, resources: &Resources, problems: &Problems) -> Option<Self> {
+/// A chain file that has been read, and not yet checked against what there is.
+pub(crate) struct Draft {
+    problems: Problems,
+    source: String,
+    digest: String,
+    metadata: Option<Metadata>,
+    input: Option<Schema>,
+    params: Option<Params>,
+    budget: Option<(Duration, Limit)>,
+    steps: Block,
+    output: Option<Output>,
+    trials: Vec<Trial>,
+}
+
+impl Draft {
+    /// # Errors
+    /// The file is no YAML, or no mapping. Other mistakes are told by [`Self::check`], with those that it finds itself.
+    pub(crate) fn read(source: &str, file: &str) -> Result<Self, Vec<Problem>> {
+        let problems = Problems::of(file);
+        if source.len() > MAX_BYTES {
+            let message = format!("the file is larger than {MAX_BYTES} bytes");
+            problems.add_plain(Position::START, message);
+            return problems.unless_any(None);
+        }
+        let Some(root) = Node::read(source, &problems) else {
+            return problems.unless_any(None);
+        };
         let known = [
             "apiVersion",
             "kind",
@@ -31,69 +58,116 @@ impl Chain {
             "budget",
             "steps",
             "output",
+            "tests",
         ];
-        let fields = Fields::of(root, "a chain", &known, &["defaults", "emit", "tests"], problems)?;
-        expect(&fields, "apiVersion", "chain/v1", problems);
-        expect(&fields, "kind", "Chain", problems);
+        let Some(fields) = Fields::of(&root, "a chain", &known, &["defaults", "emit"], &problems) else {
+            return problems.unless_any(None);
+        };
+        expect(&fields, "apiVersion", "chain/v1", &problems);
+        expect(&fields, "kind", "Chain", &problems);
         let metadata = fields
             .require("metadata", "{name: triage, version: 1}")
-            .and_then(|node| Metadata::read(node, problems));
+            .and_then(|node| Metadata::read(node, &problems));
         let input = fields.require("input", "{schema: {type: object}}").and_then(|node| {
-            let input = Fields::of(node, "`input`", &["schema"], &["schema_ref"], problems)?;
-            Schema::read(input.require("schema", "{type: object}")?, "`input.schema`", problems)
+            let input = Fields::of(node, "`input`", &["schema"], &["schema_ref"], &problems)?;
+            Schema::read(input.require("schema", "{type: object}")?, "`input.schema`", &problems)
         });
-        let params = Params::read(fields.get("params"), problems);
-        let deadline = fields.get("budget").map(|node| {
-            let budget = Fields::of(node, "`budget`", &["deadline"], &["usd", "tokens"], problems)?;
-            Some(budget.require_scalar("deadline", "30s", yaml::duration)?.value)
-        });
-        let Steps { ids, steps } = fields
+        let params = Params::read(fields.get("params"), &problems);
+        let budget = fields
+            .get("budget")
+            .map_or(Some((DEFAULT_DEADLINE, Limit::default())), |node| {
+                budget(node, &problems)
+            });
+        let steps = fields
             .require("steps", "[{id: answer, chat: {…}}]")
-            .map_or_else(Steps::default, |node| Steps::read(node, problems));
+            .map_or_else(Block::unread, |node| Block::read(node, "`steps`", &problems));
         let output = fields
             .require("output", "{value: \"{{ steps.answer.text }}\"}")
-            .and_then(|node| Output::read(node, problems));
-
-        let waits_for = graph::order(&steps, problems);
-        let mut scope = Scope {
-            input: input.as_ref().map_or(Type::ANY, Schema::type_of),
-            params: params.as_ref().map_or(Type::ANY, Params::type_of),
-            open: ids.iter().any(Option::is_none),
-            steps: ids.into_iter().flatten().map(|id| (id, Type::ANY)).collect(),
-        };
-        for step in graph::sorted(&waits_for) {
-            let step = &steps[step];
-            let of = step.check(&mut Check {
-                scope: &scope,
-                resources,
-                problems,
-            });
-            scope.steps.insert(step.id.clone(), of);
-        }
-        if let Some(output) = &output {
-            output.value.infer(&scope, None, problems);
-        }
-
-        let Metadata {
-            name,
-            version,
-            description,
-        } = metadata?;
-        let digest = digest(root);
-        Some(Self {
-            id: format!("{name}@{version}#{digest}"),
-            name,
-            version,
-            description,
-            digest,
+            .and_then(|node| Output::read(node, &problems));
+        let trials = Trial::read_all(fields.get("tests"), &problems);
+        Ok(Self {
             source: source.to_owned(),
-            deadline: deadline.unwrap_or(Some(DEFAULT_DEADLINE))?,
-            input: input?,
-            params: params?,
+            digest: digest(&root),
+            metadata,
+            input,
+            params,
+            budget,
             steps,
-            waits_for,
-            output: output?,
+            output,
+            trials,
+            problems,
         })
+    }
+
+    /// `name@version`, if the file says it.
+    pub(crate) fn key(&self) -> Option<String> {
+        self.metadata
+            .as_ref()
+            .map(|Metadata { name, version, .. }| format!("{name}@{version}"))
+    }
+
+    /// The chains that it runs, by `name@version`.
+    pub(crate) fn chains(&self) -> BTreeSet<String> {
+        let mut chains = BTreeSet::new();
+        self.steps.chains(&mut chains);
+        chains
+    }
+
+    /// For a mistake that shows only between files.
+    pub(crate) fn problems(&self) -> &Problems {
+        &self.problems
+    }
+
+    /// # Errors
+    /// Every mistake, in the order of the file.
+    pub(crate) fn check(self, resources: &Resources) -> Result<Chain, Vec<Problem>> {
+        let scope = Scope::new(
+            self.input.as_ref().map_or(Type::ANY, Schema::type_of),
+            self.params.as_ref().map_or(Type::ANY, Params::type_of),
+        );
+        let (scope, _) = self.steps.check(&mut Check {
+            scope: &scope,
+            resources,
+            problems: &self.problems,
+        });
+        let output_type = self.output.as_ref().map(|output| output.check(&scope, &self.problems));
+        let Self {
+            problems,
+            source,
+            digest,
+            metadata,
+            input,
+            params,
+            budget,
+            steps,
+            output,
+            trials,
+        } = self;
+        let chain = || {
+            let Metadata {
+                name,
+                version,
+                description,
+            } = metadata?;
+            let (deadline, limit) = budget?;
+            Some(Chain {
+                id: format!("{name}@{version}#{digest}"),
+                name,
+                version,
+                description,
+                digest,
+                source,
+                deadline,
+                limit,
+                input: input?,
+                params: params?,
+                steps,
+                output: output?,
+                output_type: output_type?,
+                trials,
+            })
+        };
+        problems.unless_any(chain())
     }
 }
 
@@ -144,6 +218,18 @@ impl Metadata {
 }
 
 impl Output {
+    /// The type of the output: what its schema says, or else what its value is.
+    fn check(&self, scope: &Scope, problems: &Problems) -> Type {
+        let of = self.value.infer(scope, None, problems);
+        let Some(schema) = &self.schema else { return of };
+        let wanted = schema.type_of();
+        if let Some(why) = misfit(&of, &wanted) {
+            let message = format!("`output.value` is not what `output.schema` says: {why}");
+            problems.add(self.value.position, message, "change the one or the other");
+        }
+        wanted.tainted(of.is_untrusted())
+    }
+
     fn read(node: &Node, problems: &Problems) -> Option<Self> {
         let fields = Fields::of(node, "`output`", &["value", "schema"], &["schema_ref"], problems)?;
         let value = fields
@@ -159,37 +245,16 @@ impl Output {
     }
 }
 
-#[derive(Default)]
-struct Steps {
-    /// Of every step in the file, where it can be read.
-    ids: Vec<Option<String>>,
-    /// Those that can be read as a whole.
-    steps: Vec<Step>,
-}
-
-impl Steps {
-    fn read(node: &Node, problems: &Problems) -> Self {
-        let Content::List(items) = &node.content else {
-            let message = format!("`steps` must be a list, and this is {}", node.kind());
-            problems.add_plain(node.position, message);
-            return Self {
-                ids: vec![None],
-                steps: Vec::new(),
-            };
-        };
-        if items.is_empty() {
-            let help = "a chain that only renames is one `transform` step";
-            problems.add(node.position, "the chain has no steps", help);
-        }
-        let id = |item: &Node| match &item.get("id")?.content {
-            Content::Text(text) => Some(text.value.clone()),
-            Content::Scalar(_) | Content::List(_) | Content::Map(_) => None,
-        };
-        Self {
-            ids: items.iter().map(id).collect(),
-            steps: items.iter().filter_map(|item| Step::read(item, problems)).collect(),
-        }
-    }
+/// How long a run may take, and what its calls may cost.
+fn budget(node: &Node, problems: &Problems) -> Option<(Duration, Limit)> {
+    let known: Vec<&str> = ["deadline"].into_iter().chain(Limit::KEYS).collect();
+    let fields = Fields::of(node, "`budget`", &known, &[], problems)?;
+    let deadline = fields
+        .get("deadline")
+        .map(|_| fields.scalar("deadline", yaml::duration));
+    let limit = Limit::read(&fields);
+    let deadline = deadline.map_or(Some(DEFAULT_DEADLINE), |deadline| Some(deadline?.value))?;
+    Some((deadline, limit))
 }
 
 fn expect(fields: &Fields<'_>, key: &str, only: &str, problems: &Problems) {
@@ -206,7 +271,7 @@ fn expect(fields: &Fields<'_>, key: &str, only: &str, problems: &Problems) {
     }
 }
 
-/// Hashes the document as JSON with sorted keys.
+/// Hashes the document as JSON with sorted keys, and without its tests.
 fn digest(root: &Node) -> String {
     fn sorted(value: Value) -> Value {
         match value {
@@ -219,6 +284,10 @@ fn digest(root: &Node) -> String {
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value,
         }
     }
-    let hash = Sha256::digest(sorted(root.to_json()).to_string());
+    let mut document = root.to_json();
+    if let Value::Object(entries) = &mut document {
+        entries.shift_remove("tests");
+    }
+    let hash = Sha256::digest(sorted(document).to_string());
     hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use yaml::Problems;
 
-use super::steps::Step;
+use super::{block::Block, steps::Step};
 
 /// For each step the places of the steps that it reads. Repeated ids and circles are problems; a circle is opened, so that
 /// the rest can still be checked.
@@ -35,13 +35,23 @@ pub(crate) fn sorted(waits_for: &[Vec<usize>]) -> Vec<usize> {
     sorted
 }
 
-/// The steps with their kinds and what each waits for, as the `chains` topic carries it.
-pub(crate) fn describe(steps: &[Step], waits_for: &[Vec<usize>]) -> Value {
-    let describe = |(step, reads): (&Step, &Vec<usize>)| {
-        let reads: Vec<&str> = reads.iter().map(|read| steps[*read].id.as_str()).collect();
-        json!({"id": step.id, "kind": step.kind(), "waits_for": reads})
+/// The steps with their kinds and what each waits for, as the `chains` topic carries it; a step that holds others has them
+/// in `blocks`.
+pub(crate) fn describe(block: &Block) -> Value {
+    let step = |(step, reads): (&Step, _)| {
+        let reads: Vec<&str> = Iterator::map(reads, |read: &Step| read.id.as_str()).collect();
+        let mut described = json!({"id": step.id, "kind": step.kind(), "waits_for": reads});
+        let blocks: Vec<Value> = step
+            .blocks()
+            .into_iter()
+            .map(|(name, block)| json!({"name": name, "steps": describe(block)["steps"]}))
+            .collect();
+        if !blocks.is_empty() {
+            described["blocks"] = Value::Array(blocks);
+        }
+        described
     };
-    json!({"steps": steps.iter().zip(waits_for).map(describe).collect::<Vec<_>>()})
+    json!({"steps": block.steps().map(step).collect::<Vec<_>>()})
 }
 
 fn break_circles(steps: &[Step], waits_for: &mut [Vec<usize>], problems: &Problems) {

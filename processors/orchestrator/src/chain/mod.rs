@@ -6,53 +6,75 @@
 //! metadata: {name: answer, version: 1, description: …}
 //! input: {schema: {…}}                    # JSON Schema; `x-trust: untrusted` marks what strangers write
 //! params: {top_k: {type: integer, default: 4}}
-//! budget: {deadline: 60s}
+//! budget: {deadline: 60s, usd: 0.05, tokens: 8000, calls: 10}  # no call leaves that may cost more than is left
 //! steps:                                  # each runs as soon as the steps that it reads are done
 //!   - {id: docs, retrieve: {index: …, query: "{{ input.question }}", top_k: "{{ params.top_k }}", min_score: 0.2, filter: {…}}}
 //!   - {id: answer, chat: {model: [smart, fast], messages: [{role: user, content: …}], params: {…}, output: {schema: {…}}}}
 //!   - {id: vectors, embed: {model: embedding, texts: ["{{ steps.answer.text }}"]}}
+//!   - {id: kind, parse: {text: "{{ steps.answer.text }}", enum: [refund, question]}}    # or json, lines, regex
+//!   - {id: covered, redact: {value: "{{ input.question }}", types: [email, phone]}}
+//!   - {id: reply, switch: {on: "{{ steps.kind }}", cases: {refund: [STEPS], question: [STEPS]}}}
+//!   - {id: both, parallel: {branches: {formal: [STEPS], short: [STEPS]}, on_error: collect}}
+//!   - {id: each, map: {over: "{{ steps.docs.items }}", as: doc, max_items: 20, steps: [STEPS]}}
+//!   - {id: better, loop: {max: 3, until: "{{ steps.check.json.good }}", steps: [STEPS]}}
+//!   - {id: sorted, chain: {name: triage@2, input: {text: "{{ input.question }}"}}}
 //!   - {id: shaped, transform: {text: "{{ steps.answer.text | trim }}"}}
 //! output: {value: "{{ steps.shaped }}", schema: {…}}
+//! tests: [{name: …, input: {…}, mocks: {answer: {text: …}}, expect: {output: …}}]
 //! ```
+//!
+//! Any step can also say `when` it runs (and what it gives `else`), its `timeout`, how to `retry`, what steps are its
+//! `fallback`, that an error of it is no failure of the run (`on_error: skip`), and a `budget` of its own.
 //!
 //! Reading goes in passes over one typed form, and each adds to the same list of problems, so that every mistake of a
 //! file is told at once: the YAML ([`yaml`]), its keys ([`document`], [`steps`]), who waits for whom ([`graph`]), and what
 //! every template reads and renders ([`typing`]).
 
 mod bill;
+mod block;
 mod context;
+mod diff;
 mod document;
+mod editor;
 mod error;
+mod fits;
+mod frame;
 mod graph;
 mod idle;
+mod mocks;
 mod outcome;
 mod params;
+mod render;
 mod resources;
 mod run;
 mod schema;
+mod sensitive;
 mod steps;
 mod template;
 mod templated;
+mod trial;
 mod types;
 mod typing;
 
 use std::time::Duration;
 
+use models::Limit;
 use serde_json::Value;
-use yaml::{Node, Problems};
 
-use self::{params::Params, schema::Schema, steps::Step, templated::Templated};
+use self::{block::Block, params::Params, schema::Schema, templated::Templated, types::Type};
+
+pub(crate) use self::document::Draft;
 
 pub use self::{
     bill::Bill,
     context::Context,
+    diff::{Change, Difference},
+    editor::SCHEMA,
     outcome::{Ending, Failure, Outcome},
-    resources::{Resources, Services},
+    resources::{Others, Resources, Services},
+    trial::{Trial, Verdict},
 };
 pub use yaml::{Position, Problem};
-
-/// Larger files are not read: what checks a chain may take time in proportion to its square.
-const MAX_BYTES: usize = 256 << 10;
 
 /// A chain that can run.
 #[derive(Debug)]
@@ -60,7 +82,7 @@ pub struct Chain {
     pub name: String,
     pub version: i32,
     pub description: Option<String>,
-    /// SHA-256 of the canonical form, lower-case hex: comments, layout and the order of keys do not change it.
+    /// SHA-256 of the canonical form, lower-case hex: comments, layout, the order of keys and `tests` do not change it.
     pub digest: String,
     /// `name@version#sha256`: what every run records.
     pub id: String,
@@ -68,11 +90,14 @@ pub struct Chain {
     pub source: String,
     /// How long a run may take from the moment its request was accepted, if the request does not say.
     pub deadline: Duration,
+    /// What all its calls may cost together.
+    limit: Limit,
     input: Schema,
     params: Params,
-    steps: Vec<Step>,
-    waits_for: Vec<Vec<usize>>,
+    steps: Block,
     output: Output,
+    output_type: Type,
+    trials: Vec<Trial>,
 }
 
 #[derive(Debug)]
@@ -95,15 +120,7 @@ impl Chain {
     /// # Errors
     /// Every mistake, in the order of the file.
     pub fn read(source: &str, file: &str, resources: &Resources) -> Result<Self, Vec<Problem>> {
-        let problems = Problems::of(file);
-        if source.len() > MAX_BYTES {
-            let message = format!("the file is larger than {MAX_BYTES} bytes");
-            problems.add_plain(Position::START, message);
-            return problems.unless_any(None);
-        }
-        let chain =
-            Node::read(source, &problems).and_then(|root| Self::from_document(&root, source, resources, &problems));
-        problems.unless_any(chain)
+        Draft::read(source, file)?.check(resources)
     }
 
     /// `name@version`
@@ -138,9 +155,9 @@ impl Chain {
         self.output.schema.as_ref().map_or(&Value::Bool(true), Schema::json)
     }
 
-    /// `{"steps": [{id, kind, waits_for: [id]}]}`
+    /// `{"steps": [{id, kind, waits_for: [id], blocks: [{name, steps: […]}]}]}`
     #[must_use]
     pub fn graph(&self) -> Value {
-        graph::describe(&self.steps, &self.waits_for)
+        graph::describe(&self.steps)
     }
 }

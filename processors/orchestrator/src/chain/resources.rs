@@ -1,17 +1,66 @@
 //! What chains may name, and what their steps call.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use models::{Caller, Models};
-use retrieval::{IndexSpec, Match, Pinecone, Query, RetrievalError};
+use retrieval::{IndexSpec, Match, Pinecone, Query, RetrievalError, Vector};
 
-use super::error::StepError;
+use super::{Chain, error::StepError};
 
-/// The models file and the indexes: chains are checked against these.
+/// The models file, the indexes and the other chains: chains are checked against these.
 #[derive(Debug, Clone)]
 pub struct Resources {
     pub models: Arc<Models>,
     pub indexes: Vec<IndexSpec>,
+    /// Those that others may run.
+    pub chains: Others,
+}
+
+/// The chains that a chain may run.
+#[derive(Debug, Clone, Default)]
+pub struct Others {
+    checked: BTreeMap<String, Arc<Chain>>,
+    /// Those that are there, and have mistakes of their own, which are told where they are.
+    wrong: BTreeSet<String>,
+}
+
+impl Others {
+    pub fn add(&mut self, chain: Arc<Chain>) {
+        self.checked.insert(chain.key(), chain);
+    }
+
+    pub(crate) fn add_wrong(&mut self, key: String) {
+        self.wrong.insert(key);
+    }
+
+    /// By `name@version`.
+    pub(crate) fn get(&self, key: &str) -> Option<&Arc<Chain>> {
+        self.checked.get(key)
+    }
+
+    pub(crate) fn is_wrong(&self, key: &str) -> bool {
+        self.wrong.contains(key)
+    }
+
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.checked.keys().chain(&self.wrong).map(String::as_str)
+    }
+
+    pub(crate) fn into_checked(self) -> BTreeMap<String, Arc<Chain>> {
+        self.checked
+    }
+}
+
+impl FromIterator<Arc<Chain>> for Others {
+    fn from_iter<I: IntoIterator<Item = Arc<Chain>>>(chains: I) -> Self {
+        Self {
+            checked: chains.into_iter().map(|chain| (chain.key(), chain)).collect(),
+            wrong: BTreeSet::new(),
+        }
+    }
 }
 
 impl Resources {
@@ -33,6 +82,7 @@ impl Services {
         Resources {
             models: Arc::clone(self.caller.models()),
             indexes: self.indexes.clone(),
+            chains: Others::default(),
         }
     }
 
@@ -43,5 +93,14 @@ impl Services {
 
     pub(crate) async fn query(&self, spec: &IndexSpec, query: &Query) -> Result<Vec<Match>, RetrievalError> {
         self.pinecone.index(&spec.index).await?.query(query).await
+    }
+
+    pub(crate) async fn fetch(
+        &self,
+        spec: &IndexSpec,
+        namespace: &str,
+        ids: &[String],
+    ) -> Result<Vec<Vector>, RetrievalError> {
+        self.pinecone.index(&spec.index).await?.fetch(namespace, ids).await
     }
 }

@@ -111,6 +111,13 @@ impl Template {
         self.text.position_of(start, end)
     }
 
+    /// The text of one in which there is nothing to fill in.
+    pub(crate) fn constant(&self) -> Option<&str> {
+        let marks = ["{{", "{%", "{#"];
+        let plain = !marks.iter().any(|mark| self.text.value.contains(mark));
+        plain.then_some(self.text.value.as_str())
+    }
+
     /// Whether it gives a value, not text.
     pub(crate) fn is_expression(&self) -> bool {
         matches!(self.program, Program::Value(_))

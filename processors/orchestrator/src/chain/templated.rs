@@ -59,7 +59,10 @@ impl Templated {
             Form::Literal(Value::Bool(_)) => Type::Boolean,
             Form::Literal(Value::Number(_)) => Type::Number,
             Form::Literal(_) => Type::ANY,
-            Form::Template(template) => typing::infer(template, scope, sink, problems),
+            Form::Template(template) => match template.constant() {
+                Some(text) => Type::Choice([text.to_owned()].into()),
+                None => typing::infer(template, scope, sink, problems),
+            },
             Form::List(items) => {
                 let items = items
                     .iter()
@@ -98,6 +101,30 @@ impl Templated {
                 Ok(Value::Object(entries.collect::<Result<Map<_, _>, _>>()?))
             }
         }
+    }
+
+    /// Checks one that is only asked whether it is true.
+    pub(crate) fn condition(&self, scope: &Scope, problems: &Problems) {
+        match &self.form {
+            Form::Literal(Value::Bool(_)) => {}
+            Form::Template(template) if template.is_expression() => typing::condition(template, scope, problems),
+            Form::Literal(_) | Form::Template(_) | Form::List(_) | Form::Map(_) => {
+                let help = "write one expression, as in \"{{ steps.docs.items | length > 0 }}\"";
+                problems.add(self.position, "this is no condition", help);
+            }
+        }
+    }
+
+    /// Adds the paths that exist, and are not null, where a condition is true.
+    pub(crate) fn vouch(&self, paths: &mut Vec<String>) {
+        if let Form::Template(template) = &self.form {
+            typing::vouch(template, paths);
+        }
+    }
+
+    /// Whether a condition holds: as in a template, what is empty, zero or null is not true.
+    pub(crate) fn is_true(&self, scope: &minijinja::Value) -> Result<bool, TemplateError> {
+        Ok(minijinja::Value::from_serialize(self.value(scope)?).is_true())
     }
 
     /// The number that is written in the file; `None` if a template gives it.

@@ -1,6 +1,6 @@
 //! What is known of a value before there is one: its type, and whether its text may come from a stranger.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -19,6 +19,8 @@ pub(crate) enum Type {
     Text {
         untrusted: bool,
     },
+    /// One of these texts. They stand in a schema, so they say nothing that its author did not write down.
+    Choice(BTreeSet<String>),
     Number,
     Boolean,
     List(Box<Type>),
@@ -34,6 +36,21 @@ pub(crate) struct Field {
     pub(crate) of: Type,
     /// It may be absent at run time.
     pub(crate) optional: bool,
+}
+
+impl Field {
+    pub(crate) fn always(of: Type) -> Self {
+        Self { of, optional: false }
+    }
+
+    /// Its type where null stands for its absence.
+    pub(crate) fn or_null(&self) -> Type {
+        if self.optional {
+            self.of.clone().or(&Type::Null)
+        } else {
+            self.of.clone()
+        }
+    }
 }
 
 impl Type {
@@ -65,7 +82,7 @@ impl Type {
     pub(crate) fn is_untrusted(&self) -> bool {
         match self {
             Self::Any { untrusted } | Self::Text { untrusted } => *untrusted,
-            Self::Null | Self::Number | Self::Boolean => false,
+            Self::Null | Self::Choice(_) | Self::Number | Self::Boolean => false,
             Self::List(of) => of.is_untrusted(),
             Self::Object { fields, .. } => fields.values().any(|field| field.of.is_untrusted()),
         }
@@ -79,7 +96,7 @@ impl Type {
         match self {
             Self::Any { .. } => Self::Any { untrusted: true },
             Self::Text { .. } => Self::Text { untrusted: true },
-            Self::Null | Self::Number | Self::Boolean => self,
+            Self::Null | Self::Choice(_) | Self::Number | Self::Boolean => self,
             Self::List(of) => Self::list(of.tainted(true)),
             Self::Object { fields, .. } if fields.is_empty() => Self::Any { untrusted: true },
             Self::Object { fields, open } => {
@@ -104,8 +121,20 @@ impl Type {
     pub(crate) fn or(self, other: &Self) -> Self {
         let untrusted = self.is_untrusted() || other.is_untrusted();
         match (&self, other) {
-            (Self::Text { .. }, Self::Text { .. }) => Self::Text { untrusted },
             _ if self == *other => self,
+            (Self::Choice(one), Self::Choice(other)) => Self::Choice(one | other),
+            (Self::Text { .. } | Self::Choice(_), Self::Text { .. } | Self::Choice(_)) => Self::Text { untrusted },
+            (Self::List(one), Self::List(other)) => Self::list(one.as_ref().clone().or(other)),
+            (
+                Self::Object { fields: one, open },
+                Self::Object {
+                    fields: other,
+                    open: other_open,
+                },
+            ) => Self::Object {
+                fields: either(one, other),
+                open: *open || *other_open,
+            },
             _ => Self::Any { untrusted },
         }
     }
@@ -115,13 +144,34 @@ impl Type {
         match self {
             Self::Any { .. } => "anything",
             Self::Null => "null",
-            Self::Text { .. } => "text",
+            Self::Text { .. } | Self::Choice(_) => "text",
             Self::Number => "a number",
             Self::Boolean => "a boolean",
             Self::List(_) => "a list",
             Self::Object { .. } => "an object",
         }
     }
+}
+
+/// The fields of an object that is one or the other: what only one of them has may be absent.
+fn either(one: &BTreeMap<String, Field>, other: &BTreeMap<String, Field>) -> BTreeMap<String, Field> {
+    let mut fields = one.clone();
+    for (name, field) in &mut fields {
+        match other.get(name) {
+            Some(same) => {
+                field.of = field.of.clone().or(&same.of);
+                field.optional |= same.optional;
+            }
+            None => field.optional = true,
+        }
+    }
+    for (name, field) in other {
+        fields.entry(name.clone()).or_insert_with(|| Field {
+            of: field.of.clone(),
+            optional: true,
+        });
+    }
+    fields
 }
 
 struct Reader<'s> {
@@ -142,6 +192,9 @@ impl Reader<'_> {
         }
         // One of a closed set of values says nothing that its author did not write down.
         let untrusted = untrusted && schema.get("enum").is_none() && schema.get("const").is_none();
+        if let Some(words) = words(schema) {
+            return Type::Choice(words);
+        }
         match schema.get("type").and_then(Value::as_str) {
             Some("string") => Type::Text { untrusted },
             Some("number" | "integer") => Type::Number,
@@ -184,6 +237,16 @@ impl Reader<'_> {
     }
 }
 
+/// The texts of an `enum` that holds nothing else, or of a `const`.
+fn words(schema: &Value) -> Option<BTreeSet<String>> {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    match (schema.get("enum").and_then(Value::as_array), schema.get("const")) {
+        (Some(values), _) if !values.is_empty() => values.iter().map(text).collect(),
+        (None, Some(value)) => text(value).map(|word| BTreeSet::from([word])),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -214,7 +277,7 @@ mod tests {
         assert_eq!(
             fields["language"],
             Field {
-                of: Type::TEXT,
+                of: Type::Choice(["de", "en"].map(str::to_owned).into()),
                 optional: true
             },
             "a closed set carries no attack"

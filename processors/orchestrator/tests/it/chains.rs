@@ -113,3 +113,55 @@ fn every_mistake_of_every_file_is_told() {
     let said = missing.to_string();
     assert!(said.contains("none;") && said.contains("MILLRACE_CHAINS"), "{said}");
 }
+
+fn file(folder: &std::path::Path, name: &str, step: &str) {
+    fs::write(folder.join(format!("{name}.yaml")), source(name, 1, step)).unwrap();
+}
+
+#[test]
+fn a_chain_runs_another_whatever_their_order() {
+    let folder = tempfile::tempdir().unwrap();
+    file(folder.path(), "outer", "chain: {name: zinner@1, input: {}}");
+    file(folder.path(), "zinner", "transform: 1");
+
+    let chains = Chains::load(&[folder.path().to_owned()], &resources()).unwrap();
+    chains.find("outer").unwrap();
+    Chains::load_one(&folder.path().join("outer.yaml"), &resources()).unwrap();
+
+    // Published in this order, the outer one has to wait.
+    let (chains, resources) = empty();
+    chains
+        .learn(
+            &published("outer", 1, "chain: {name: zinner@1, input: {}}", "d1"),
+            &resources,
+        )
+        .unwrap();
+    let missing = chains.find("outer").unwrap_err();
+    assert!(
+        missing.to_string().contains("there is no chain `zinner@1`"),
+        "{missing}"
+    );
+    chains
+        .learn(&published("zinner", 1, "transform: 1", "d2"), &resources)
+        .unwrap();
+    chains.find("outer").unwrap();
+}
+
+#[test]
+fn chains_that_run_each_other_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    file(folder.path(), "a", "chain: {name: b@1, input: {}}");
+    file(folder.path(), "b", "chain: {name: c@1, input: {}}");
+    file(folder.path(), "c", "chain: {name: a@1, input: {}}");
+    file(folder.path(), "fine", "transform: 1");
+
+    let error = Chains::load(&[folder.path().to_owned()], &resources()).unwrap_err();
+
+    assert!(
+        error
+            .to_string()
+            .contains("chains that run each other: this one runs b@1"),
+        "{error}"
+    );
+    assert!(!error.to_string().contains("there is no chain"), "{error}");
+}

@@ -7,10 +7,12 @@
 )]
 
 mod any_bytes;
+mod blocks;
 mod chains;
 mod kafka;
 mod lint;
 mod resources;
+mod retrieval;
 mod run;
 mod scripted;
 mod shipped;

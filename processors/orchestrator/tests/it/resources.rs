@@ -3,7 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use models::Models;
-use orchestrator::Resources;
+use orchestrator::{Others, Resources};
 use retrieval::{IndexSpec, Metric};
 
 pub fn resources() -> Resources {
@@ -18,6 +18,7 @@ pub fn resources() -> Resources {
             index("far", "embedding", 384, Metric::Euclidean),
             index("spoken", "answer", 384, Metric::Cosine),
         ],
+        chains: Others::default(),
     }
 }
 

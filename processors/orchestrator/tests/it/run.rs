@@ -55,6 +55,12 @@ impl Run {
 
     /// Makes an index that holds these texts of a tenant.
     pub async fn index(&self, name: &str, tenant: &str, texts: &[(&str, &str)]) {
+        let texts: Vec<(&str, &str, Value)> = texts.iter().map(|(id, text)| (*id, *text, json!({}))).collect();
+        self.index_with(name, tenant, &texts).await;
+    }
+
+    /// The same, with more metadata.
+    pub async fn index_with(&self, name: &str, tenant: &str, texts: &[(&str, &str, Value)]) {
         let spec = self.resources.indexes.iter().find(|spec| spec.name == name).unwrap();
         self.services.pinecone.create_index(spec).await.unwrap();
         let call = models::CallContext {
@@ -70,9 +76,10 @@ impl Run {
             cancelled: CancellationToken::new(),
             timeout: None,
             max_attempts: None,
+            budget: models::Budget::default(),
             limit_wait: models::LimitWait::default(),
         };
-        let contents: Vec<String> = texts.iter().map(|(_, text)| (*text).to_owned()).collect();
+        let contents: Vec<String> = texts.iter().map(|(_, text, _)| (*text).to_owned()).collect();
         let embedded = self
             .services
             .caller
@@ -83,12 +90,13 @@ impl Run {
         let vectors: Vec<Vector> = texts
             .iter()
             .zip(embedded.vectors)
-            .map(|((id, text), values)| {
-                let metadata = [("text".to_owned(), json!(text)), ("source".to_owned(), json!("test"))];
+            .map(|((id, text, more), values)| {
+                let mut metadata = more.as_object().unwrap().clone();
+                metadata.extend([("text".to_owned(), json!(text)), ("source".to_owned(), json!("test"))]);
                 Vector {
                     id: (*id).to_owned(),
                     values,
-                    metadata: metadata.into_iter().collect(),
+                    metadata,
                 }
             })
             .collect();
@@ -134,7 +142,7 @@ impl Run {
     }
 }
 
-fn context(tenant: &str) -> Context {
+pub fn context(tenant: &str) -> Context {
     Context {
         request_id: "r-1".to_owned(),
         tenant: tenant.to_owned(),

@@ -27,6 +27,7 @@ impl Scripted {
         let resources = Resources {
             models: Arc::new(models),
             indexes: Vec::new(),
+            chains: orchestrator::Others::default(),
         };
         Self {
             run: Run::with(resources).await,
@@ -103,4 +104,30 @@ async fn an_answer_in_json_is_a_value_for_the_steps_behind_it() {
     let outcome = scripted.run.run(&chain, json!({})).await;
 
     assert_eq!(outcome.ending, Ending::Completed(json!({"text": "CALM", "sure": 0.9})));
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_fit_is_sent_back_with_what_is_wrong() {
+    let answer = Answer::Text(r#"Certainly: {"mood": 7}"#.to_owned());
+    let scripted = Scripted::new(Script {
+        answer,
+        ..Script::default()
+    })
+    .await;
+    let mut typed = chat("typed", "How are you?");
+    let schema = json!({"type": "object", "properties": {"mood": {"type": "string"}}});
+    typed["chat"]["output"] = json!({"schema": schema, "repair": 2});
+    let chain = scripted.run.chain(&json!([typed]), "1");
+
+    let outcome = scripted.run.run(&chain, json!({})).await;
+
+    assert_eq!(failure(&outcome).class, "invalid_answer");
+    let prompts: Vec<&str> = outcome
+        .bill
+        .attempts
+        .iter()
+        .map(|row| row.prompt.as_deref().unwrap())
+        .collect();
+    assert_eq!(prompts.len(), 3, "each repair is a call on the bill");
+    assert!(prompts[1].contains("cannot be used: /mood"), "{}", prompts[1]);
 }

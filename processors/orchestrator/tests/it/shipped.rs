@@ -2,10 +2,13 @@
 
 use std::path::PathBuf;
 
-use orchestrator::{Chains, Ending};
+use orchestrator::{Chains, Ending, SCHEMA, Verdict};
 use serde_json::{Value, json};
 
-use crate::{resources::resources, run::Run};
+use crate::{
+    resources::resources,
+    run::{Run, context},
+};
 
 #[test]
 fn they_load_against_the_models_that_ship() {
@@ -14,7 +17,46 @@ fn they_load_against_the_models_that_ship() {
     let chains = Chains::load(&[folder], &resources()).unwrap();
 
     let keys: Vec<String> = chains.runnable().iter().map(|chain| chain.key()).collect();
-    assert_eq!(keys, ["answer@1", "echo@1", "summarize@1"]);
+    let shipped = [
+        "answer@1",
+        "compare-models@1",
+        "echo@1",
+        "extract@1",
+        "moderated-chat@1",
+        "summarize@1",
+        "summarize-long@1",
+        "support-answer@1",
+        "triage@1",
+    ];
+    assert_eq!(keys, shipped);
+}
+
+#[test]
+fn they_fit_the_schema_for_editors() {
+    let schema: Value = serde_json::from_str(SCHEMA).unwrap();
+    let schema = jsonschema::validator_for(&schema).unwrap();
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../chains");
+    for chain in Chains::load(&[folder], &resources()).unwrap().runnable() {
+        let problems = yaml::Problems::of(&chain.name);
+        let document = yaml::Node::read(&chain.source, &problems).unwrap().to_json();
+        let mistakes: Vec<String> = schema.iter_errors(&document).map(|error| error.to_string()).collect();
+        assert!(mistakes.is_empty(), "{}: {mistakes:?}", chain.name);
+    }
+}
+
+#[tokio::test]
+async fn their_tests_pass() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../chains");
+    let chains = Chains::load(&[folder], &resources()).unwrap();
+
+    for chain in chains.runnable() {
+        let simple = ["answer", "echo", "summarize"].contains(&chain.name.as_str());
+        assert!(simple || !chain.trials().is_empty(), "{} has no tests", chain.name);
+        for trial in chain.trials() {
+            let verdict = chain.try_out(trial, &context("acme")).await;
+            assert_eq!(verdict, Verdict::Passed, "{}: {}", chain.name, trial.name);
+        }
+    }
 }
 
 #[tokio::test]

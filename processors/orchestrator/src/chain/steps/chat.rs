@@ -1,19 +1,20 @@
 use std::collections::BTreeSet;
 
-use models::{ChatRequest, Kind, Message, Role};
+use models::{ChatRequest, ChatResponse, Kind, Message, Role};
 use serde_json::{Value, json};
 use yaml::{Content, Fields, Node, Position, Problems};
 
 use super::{
     Check,
     alias::{Alias, aliases},
+    answer::{self, Answer},
     number::Number,
 };
 use crate::chain::{
     bill::Bill,
     context::Surroundings,
     error::StepError,
-    schema::Schema,
+    render::Rendering,
     template::Template,
     types::Type,
     typing::{self, Sink},
@@ -37,7 +38,7 @@ pub(crate) struct Chat {
     temperature: Option<Number>,
     top_p: Option<Number>,
     max_tokens: Option<Number>,
-    schema: Option<Schema>,
+    answer: Option<Answer>,
 }
 
 #[derive(Debug)]
@@ -48,10 +49,11 @@ struct Prompt {
 }
 
 impl Chat {
+    pub(super) const KEYS: [&str; 4] = ["model", "messages", "params", "output"];
+
     pub(super) fn read(node: &Node, problems: &Problems) -> Option<Self> {
-        let known = ["model", "messages", "params", "output"];
         let later = ["tools", "max_rounds", "cache", "examples", "history", "stream"];
-        let fields = Fields::of(node, "a chat step", &known, &later, problems)?;
+        let fields = Fields::of(node, "a chat step", &Self::KEYS, &later, problems)?;
         let models = fields
             .require("model", "answer")
             .map_or_else(Vec::new, |node| aliases(node, problems));
@@ -70,18 +72,14 @@ impl Chat {
         let temperature = number("temperature", (0.0, 2.0));
         let top_p = number("top_p", (0.0, 1.0));
         let max_tokens = number("max_tokens", (1.0, MAX_TOKENS));
-        let schema = fields.get("output").and_then(|node| {
-            let later = ["schema_ref", "strict", "repair", "method"];
-            let output = Fields::of(node, "`output` of a chat step", &["schema"], &later, problems)?;
-            Schema::read(output.require("schema", "{type: object}")?, "`output.schema`", problems)
-        });
+        let answer = fields.get("output").map(|node| Answer::read(node, problems));
         Some(Self {
             models,
             messages,
             temperature,
             top_p,
             max_tokens,
-            schema,
+            answer: answer.map_or(Some(None), |answer| Some(Some(answer?)))?,
         })
     }
 
@@ -113,8 +111,8 @@ impl Chat {
         }
         // An answer to untrusted text may repeat it.
         let mut output = vec![("text", Type::Text { untrusted }), ("model", Type::TEXT)];
-        if let Some(schema) = &self.schema {
-            output.push(("json", schema.type_of().tainted(untrusted)));
+        if let Some(answer) = &self.answer {
+            output.push(("json", answer.type_of().tainted(untrusted)));
         }
         Type::object(output)
     }
@@ -126,19 +124,40 @@ impl Chat {
         around: &Surroundings<'_>,
         bill: &mut Bill,
     ) -> Result<Value, StepError> {
-        let request = self.request(scope)?;
+        let mut request = self.request(scope)?;
         let models: Vec<String> = self.models.iter().map(|alias| alias.name.clone()).collect();
-        let called = around.services.caller.chat(&models, &request, &around.call(step)).await;
-        let answer = bill.take(called)?;
-        let mut output = json!({"text": answer.text, "model": answer.model});
-        if let Some(schema) = &self.schema {
-            let json: Value = serde_json::from_str(&answer.text).map_err(|_| StepError::Answer {
-                message: "it is not JSON".to_owned(),
-            })?;
-            schema.check(&json).map_err(|message| StepError::Answer { message })?;
-            output["json"] = json;
+        let caller = &around.services(step)?.caller;
+        let mut repairs = self.answer.as_ref().map_or(0, Answer::repairs);
+        loop {
+            let called = caller.chat(&models, &request, &around.call(step)).await;
+            let ChatResponse { text, model, .. } = bill.take(called)?;
+            let Some(answer) = &self.answer else {
+                return Ok(json!({"text": text, "model": model}));
+            };
+            let message = match answer.json(&text) {
+                Ok(json) => return Ok(json!({"text": text, "model": model, "json": json})),
+                Err(message) => message,
+            };
+            if repairs == 0 {
+                return Err(StepError::Answer { message });
+            }
+            repairs -= 1;
+            request.messages.extend(answer::objection(text, &message));
         }
-        Ok(output)
+    }
+
+    /// The request to the model that is asked first.
+    pub(super) fn render(
+        &self,
+        step: &str,
+        scope: &minijinja::Value,
+        rendering: &Rendering<'_>,
+    ) -> Result<(), StepError> {
+        let request = self.request(scope)?;
+        if let Some(first) = self.models.first() {
+            rendering.chat(step, &first.name, &request);
+        }
+        Ok(())
     }
 
     fn request(&self, scope: &minijinja::Value) -> Result<ChatRequest, StepError> {

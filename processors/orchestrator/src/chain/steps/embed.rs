@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 use yaml::{Fields, Node, Problems};
 
 use super::{Check, alias::Alias};
-use crate::chain::{bill::Bill, context::Surroundings, error::StepError, templated::Templated, types::Type};
+use crate::chain::{
+    bill::Bill, context::Surroundings, error::StepError, render::Rendering, templated::Templated, types::Type,
+};
 
 /// `embed: {model, texts}`: one vector per text, in `vectors`. A text alone is a list of one.
 #[derive(Debug)]
@@ -15,8 +17,10 @@ pub(crate) struct Embed {
 }
 
 impl Embed {
+    pub(super) const KEYS: [&str; 2] = ["model", "texts"];
+
     pub(super) fn read(node: &Node, problems: &Problems) -> Option<Self> {
-        let fields = Fields::of(node, "an embed step", &["model", "texts"], &["cache"], problems)?;
+        let fields = Fields::of(node, "an embed step", &Self::KEYS, &["cache"], problems)?;
         let model = fields
             .require("model", "embedding")
             .and_then(|node| Alias::read(node, problems));
@@ -36,8 +40,8 @@ impl Embed {
     pub(super) fn check(&self, check: &mut Check<'_>) -> Type {
         check_embeds(&self.model, check);
         match self.texts.infer(check.scope, None, check.problems) {
-            Type::Any { .. } | Type::Text { .. } => {}
-            Type::List(of) if matches!(*of, Type::Any { .. } | Type::Text { .. }) => {}
+            Type::Any { .. } | Type::Text { .. } | Type::Choice(_) => {}
+            Type::List(of) if matches!(*of, Type::Any { .. } | Type::Text { .. } | Type::Choice(_)) => {}
             other => {
                 let message = format!(
                     "`texts` must be text or a list of texts, and this is {}",
@@ -56,21 +60,39 @@ impl Embed {
         around: &Surroundings<'_>,
         bill: &mut Bill,
     ) -> Result<Value, StepError> {
-        let texts = match self.texts.value(scope)? {
-            Value::String(text) => vec![text],
-            Value::Array(items) => items.into_iter().map(text).collect::<Result<_, _>>()?,
-            _ => return Err(not_texts()),
-        };
+        let texts = self.texts(scope)?;
         let mut vectors = Vec::with_capacity(texts.len());
         for texts in texts.chunks(MAX_EMBED_INPUTS) {
             let called = around
-                .services
+                .services(step)?
                 .caller
                 .embed(&self.model.name, texts, &around.call(step))
                 .await;
             vectors.extend(bill.take(called)?.vectors);
         }
         Ok(json!({"vectors": vectors}))
+    }
+}
+
+impl Embed {
+    fn texts(&self, scope: &minijinja::Value) -> Result<Vec<String>, StepError> {
+        match self.texts.value(scope)? {
+            Value::String(text) => Ok(vec![text]),
+            Value::Array(items) => items.into_iter().map(text).collect(),
+            _ => Err(not_texts()),
+        }
+    }
+
+    /// The first of its requests.
+    pub(super) fn render(
+        &self,
+        step: &str,
+        scope: &minijinja::Value,
+        rendering: &Rendering<'_>,
+    ) -> Result<(), StepError> {
+        let texts = self.texts(scope)?;
+        rendering.embed(step, &self.model.name, &texts[..texts.len().min(MAX_EMBED_INPUTS)]);
+        Ok(())
     }
 }
 

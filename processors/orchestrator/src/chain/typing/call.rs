@@ -54,7 +54,7 @@ impl Typing<'_> {
             self.problem_at_name(test.name, "there is no test");
         }
         match test.name {
-            "defined" | "undefined" => self.maybe_absent(&test.expr),
+            "defined" | "undefined" | "none" => self.maybe_absent(&test.expr),
             _ => self.expression(&test.expr),
         };
         self.arguments(&test.args);

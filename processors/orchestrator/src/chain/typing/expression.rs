@@ -2,13 +2,16 @@
 
 use minijinja::machinery::ast;
 
-use super::{Typing, name::path};
+use super::{
+    Typing,
+    name::{is_nullable, path},
+};
 use crate::chain::types::Type;
 
 impl Typing<'_> {
     pub(super) fn expression(&mut self, expression: &ast::Expr<'_>) -> Type {
         match expression {
-            ast::Expr::Var(var) => self.name(var.id, var.span()),
+            ast::Expr::Var(var) => self.name(var.id, var.span(), true),
             ast::Expr::Const(constant) => constant_type(&constant.value),
             ast::Expr::Slice(slice) => {
                 for bound in [&slice.start, &slice.stop, &slice.step].into_iter().flatten() {
@@ -87,7 +90,10 @@ impl Typing<'_> {
             self.defined.truncate(known);
             return;
         }
-        self.expression(expression);
+        match path(expression) {
+            Some(path) if is_nullable(&path) => self.maybe_absent(expression),
+            _ => self.expression(expression),
+        };
     }
 
     pub(super) fn binary(&mut self, binary: &ast::BinOp<'_>) -> Type {
@@ -116,10 +122,21 @@ impl Typing<'_> {
     }
 }
 
-/// The paths that exist when this condition is true.
+/// The paths that exist, and are not null, when this condition is true.
 pub(super) fn vouched(condition: &ast::Expr<'_>, paths: &mut Vec<String>) {
     match condition {
-        ast::Expr::Test(test) if test.name == "defined" => paths.extend(path(&test.expr)),
+        // A step that was skipped is defined: it is null.
+        ast::Expr::Test(test) if test.name == "defined" => {
+            paths.extend(path(&test.expr).filter(|path| !is_nullable(path)));
+        }
+        ast::Expr::UnaryOp(unary) if matches!(unary.op, ast::UnaryOpKind::Not) => {
+            if let ast::Expr::Test(test) = &unary.expr
+                && test.name == "none"
+            {
+                paths.extend(path(&test.expr));
+            }
+        }
+        ast::Expr::Var(_) | ast::Expr::GetAttr(_) => paths.extend(path(condition).filter(|path| is_nullable(path))),
         ast::Expr::BinOp(binary) if matches!(binary.op, ast::BinOpKind::ScAnd) => {
             vouched(&binary.left, paths);
             vouched(&binary.right, paths);
@@ -130,7 +147,8 @@ pub(super) fn vouched(condition: &ast::Expr<'_>, paths: &mut Vec<String>) {
 
 fn constant_type(value: &minijinja::Value) -> Type {
     match value.kind() {
-        minijinja::value::ValueKind::String => Type::TEXT,
+        // It stands in the file: one of a closed set of one.
+        minijinja::value::ValueKind::String => Type::Choice(value.as_str().map(str::to_owned).into_iter().collect()),
         minijinja::value::ValueKind::Number => Type::Number,
         minijinja::value::ValueKind::Bool => Type::Boolean,
         minijinja::value::ValueKind::None => Type::Null,

@@ -16,21 +16,47 @@ use yaml::{Position, Problems};
 
 use super::{
     template::{self, Template},
-    types::Type,
+    templated::Templated,
+    types::{Field, Type},
 };
 
-/// The names every template may read.
-const ROOTS: [&str; 3] = ["input", "params", "steps"];
-
-/// What templates of one chain can see.
-#[derive(Debug)]
+/// What templates at one place of a chain can see.
+#[derive(Debug, Clone)]
 pub(crate) struct Scope {
-    pub(crate) input: Type,
-    pub(crate) params: Type,
-    /// By id. A step is typed when its turn comes, which is before that of the steps that read it.
-    pub(crate) steps: BTreeMap<String, Type>,
+    /// `input`, `params`, and what the steps around the place bind. An optional one may be null.
+    pub(crate) names: BTreeMap<String, Field>,
+    /// By id. A step is typed when its turn comes, which is before that of the steps that read it. An optional one may have
+    /// been skipped, and is null then.
+    pub(crate) steps: BTreeMap<String, Field>,
     /// There are steps whose id could not be read.
     pub(crate) open: bool,
+    /// Paths that exist, and are not null, where this place is reached: a `when` has asked.
+    pub(crate) vouched: Vec<String>,
+}
+
+impl Scope {
+    pub(crate) fn new(input: Type, params: Type) -> Self {
+        let names = [("input", input), ("params", params)];
+        Self {
+            names: names.map(|(name, of)| (name.to_owned(), Field::always(of))).into(),
+            steps: BTreeMap::new(),
+            open: false,
+            vouched: Vec::new(),
+        }
+    }
+
+    /// Where this condition was found to be true.
+    pub(crate) fn where_true(&self, condition: &Templated) -> Self {
+        let mut scope = self.clone();
+        condition.vouch(&mut scope.vouched);
+        scope
+    }
+
+    pub(crate) fn with(&self, name: &str, field: Field) -> Self {
+        let mut scope = self.clone();
+        scope.names.insert(name.to_owned(), field);
+        scope
+    }
 }
 
 /// A place that untrusted text must not get into.
@@ -45,14 +71,7 @@ pub(crate) fn infer(template: &Template, scope: &Scope, sink: Option<Sink>, prob
     let Ok(tree) = template::parse(template.source()) else {
         return Type::ANY;
     };
-    let mut typing = Typing {
-        template,
-        scope,
-        sink,
-        problems,
-        locals: Vec::new(),
-        defined: Vec::new(),
-    };
+    let mut typing = Typing::new(template, scope, sink, problems);
     let ast::Stmt::Template(root) = &tree else {
         return Type::ANY;
     };
@@ -68,6 +87,27 @@ pub(crate) fn infer(template: &Template, scope: &Scope, sink: Option<Sink>, prob
     }
 }
 
+/// Follows a template that is only asked whether what it gives is true.
+pub(crate) fn condition(template: &Template, scope: &Scope, problems: &Problems) {
+    let Ok(tree) = template::parse(template.source()) else {
+        return;
+    };
+    if let ast::Stmt::Template(root) = &tree
+        && let [ast::Stmt::EmitExpr(emit)] = root.children.as_slice()
+    {
+        Typing::new(template, scope, None, problems).condition(&emit.expr);
+    }
+}
+
+/// Adds the paths that exist, and are not null, where this expression is true.
+pub(crate) fn vouch(template: &Template, paths: &mut Vec<String>) {
+    if let Ok(ast::Stmt::Template(root)) = template::parse(template.source())
+        && let [ast::Stmt::EmitExpr(emit)] = root.children.as_slice()
+    {
+        vouched(&emit.expr, paths);
+    }
+}
+
 struct Typing<'t> {
     template: &'t Template,
     scope: &'t Scope,
@@ -77,6 +117,19 @@ struct Typing<'t> {
     locals: Vec<BTreeMap<String, Type>>,
     /// Paths that an `is defined` around this place vouches for.
     defined: Vec<String>,
+}
+
+impl<'t> Typing<'t> {
+    fn new(template: &'t Template, scope: &'t Scope, sink: Option<Sink>, problems: &'t Problems) -> Self {
+        Self {
+            template,
+            scope,
+            sink,
+            problems,
+            locals: Vec::new(),
+            defined: scope.vouched.clone(),
+        }
+    }
 }
 
 impl Typing<'_> {
@@ -164,7 +217,7 @@ impl Typing<'_> {
             Type::Object { .. } => Type::Text {
                 untrusted: over.is_untrusted(),
             },
-            Type::Null | Type::Text { .. } | Type::Number | Type::Boolean => {
+            Type::Null | Type::Text { .. } | Type::Choice(_) | Type::Number | Type::Boolean => {
                 let message = format!("this is {}: `for` needs a list", over.describe());
                 self.problem(each.iter.span(), message);
                 Type::ANY

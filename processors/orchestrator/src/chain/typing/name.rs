@@ -4,17 +4,18 @@ use std::collections::BTreeMap;
 
 use minijinja::machinery::{Span, ast};
 
-use super::{ROOTS, Typing};
+use super::Typing;
 use crate::chain::types::{Field, Type};
 
 impl Typing<'_> {
-    pub(super) fn name(&mut self, id: &str, span: Span) -> Type {
+    pub(super) fn name(&mut self, id: &str, span: Span, must_exist: bool) -> Type {
         if let Some(of) = self.local(id) {
             return of;
         }
+        if let Some(field) = self.scope.names.get(id) {
+            return self.unless_null(field, id, span, must_exist);
+        }
         match id {
-            "input" => self.scope.input.clone(),
-            "params" => self.scope.params.clone(),
             "steps" => {
                 self.problems.add(
                     self.at(span),
@@ -28,8 +29,9 @@ impl Typing<'_> {
                     .locals
                     .iter()
                     .flat_map(BTreeMap::keys)
+                    .chain(self.scope.names.keys())
                     .map(String::as_str)
-                    .chain(ROOTS)
+                    .chain(["steps"])
                     .collect();
                 self.problems
                     .add_unknown(self.at(span), format!("there is no `{unknown}`"), unknown, known);
@@ -47,13 +49,17 @@ impl Typing<'_> {
             && var.id == "steps"
             && self.local("steps").is_none()
         {
-            return self.step(attribute, whole);
+            return self.step(attribute, whole, must_exist);
         }
-        let owner = self.expression(&attribute.expr);
+        // What may be null has no fields then, and a default can stand for them; what is absent fails.
+        let owner = match path(&attribute.expr) {
+            Some(path) if !must_exist && is_nullable(&path) => self.maybe_absent(&attribute.expr),
+            _ => self.expression(&attribute.expr),
+        };
         self.field(&owner, attribute.name, whole, must_exist)
     }
 
-    fn step(&mut self, attribute: &ast::GetAttr<'_>, whole: &ast::Expr<'_>) -> Type {
+    fn step(&mut self, attribute: &ast::GetAttr<'_>, whole: &ast::Expr<'_>, must_exist: bool) -> Type {
         let steps = &self.scope.steps;
         let found = steps.get(attribute.name);
         if found.is_none() && !self.scope.open {
@@ -62,7 +68,25 @@ impl Typing<'_> {
             self.problems
                 .add_unknown(self.at(whole.span()), message, attribute.name, known);
         }
-        found.cloned().unwrap_or(Type::ANY)
+        let field = found.cloned().unwrap_or_else(|| Field::always(Type::ANY));
+        self.unless_null(&field, &format!("steps.{}", attribute.name), whole.span(), must_exist)
+    }
+
+    /// The type of a step or name, where it is not null.
+    fn unless_null(&mut self, field: &Field, path: &str, span: Span, must_exist: bool) -> Type {
+        if field.optional && must_exist && !self.defined.iter().any(|defined| defined == path) {
+            let why = if path.starts_with("steps.") {
+                " where the step is skipped"
+            } else {
+                ""
+            };
+            let help = format!(
+                "ask before: `{{% if {path} %}}…{{% endif %}}` or `… if {path} else …`; or give it a value for then: \
+                 `{path}.field | default(…)`, or `else:` at the step"
+            );
+            self.problems.add(self.at(span), format!("`{path}` is null{why}"), help);
+        }
+        field.of.clone()
     }
 
     pub(super) fn item(&mut self, item: &ast::GetItem<'_>, whole: &ast::Expr<'_>) -> Type {
@@ -87,8 +111,9 @@ impl Typing<'_> {
             Type::Any { untrusted } => Type::Any { untrusted: *untrusted },
             Type::Object { fields, open } => match fields.get(name) {
                 Some(Field { optional: true, .. }) if must_exist && !self.defined.contains(&path) => {
-                    let help =
-                        format!("give it a value for then: `{path} | default(\"…\")`, or put it into `required`");
+                    let help = format!(
+                        "give it a value for then: `{path} | default(\"…\")`, ask before whether `{path} is defined`, or put it into `required`"
+                    );
                     self.problems
                         .add(self.at(whole.span()), format!("`{path}` may be absent"), help);
                     Type::ANY
@@ -104,7 +129,7 @@ impl Typing<'_> {
                     Type::ANY
                 }
             },
-            Type::Null | Type::Text { .. } | Type::Number | Type::Boolean | Type::List(_) => {
+            Type::Null | Type::Text { .. } | Type::Choice(_) | Type::Number | Type::Boolean | Type::List(_) => {
                 let message = format!("there is no `{path}`: `.{name}` is asked of {}", owner.describe());
                 self.problem(whole.span(), message);
                 Type::ANY
@@ -116,8 +141,19 @@ impl Typing<'_> {
     pub(super) fn maybe_absent(&mut self, expression: &ast::Expr<'_>) -> Type {
         match expression {
             ast::Expr::GetAttr(attribute) => self.attribute(attribute, expression, false),
+            ast::Expr::Var(var) => self.name(var.id, var.span(), false),
             other => self.expression(other),
         }
+    }
+}
+
+/// Whether it is a step or a name, which may be null, and no field, which may be absent.
+pub(super) fn is_nullable(path: &str) -> bool {
+    let mut words = path.split('.');
+    match (words.next(), words.next(), words.next()) {
+        (Some("steps"), Some(_), None) => true,
+        (Some(_), None, None) => true,
+        _ => false,
     }
 }
 

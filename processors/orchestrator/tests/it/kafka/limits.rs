@@ -57,6 +57,7 @@ async fn runs_that_wait_for_a_full_provider_leave_their_slots_to_others() {
     let resources = Resources {
         models: Arc::new(models),
         indexes: Vec::new(),
+        chains: orchestrator::Others::default(),
     };
     let tuning = EngineTuning {
         in_flight: 2,

@@ -1,11 +1,21 @@
+//! Passages from an index: what is asked ([`questions`]), how several rankings become one ([`fuse`], [`mmr`]), and the wholes
+//! of which they are parts ([`parents`]).
+
+mod fuse;
+mod mmr;
+mod parents;
+mod questions;
+
 use std::collections::BTreeSet;
 
+use futures::future::try_join_all;
 use models::Kind;
 use retrieval::{IndexSpec, Match, Metric, Query};
 use schemas::RetrievedDocument;
 use serde_json::{Value, json};
 use yaml::{Fields, Node, Position, Problems};
 
+use self::questions::{Diversity, Fusion, parent_field};
 use super::{Check, number::Number};
 use crate::chain::{
     bill::Bill,
@@ -35,29 +45,48 @@ const OPERATORS: [&str; 11] = [
 
 /// `retrieve: {index, query, …}`: its output is `items`, nearest first, each with `id`, `score`, `text` and `metadata`.
 ///
-/// It reads the namespace of the request's tenant, which is where the indexer writes; `namespace:` names another one.
+/// It reads the namespace of the request's tenant, which is where the indexer writes; `namespace:` names another one. Several
+/// `queries` are asked at once and their rankings fused; `mmr` passes over what repeats a passage that is taken; `parents`
+/// gives the whole of which a passage is a part.
 #[derive(Debug)]
 pub(crate) struct Retrieve {
     index: String,
     index_position: Position,
-    query: Template,
+    queries: Queries,
     namespace: Option<Template>,
     top_k: Option<Number>,
     min_score: Option<Number>,
     filter: Option<Templated>,
+    diversity: Option<Diversity>,
+    /// The metadata field that holds the id of the whole.
+    parents: Option<String>,
+}
+
+#[derive(Debug)]
+enum Queries {
+    One(Template),
+    Several(Templated, Fusion),
 }
 
 impl Retrieve {
+    pub(super) const KEYS: [&str; 10] = [
+        "index",
+        "query",
+        "queries",
+        "namespace",
+        "top_k",
+        "min_score",
+        "filter",
+        "mmr",
+        "fuse",
+        "parents",
+    ];
+
     pub(super) fn read(node: &Node, problems: &Problems) -> Option<Self> {
-        let known = ["index", "query", "namespace", "top_k", "min_score", "filter"];
-        let later = [
-            "vector", "queries", "mmr", "fuse", "rerank", "hybrid", "parents", "dedupe", "cache",
-        ];
-        let fields = Fields::of(node, "a retrieve step", &known, &later, problems)?;
+        let later = ["vector", "rerank", "hybrid", "cache"];
+        let fields = Fields::of(node, "a retrieve step", &Self::KEYS, &later, problems)?;
         let index = fields.require_text("index", "handbook");
-        let query = fields
-            .require_text("query", "\"{{ input.question }}\"")
-            .map(|text| Template::parse(text, problems));
+        let queries = Queries::read(&fields);
         let namespace = match fields.get("namespace") {
             Some(_) => Some(
                 fields
@@ -69,23 +98,33 @@ impl Retrieve {
         let top_k = Number::read(&fields, "top_k", (1.0, MAX_TOP_K), problems);
         let min_score = Number::read(&fields, "min_score", (f64::MIN, f64::MAX), problems);
         let filter = fields.get("filter").map(|node| Templated::read(node, problems));
+        let diversity = fields.get("mmr").map(|node| Diversity::read(node, problems));
+        let parents = fields.get("parents").map(|node| parent_field(node, problems));
+        if let (Some(mmr), Some(Queries::Several(..))) = (fields.get("mmr"), &queries) {
+            let help = "ask one `query`, or leave `mmr` out: fused rankings have no one question to be near to";
+            problems.add(mmr.position, "`mmr` and `queries` do not go together", help);
+        }
         let index = index?;
         let (index, index_position) = (index.value.clone(), index.position_of(0, 0));
         Some(Self {
             index,
             index_position,
-            query: query?,
+            queries: queries?,
             namespace,
             top_k,
             min_score,
             filter,
+            diversity: diversity.map_or(Some(None), |diversity| Some(Some(diversity?)))?,
+            parents: parents.map_or(Some(None), |parents| Some(Some(parents?)))?,
         })
     }
 
     pub(super) fn reads(&self, steps: &mut BTreeSet<String>) {
-        for template in [Some(&self.query), self.namespace.as_ref()].into_iter().flatten() {
-            steps.extend(template.steps().iter().cloned());
+        match &self.queries {
+            Queries::One(query) => steps.extend(query.steps().iter().cloned()),
+            Queries::Several(queries, _) => queries.steps(steps),
         }
+        steps.extend(self.namespace.iter().flat_map(Template::steps).cloned());
         for number in [&self.top_k, &self.min_score].into_iter().flatten() {
             number.value.steps(steps);
         }
@@ -96,7 +135,7 @@ impl Retrieve {
 
     pub(super) fn check(&self, check: &mut Check<'_>) -> Type {
         self.check_index(check);
-        typing::infer(&self.query, check.scope, None, check.problems);
+        self.queries.check(check);
         if let Some(namespace) = &self.namespace {
             typing::infer(namespace, check.scope, Some(NAMESPACE), check.problems);
         }
@@ -174,10 +213,11 @@ impl Retrieve {
         around: &Surroundings<'_>,
         bill: &mut Bill,
     ) -> Result<Value, StepError> {
-        let spec = around.services.index(&self.index)?;
+        let services = around.services(step)?;
+        let spec = services.index(&self.index)?;
         let namespace = match &self.namespace {
             Some(namespace) => namespace.render(scope)?,
-            None => spec.namespace(&around.context.tenant).to_owned(),
+            None => spec.namespace(around.tenant()).to_owned(),
         };
         // Between 1 and MAX_TOP_K.
         let top_k = self
@@ -190,33 +230,60 @@ impl Retrieve {
             .map(|min_score| min_score.value(scope))
             .transpose()?;
         let filter = self.filter.as_ref().map(|filter| filter.value(scope)).transpose()?;
-        let question = [self.query.render(scope)?];
+        let questions = self.queries.questions(scope)?;
 
-        let called = around
-            .services
+        let called = services
             .caller
-            .embed(&spec.embedding, &question, &around.call(step))
+            .embed(&spec.embedding, &questions, &around.call(step))
             .await;
-        let embedded = bill.take(called)?;
-        let vector = embedded.vectors.into_iter().next().unwrap_or_default();
-        let query = Query {
-            namespace,
-            vector,
-            top_k,
-            filter,
-            include_values: false,
+        let vectors = bill.take(called)?.vectors;
+        let query = |vector: &Vec<f32>| Query {
+            namespace: namespace.clone(),
+            vector: vector.clone(),
+            top_k: self.diversity.as_ref().map_or(top_k, |mmr| mmr.fetch_k.max(top_k)),
+            filter: filter.clone(),
+            include_values: self.diversity.is_some(),
             include_metadata: true,
         };
-        let mut found = around.until_deadline(around.services.query(spec, &query)).await?;
-        found.retain(|found| min_score.is_none_or(|least| f64::from(found.score) >= least));
+        let queries: Vec<Query> = vectors.iter().map(query).collect();
+        let asked = try_join_all(queries.iter().map(|query| services.query(spec, query)));
+        let rankings = around.in_time(asked).await?.map_err(StepError::Retrieval)?;
+        let near = |found: &Match| min_score.is_none_or(|least| f64::from(found.score) >= least);
+        let rankings = rankings
+            .into_iter()
+            .map(|ranking| ranking.into_iter().filter(near).collect())
+            .collect();
 
+        let mut found = self.ranked(rankings, &vectors, top_k as usize);
+        if let Some(field) = &self.parents {
+            let wholes = parents::of(found, field, services, spec, &namespace);
+            found = around.in_time(wholes).await?.map_err(StepError::Retrieval)?;
+        }
         bill.found(found.iter().map(|found| RetrievedDocument {
             index: spec.name.clone(),
-            namespace: query.namespace.clone(),
+            namespace: namespace.clone(),
             id: found.id.clone(),
             score: f64::from(found.score),
         }));
         Ok(json!({"items": found.into_iter().map(|found| item(found, &spec.text_key)).collect::<Vec<_>>()}))
+    }
+
+    /// One ranking, of `top_k` at most.
+    fn ranked(&self, mut rankings: Vec<Vec<Match>>, vectors: &[Vec<f32>], top_k: usize) -> Vec<Match> {
+        match &self.queries {
+            Queries::Several(_, Fusion { c, weights }) => {
+                let mut fused = fuse::reciprocal_ranks(rankings, weights, *c);
+                fused.truncate(top_k);
+                fused
+            }
+            Queries::One(_) => {
+                let found = rankings.pop().unwrap_or_default();
+                match (&self.diversity, vectors.first()) {
+                    (Some(mmr), Some(question)) => mmr::select(question, found, top_k, mmr.lambda),
+                    _ => found,
+                }
+            }
+        }
     }
 }
 

@@ -1,0 +1,74 @@
+use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use orchestrator::{Ending, Resources};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::{context, read};
+use crate::command::output;
+
+/// Nothing is called: steps that would call something give what `--mock` says, and the first without one ends it.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  millrace chain render chains/summarize.yaml '{\"text\": \"hello\"}'
+  millrace chain render chains/answer.yaml '{\"question\": \"Who?\"}' \\
+      --mock 'docs={\"items\": [{\"id\": \"a\", \"score\": 1, \"text\": \"It was Ada.\", \"metadata\": {}}]}'")]
+pub struct Render {
+    file: PathBuf,
+    /// The chain's input as JSON
+    #[arg(value_name = "JSON")]
+    input: String,
+    /// The chain's params as JSON
+    #[arg(long, value_name = "JSON", default_value = "{}")]
+    params: String,
+    /// What a step gives; `pages[].summary` stands for every item of the map `pages`
+    #[arg(long = "mock", value_name = "STEP=JSON")]
+    mocks: Vec<String>,
+}
+
+pub(super) async fn execute(command: Render, resources: &Resources) -> anyhow::Result<ExitCode> {
+    let Some(chain) = read(&command.file, resources)? else {
+        return Ok(ExitCode::FAILURE);
+    };
+    let input: Value = serde_json::from_str(&command.input).context("the input is no JSON")?;
+    let params: Value = serde_json::from_str(&command.params).context("the params are no JSON")?;
+    let mocks: BTreeMap<String, Value> = command.mocks.iter().map(|mock| pair(mock)).collect::<Result<_, _>>()?;
+    let accepted = match chain.accept(input, params) {
+        Ok(accepted) => accepted,
+        Err(mistake) => bail!("{mistake}"),
+    };
+    let context = context(&chain, CancellationToken::new());
+    let (requests, ending) = chain.render(&accepted, mocks, &context, &resources.models).await;
+    for (step, rendered) in &requests {
+        let shown = json!({
+            "step": step,
+            "model": rendered.alias,
+            "provider": rendered.provider,
+            "url": rendered.url,
+            "body": rendered.body,
+            "tokens": {"input": rendered.tokens.0, "output": rendered.tokens.1},
+        });
+        output::line(format_args!("{shown:#}"))?;
+    }
+    let Ending::Failed(failure) = ending else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    let step = failure.step.unwrap_or_default();
+    if failure.class == "not_mocked" {
+        eprintln!("What comes after step `{step}` depends on what it gives: --mock '{step}={{…}}'");
+        return Ok(ExitCode::SUCCESS);
+    }
+    eprintln!("The run fails in step `{step}`: {}", failure.message);
+    Ok(ExitCode::FAILURE)
+}
+
+fn pair(mock: &str) -> anyhow::Result<(String, Value)> {
+    let (step, output) = mock
+        .split_once('=')
+        .with_context(|| format!("`--mock {mock}` is not STEP=JSON"))?;
+    let output = serde_json::from_str(output).with_context(|| format!("the mock of `{step}` is no JSON"))?;
+    Ok((step.to_owned(), output))
+}

@@ -1,0 +1,71 @@
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use models::{Caller, Unrecorded};
+use orchestrator::{Ending, Failure, Outcome, Resources, Services};
+use schemas::status;
+use serde_json::{Value, json};
+
+use super::{context, read};
+use crate::{command::output, config::Config, shutdown};
+
+/// Paid calls of this run are paid; nothing but the printed outcome keeps account of them.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  millrace chain run chains/echo.yaml '{\"text\": \"hello\"}'
+  millrace chain run chains/answer.yaml '{\"question\": \"What is a lane?\"}' --params '{\"top_k\": 3}'")]
+pub struct Run {
+    file: PathBuf,
+    /// The chain's input as JSON
+    #[arg(value_name = "JSON")]
+    input: String,
+    /// The chain's params as JSON
+    #[arg(long, value_name = "JSON", default_value = "{}")]
+    params: String,
+}
+
+pub(super) async fn execute(command: Run, config: &Config, resources: Resources) -> anyhow::Result<ExitCode> {
+    let Some(chain) = read(&command.file, &resources)? else {
+        return Ok(ExitCode::FAILURE);
+    };
+    let input: Value = serde_json::from_str(&command.input).context("the input is no JSON")?;
+    let params: Value = serde_json::from_str(&command.params).context("the params are no JSON")?;
+    let accepted = match chain.accept(input, params) {
+        Ok(accepted) => accepted,
+        Err(mistake) => bail!("{mistake}"),
+    };
+    let services = Services {
+        caller: Arc::new(Caller::new(Arc::clone(&resources.models), Arc::new(Unrecorded))?),
+        pinecone: config.pinecone()?,
+        indexes: resources.indexes,
+    };
+    let cancelled = shutdown::on_signal()?;
+    let outcome = chain.run(&accepted, &context(&chain, cancelled), &services).await;
+    let (completed, shown) = show(&outcome);
+    output::json(&shown)?;
+    Ok(if completed {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Whether it completed, and what a person sees of it.
+fn show(outcome: &Outcome) -> (bool, Value) {
+    let bill = json!({
+        "usage": outcome.bill.usage,
+        "cost": outcome.bill.cost.to_string(),
+        "calls": outcome.bill.attempts.len(),
+        "documents": outcome.bill.documents,
+    });
+    let failed = |status: &str, failure: &Failure| json!({"status": status, "error": {"class": failure.class, "message": failure.message, "step": failure.step}});
+    let (completed, mut shown) = match &outcome.ending {
+        Ending::Completed(output) => (true, json!({"status": status::COMPLETED, "output": output})),
+        Ending::Failed(failure) => (false, failed(status::FAILED, failure)),
+        Ending::Cancelled(failure) => (false, failed(status::CANCELLED, failure)),
+    };
+    shown["bill"] = bill;
+    (completed, shown)
+}

@@ -1,0 +1,67 @@
+//! What templates see at one place of a run.
+
+use std::collections::BTreeMap;
+
+use minijinja::Value as Scoped;
+use serde_json::Value;
+
+use super::Accepted;
+
+/// `input`, `params`, the outputs of the steps that are done, and the names that the steps around this place bind (`as` of a
+/// `map`, say). Values are shared, not copied.
+#[derive(Debug, Clone)]
+pub(crate) struct Frame<'c> {
+    names: BTreeMap<&'c str, Scoped>,
+    steps: BTreeMap<&'c str, Scoped>,
+    scope: Scoped,
+}
+
+impl<'c> Frame<'c> {
+    pub(crate) fn new(accepted: &Accepted) -> Self {
+        let names = [("input", &accepted.input), ("params", &accepted.params)];
+        let names = names.map(|(name, value)| (name, Scoped::from_serialize(value)));
+        Self::of(names.into(), BTreeMap::new())
+    }
+
+    fn of(names: BTreeMap<&'c str, Scoped>, steps: BTreeMap<&'c str, Scoped>) -> Self {
+        let outputs: Scoped = steps.iter().map(|(id, output)| (*id, output.clone())).collect();
+        let scope = names.iter().map(|(name, value)| (*name, value.clone()));
+        let scope = scope.chain([("steps", outputs)]).collect();
+        Self { names, steps, scope }
+    }
+
+    /// For templates to render with.
+    pub(crate) fn scope(&self) -> &Scoped {
+        &self.scope
+    }
+
+    pub(crate) fn is_done(&self, step: &str) -> bool {
+        self.steps.contains_key(step)
+    }
+
+    pub(crate) fn output(&self, step: &str) -> Option<&Scoped> {
+        self.steps.get(step)
+    }
+
+    /// With the outputs of steps that are done now.
+    pub(crate) fn with_outputs(&self, outputs: impl IntoIterator<Item = (&'c str, Value)>) -> Self {
+        let mut steps = self.steps.clone();
+        steps.extend(
+            outputs
+                .into_iter()
+                .map(|(id, output)| (id, Scoped::from_serialize(&output))),
+        );
+        Self::of(self.names.clone(), steps)
+    }
+
+    /// With names for what stands inside of a step.
+    pub(crate) fn with_names(&self, bound: impl IntoIterator<Item = (&'c str, Value)>) -> Self {
+        let mut names = self.names.clone();
+        names.extend(
+            bound
+                .into_iter()
+                .map(|(name, value)| (name, Scoped::from_serialize(&value))),
+        );
+        Self::of(names, self.steps.clone())
+    }
+}

@@ -1,0 +1,149 @@
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, OnceLock},
+};
+
+use serde_json::{Map, Value};
+use yaml::{Fields, Node, Position, Problems};
+
+use super::Check;
+use crate::chain::{
+    Chain,
+    bill::Bill,
+    context::Surroundings,
+    error::StepError,
+    fits::{misfit, trusted_in_vain},
+    frame::Frame,
+    templated::Templated,
+    types::Type,
+};
+
+/// `chain: {name: triage@2, input, params}`: runs another chain, whose output is its output.
+///
+/// The version is named: what a chain does must not change while its own digest stays. Its limits do not count here, those
+/// of this chain do.
+#[derive(Debug)]
+pub(crate) struct Nested {
+    name: String,
+    position: Position,
+    input: Templated,
+    params: Option<Templated>,
+    /// Found when the file is checked.
+    chain: OnceLock<Arc<Chain>>,
+}
+
+impl Nested {
+    pub(super) const KEYS: [&str; 3] = ["name", "input", "params"];
+
+    pub(super) fn read(node: &Node, problems: &Problems) -> Option<Self> {
+        let fields = Fields::of(node, "a chain step", &Self::KEYS, &[], problems)?;
+        let name = fields.require_text("name", "triage@2");
+        let input = fields.require("input", "{text: \"{{ input.text }}\"}");
+        let name = name.filter(|name| {
+            let pinned = name
+                .value
+                .split_once('@')
+                .is_some_and(|(_, version)| version.parse::<i32>().is_ok());
+            if !pinned {
+                let message = format!("`{}` does not say which version", name.value);
+                problems.add(
+                    name.position_of(0, 0),
+                    message,
+                    format!("write `{}@1`, say", name.value),
+                );
+            }
+            pinned
+        });
+        let name = name?;
+        Some(Self {
+            name: name.value.clone(),
+            position: name.position_of(0, 0),
+            input: Templated::read(input?, problems),
+            params: fields.get("params").map(|node| Templated::read(node, problems)),
+            chain: OnceLock::new(),
+        })
+    }
+
+    /// `name@version`
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn reads(&self, steps: &mut BTreeSet<String>) {
+        self.input.steps(steps);
+        self.params.iter().for_each(|params| params.steps(steps));
+    }
+
+    pub(super) fn check(&self, check: &mut Check<'_>) -> Type {
+        let given = self.input.infer(check.scope, None, check.problems);
+        let params = self
+            .params
+            .as_ref()
+            .map(|params| params.infer(check.scope, None, check.problems));
+        let others = &check.resources.chains;
+        let Some(chain) = others.get(&self.name) else {
+            if others.is_wrong(&self.name) {
+                return Type::ANY;
+            }
+            let known = others.keys();
+            let message = format!("there is no chain `{}`", self.name);
+            check.problems.add_unknown(self.position, message, &self.name, known);
+            return Type::ANY;
+        };
+        let problem = |position, message: String, help: &str| check.problems.add(position, message, help);
+        let wanted = chain.input.type_of();
+        if let Some(why) = misfit(&given, &wanted) {
+            let message = format!("this is no input of chain `{}`: {why}", self.name);
+            check.problems.add_plain(self.input.position, message);
+        }
+        if let Some(path) = trusted_in_vain(&given, &wanted) {
+            let message = format!(
+                "untrusted text goes into `input{path}` of chain `{}`, which trusts it",
+                self.name
+            );
+            let help = "mark the field `x-trust: untrusted` in that chain's input schema, in a new version of it";
+            problem(self.input.position, message, help);
+        }
+        if let (Some(given), Some(templated)) = (&params, &self.params)
+            && given.is_untrusted()
+        {
+            let message = format!("untrusted text goes into the params of chain `{}`", self.name);
+            problem(
+                templated.position,
+                message,
+                "params are knobs of who runs the chain: pass it in the input",
+            );
+        }
+        let untrusted = given.is_untrusted();
+        let of = chain.output_type.clone().tainted(untrusted);
+        // A file is checked once.
+        let _ = self.chain.set(Arc::clone(chain));
+        of
+    }
+
+    pub(super) async fn run<'c>(
+        &'c self,
+        step: &str,
+        frame: &Frame<'c>,
+        around: &Surroundings<'_>,
+        bill: &mut Bill,
+    ) -> Result<Value, StepError> {
+        let input = self.input.value(frame.scope())?;
+        let params = match &self.params {
+            Some(params) => params.value(frame.scope())?,
+            None => Value::Object(Map::new()),
+        };
+        // It was found, or the file could not have been read.
+        let chain = self.chain.get().ok_or_else(|| StepError::Option {
+            message: format!("there is no chain `{}`", self.name),
+        })?;
+        let accepted = chain
+            .accept(input, params)
+            .map_err(|message| StepError::Option { message })?;
+        let done = chain
+            .steps
+            .done(&Frame::new(&accepted), &around.inside(step, ""), bill)
+            .await?;
+        chain.output_in(done.scope())
+    }
+}

@@ -1,0 +1,260 @@
+//! What any step can say besides what it is: when it runs, how often it is tried, and what happens if it fails.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use models::{Limit, Retry};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use yaml::{Content, Fields, Node, Problems};
+
+use super::{Check, Kind, classes::Classes};
+use crate::chain::{
+    bill::Bill,
+    block::Block,
+    context::Surroundings,
+    error::StepError,
+    frame::Frame,
+    templated::Templated,
+    types::{Field, Type},
+    typing::Scope,
+};
+
+pub(super) const KEYS: [&str; 7] = ["when", "else", "timeout", "retry", "fallback", "on_error", "budget"];
+
+#[derive(Debug)]
+pub(super) struct Options {
+    /// The step is skipped where this is not true.
+    when: Option<Templated>,
+    /// The output of a step that was skipped: null if the file does not say.
+    otherwise: Option<Templated>,
+    /// Of all its attempts together.
+    timeout: Option<Duration>,
+    retry: Option<(Retry, Classes)>,
+    fallback: Option<Fallback>,
+    /// `on_error: skip`
+    skip_errors: bool,
+    /// Of all its attempts and its fallback together.
+    budget: Limit,
+}
+
+/// Steps that run where this one failed; they see why as `error`.
+#[derive(Debug)]
+struct Fallback {
+    /// Any error, if the file does not say.
+    on: Option<Classes>,
+    steps: Block,
+}
+
+impl Options {
+    pub(super) fn read(fields: &Fields<'_>) -> Option<Self> {
+        let problems = fields.problems;
+        let templated = |key| fields.get(key).map(|node| Templated::read(node, problems));
+        let timeout = fields.get("timeout").map(|_| fields.scalar("timeout", yaml::duration));
+        let retry = fields.get("retry").map(|node| retry(node, problems));
+        let fallback = fields.get("fallback").map(|node| Fallback::read(node, problems));
+        let skip_errors = fields.get("on_error").map(|_| fields.scalar("on_error", skips));
+        let budget = fields.get("budget").map(|node| {
+            let budget = Fields::of(node, "`budget` of a step", &Limit::KEYS, &[], problems)?;
+            Some(Limit::read(&budget))
+        });
+        let options = Self {
+            when: templated("when"),
+            otherwise: templated("else"),
+            timeout: timeout.map_or(Some(None), |timeout| Some(Some(timeout?.value)))?,
+            retry: retry.map_or(Some(None), |retry| Some(Some(retry?)))?,
+            fallback: fallback.map_or(Some(None), |fallback| Some(Some(fallback?)))?,
+            skip_errors: skip_errors.map_or(Some(false), |skips| Some(skips?.value))?,
+            budget: budget.unwrap_or(Some(Limit::default()))?,
+        };
+        if let Some(otherwise) = &options.otherwise
+            && !options.may_skip()
+        {
+            let help = "add `when` or `on_error: skip`, or remove `else`";
+            problems.add(
+                otherwise.position,
+                "the step is never skipped, and `else` is for then",
+                help,
+            );
+        }
+        Some(options)
+    }
+
+    fn may_skip(&self) -> bool {
+        self.when.is_some() || self.skip_errors
+    }
+
+    pub(super) fn reads(&self, steps: &mut BTreeSet<String>) {
+        for templated in [&self.when, &self.otherwise].into_iter().flatten() {
+            templated.steps(steps);
+        }
+        if let Some(fallback) = &self.fallback {
+            fallback.steps.reads(steps);
+        }
+    }
+
+    pub(super) fn fallback(&self) -> Option<&Block> {
+        self.fallback.as_ref().map(|fallback| &fallback.steps)
+    }
+
+    /// What its kind and its fallback see: they run where `when` is true.
+    pub(super) fn scope(&self, around: &Scope) -> Scope {
+        self.when
+            .as_ref()
+            .map_or_else(|| around.clone(), |when| around.where_true(when))
+    }
+
+    /// `of`: the type of what the step gives where it runs.
+    pub(super) fn check(&self, of: Type, check: &mut Check<'_>) -> Field {
+        if let Some(when) = &self.when {
+            when.condition(check.scope, check.problems);
+        }
+        let of = match &self.fallback {
+            Some(fallback) => {
+                let error = Type::object([("class", Type::TEXT), ("message", Type::Text { untrusted: true })]);
+                let scope = self.scope(check.scope).with("error", Field::always(error));
+                let (_, instead) = fallback.steps.check(&mut check.within(&scope));
+                of.or(&instead)
+            }
+            None => of,
+        };
+        match &self.otherwise {
+            Some(otherwise) => Field::always(of.or(&otherwise.infer(check.scope, None, check.problems))),
+            None => Field {
+                of,
+                optional: self.may_skip(),
+            },
+        }
+    }
+
+    pub(super) async fn run<'c>(
+        &'c self,
+        kind: &'c Kind,
+        name: &str,
+        frame: &Frame<'c>,
+        around: &Surroundings<'_>,
+        bill: &mut Bill,
+    ) -> Result<Value, StepError> {
+        around.go_on()?;
+        if let Some(when) = &self.when
+            && !when.is_true(frame.scope())?
+        {
+            return self.skipped(frame);
+        }
+        if let Some(rendering) = around.rendering() {
+            kind.render(name, frame, rendering)?;
+        }
+        let around = &around.spending(self.budget);
+        let result = match around.mock(name) {
+            Some(mocked) => mocked,
+            None => self.timed(kind, name, frame, around, bill).await,
+        };
+        let Err(error) = result else { return result };
+        // Whatever is left to do, there is no time for it.
+        if around.go_on().is_err() {
+            return Err(error);
+        }
+        let result = match &self.fallback {
+            Some(Fallback { on, steps }) if on.as_ref().is_none_or(|on| on.hold(&error)) => {
+                let error = json!({"class": error.class(), "message": error.message()});
+                let frame = frame.with_names([("error", error)]);
+                steps.output(&frame, &around.inside(name, ".fallback"), bill).await
+            }
+            Some(_) | None => Err(error),
+        };
+        match result {
+            Err(_) if self.skip_errors && around.go_on().is_ok() => self.skipped(frame),
+            result => result,
+        }
+    }
+
+    fn skipped(&self, frame: &Frame<'_>) -> Result<Value, StepError> {
+        match &self.otherwise {
+            Some(otherwise) => Ok(otherwise.value(frame.scope())?),
+            None => Ok(Value::Null),
+        }
+    }
+
+    async fn timed<'c>(
+        &'c self,
+        kind: &'c Kind,
+        name: &str,
+        frame: &Frame<'c>,
+        around: &Surroundings<'_>,
+        bill: &mut Bill,
+    ) -> Result<Value, StepError> {
+        let Some(after) = self.timeout else {
+            return self.attempts(kind, name, frame, around, bill).await;
+        };
+        let sooner = around.until(Instant::now() + after);
+        let result = self.attempts(kind, name, frame, &sooner, bill).await;
+        match result {
+            Err(error) if error.class() == "deadline_exceeded" && around.go_on().is_ok() => {
+                Err(StepError::Timeout { after })
+            }
+            result => result,
+        }
+    }
+
+    async fn attempts<'c>(
+        &'c self,
+        kind: &'c Kind,
+        name: &str,
+        frame: &Frame<'c>,
+        around: &Surroundings<'_>,
+        bill: &mut Bill,
+    ) -> Result<Value, StepError> {
+        let Some((retry, on)) = &self.retry else {
+            return kind.run(name, frame, around, bill).await;
+        };
+        let around = &around.retried();
+        let mut failed = 0;
+        loop {
+            let error = match kind.run(name, frame, around, bill).await {
+                Err(error) if on.hold(&error) => error,
+                result => return result,
+            };
+            failed += 1;
+            let wait = retry.wait(failed, error.retry_after());
+            if failed >= retry.max_attempts || Instant::now() + wait >= around.deadline {
+                return Err(error);
+            }
+            around.in_time(tokio::time::sleep(wait)).await?;
+        }
+    }
+}
+
+impl Fallback {
+    fn read(node: &Node, problems: &Problems) -> Option<Self> {
+        let known = [Classes::KEY, "steps"];
+        let steps = match &node.content {
+            Content::List(_) => Some((None, node)),
+            _ => {
+                let fields = Fields::of(node, "`fallback`", &known, &[], problems)?;
+                let steps = fields.require("steps", "[{id: plain, transform: {text: \"…\"}}]");
+                steps.map(|steps| (Classes::read(&fields), steps))
+            }
+        };
+        let (on, steps) = steps?;
+        Some(Self {
+            on,
+            steps: Block::read(steps, "`fallback`", problems),
+        })
+    }
+}
+
+fn retry(node: &Node, problems: &Problems) -> Option<(Retry, Classes)> {
+    let known: Vec<&str> = Retry::KEYS.into_iter().chain([Classes::KEY]).collect();
+    let fields = Fields::of(node, "`retry` of a step", &known, &[], problems)?;
+    Some((Retry::read(&fields), Classes::read(&fields).unwrap_or_default()))
+}
+
+/// `fail` or `skip`.
+fn skips(written: &str) -> Result<bool, String> {
+    match written {
+        "fail" => Ok(false),
+        "skip" => Ok(true),
+        other => Err(format!(
+            "must be `fail`, or `skip` to go on without its output, not `{other}`"
+        )),
+    }
+}

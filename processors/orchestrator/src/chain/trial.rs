@@ -1,0 +1,165 @@
+//! The tests that a chain file brings along: an input, what the steps that call something would give, and what must come
+//! of it.
+//!
+//! ```yaml
+//! tests:
+//!   - name: says that it does not know
+//!     input: {question: "Who?"}
+//!     mocks: {docs: {items: []}, answer: {text: I do not know.}}   # or {error: timeout}, and `chunks[].summary` for each item
+//!     expect: {output: {answer: I do not know., documents: []}}
+//!   - {name: gives up, input: {question: "Who?"}, mocks: {docs: {error: retrieval}}, expect: {error: retrieval, step: docs}}
+//! ```
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use yaml::{Content, Fields, Node, Problems};
+
+use super::{
+    Chain,
+    context::{Context, World},
+    mocks::Mocks,
+    outcome::{Ending, Failure},
+};
+
+/// One test of a chain file.
+#[derive(Debug)]
+pub struct Trial {
+    pub name: String,
+    input: Value,
+    params: Value,
+    mocks: Mocks,
+    expected: Expected,
+}
+
+#[derive(Debug)]
+enum Expected {
+    Output(Value),
+    Error { class: String, step: Option<String> },
+}
+
+/// What came of a test.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    Passed,
+    /// Both in the form of `expect`; `why` is the message of an error.
+    Differs {
+        expected: Value,
+        actual: Value,
+        why: Option<String>,
+    },
+}
+
+impl Trial {
+    pub(super) fn read_all(node: Option<&Node>, problems: &Problems) -> Vec<Self> {
+        let items = match node.map(|node| (&node.content, node)) {
+            None => return Vec::new(),
+            Some((Content::List(items), _)) => items,
+            Some((_, node)) => {
+                let message = format!("`tests` must be a list, and this is {}", node.kind());
+                problems.add(
+                    node.position,
+                    message,
+                    "for example [{name: …, input: {…}, expect: {output: …}}]",
+                );
+                return Vec::new();
+            }
+        };
+        items.iter().filter_map(|item| Self::read(item, problems)).collect()
+    }
+
+    fn read(node: &Node, problems: &Problems) -> Option<Self> {
+        let known = ["name", "input", "params", "mocks", "expect"];
+        let fields = Fields::of(node, "a test", &known, &[], problems)?;
+        let name = fields.require_text("name", "says that it does not know");
+        let input = fields.require("input", "{question: \"Who?\"}").map(Node::to_json);
+        let mocks = fields.get("mocks").map(|node| mocks(node, problems));
+        let expected = fields.require("expect", "{output: …}");
+        let expected = expected.and_then(|node| Expected::read(node, problems));
+        Some(Self {
+            name: name?.value.clone(),
+            input: input?,
+            params: fields.get("params").map_or(Value::Null, Node::to_json),
+            mocks: Mocks::new(mocks.unwrap_or(Some(BTreeMap::new()))?),
+            expected: expected?,
+        })
+    }
+}
+
+impl Expected {
+    fn read(node: &Node, problems: &Problems) -> Option<Self> {
+        let fields = Fields::of(node, "`expect`", &["output", "error", "step"], &[], problems)?;
+        let text = |key| Some(fields.get(key)?.text(key, problems)?.value.clone());
+        match (fields.get("output"), fields.get("error")) {
+            (Some(output), None) => Some(Self::Output(output.to_json())),
+            (None, Some(_)) => Some(Self::Error {
+                class: text("error")?,
+                step: text("step"),
+            }),
+            (Some(_), Some(_)) | (None, None) => {
+                let help = "`expect: {output: …}`, or `expect: {error: timeout, step: answer}`";
+                problems.add(node.position, "a test expects an output or an error", help);
+                None
+            }
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        match self {
+            Self::Output(output) => json!({"output": output}),
+            Self::Error { class, step: None } => json!({"error": class}),
+            Self::Error {
+                class,
+                step: Some(step),
+            } => json!({"error": class, "step": step}),
+        }
+    }
+}
+
+impl Chain {
+    #[must_use]
+    pub fn trials(&self) -> &[Trial] {
+        &self.trials
+    }
+
+    /// Runs one of its tests. Nothing is called.
+    pub async fn try_out(&self, trial: &Trial, context: &Context) -> Verdict {
+        let expected = trial.expected.to_json();
+        let accepted = match self.accept(trial.input.clone(), trial.params.clone()) {
+            Ok(accepted) => accepted,
+            Err(mistake) => {
+                let actual = json!({"error": "invalid_input"});
+                return verdict(expected, actual, Some(mistake));
+            }
+        };
+        let outcome = self.run_in(World::Mocked(&trial.mocks), &accepted, context).await;
+        let Failure { class, message, step } = match outcome.ending {
+            Ending::Completed(output) => return verdict(expected, json!({"output": output}), None),
+            Ending::Failed(failure) | Ending::Cancelled(failure) => failure,
+        };
+        let any_step = matches!(&trial.expected, Expected::Error { step: None, .. });
+        let actual = match step.filter(|_| !any_step) {
+            Some(step) => json!({"error": class, "step": step}),
+            None => json!({"error": class}),
+        };
+        verdict(expected, actual, Some(message))
+    }
+}
+
+fn verdict(expected: Value, actual: Value, why: Option<String>) -> Verdict {
+    if expected == actual {
+        Verdict::Passed
+    } else {
+        Verdict::Differs { expected, actual, why }
+    }
+}
+
+fn mocks(node: &Node, problems: &Problems) -> Option<BTreeMap<String, Value>> {
+    let Content::Map(entries) = &node.content else {
+        let message = format!("`mocks` must be a mapping, and this is {}", node.kind());
+        problems.add(node.position, message, "for example {answer: {text: hello}}");
+        return None;
+    };
+    let mocks = entries.iter().map(|entry| (entry.key.clone(), entry.value.to_json()));
+    Some(mocks.collect())
+}
