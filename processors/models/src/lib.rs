@@ -23,6 +23,7 @@ mod embedding;
 mod error;
 mod limit_wait;
 mod metrics;
+mod worst;
 
 pub use books::{Books, BooksError, Unrecorded};
 pub use budget::{Budget, Limit};
@@ -35,3 +36,4 @@ pub use dialect::openai::MAX_EMBED_INPUTS;
 pub use embedding::EmbedResponse;
 pub use error::{ErrorClass, ModelError};
 pub use limit_wait::LimitWait;
+pub use worst::Worst;

@@ -75,12 +75,14 @@ Examples:
   millrace schemas register"
     )]
     Schemas(schemas::Schemas),
-    /// Check chain files, or run a chain here without Kafka
+    /// Write, check, test, look into and run chain files, without Kafka
     #[command(
         subcommand,
         after_help = "\
 Examples:
-  millrace chain lint chains/
+  millrace chain new mine --from support-answer
+  millrace chain lint
+  millrace chain test
   millrace chain run chains/echo.yaml '{\"text\": \"hello\"}'"
     )]
     Chain(chain::Chain),

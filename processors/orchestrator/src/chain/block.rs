@@ -4,9 +4,10 @@
 //! a whole: each step runs as soon as the steps it reads are done. It may read what stands before the step around it, and
 //! nobody outside sees what is in here but the output.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ops::Add};
 
 use futures::{StreamExt, stream::FuturesUnordered};
+use models::Worst;
 use serde_json::Value;
 use yaml::{Content, Node, Position, Problems};
 
@@ -16,6 +17,7 @@ use super::{
     error::{Failed, StepError},
     frame::Frame,
     graph,
+    resources::Resources,
     steps::{Check, Step},
     types::{Field, Type},
     typing::Scope,
@@ -79,6 +81,12 @@ impl Block {
     /// Adds the chains that its steps run, by `name@version`.
     pub(crate) fn chains(&self, chains: &mut BTreeSet<String>) {
         self.steps.iter().for_each(|step| step.chains(chains));
+    }
+
+    /// The most that it can cost: every step runs.
+    pub(crate) fn worst(&self, resources: &Resources) -> Worst {
+        let each = self.steps.iter().map(|step| step.worst(resources));
+        each.fold(Worst::NOTHING, Add::add)
     }
 
     /// Whether one of its own steps is called that.

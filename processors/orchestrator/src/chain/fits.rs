@@ -76,7 +76,7 @@ mod tests {
 
     use super::*;
 
-    fn object(properties: Value, required: Value) -> Type {
+    fn object(properties: &Value, required: &Value) -> Type {
         Type::of_schema(&json!({"type": "object", "properties": properties, "required": required}))
     }
 
@@ -85,30 +85,30 @@ mod tests {
         let number = json!({"type": "number"});
         let word = json!({"enum": ["yes", "no", "maybe"]});
         let wanted = object(
-            json!({"n": number, "list": {"type": "array", "items": number}, "word": {"enum": ["yes", "no"]}}),
-            json!(["n"]),
+            &json!({"n": number, "list": {"type": "array", "items": number}, "word": {"enum": ["yes", "no"]}}),
+            &json!(["n"]),
         );
         for (given, why) in [
-            (object(json!({"n": number}), json!(["n"])), None),
+            (object(&json!({"n": number}), &json!(["n"])), None),
             (Type::ANY, None),
             (Type::TEXT, Some("it is text, an object is wanted")),
             (
-                object(json!({}), json!([])),
+                object(&json!({}), &json!([])),
                 Some("`.n` is missing, and it is required"),
             ),
             (
-                object(json!({"n": number}), json!([])),
+                object(&json!({"n": number}), &json!([])),
                 Some("`.n` may be absent, and it is required"),
             ),
             (
                 object(
-                    json!({"n": number, "list": {"type": "array", "items": {"type": "boolean"}}}),
-                    json!(["n"]),
+                    &json!({"n": number, "list": {"type": "array", "items": {"type": "boolean"}}}),
+                    &json!(["n"]),
                 ),
                 Some("`.list[]` is a boolean, a number is wanted"),
             ),
             (
-                object(json!({"n": number, "word": word}), json!(["n"])),
+                object(&json!({"n": number, "word": word}), &json!(["n"])),
                 Some("`.word` may be `maybe`, which is none of the texts that are wanted"),
             ),
         ] {
@@ -119,9 +119,9 @@ mod tests {
     #[test]
     fn untrusted_text_is_followed_into_what_takes_it() {
         let stranger = json!({"type": "string", "x-trust": "untrusted"});
-        let given = object(json!({"a": {"type": "string"}, "b": stranger}), json!(["a", "b"]));
-        let trusting = object(json!({"a": {"type": "string"}, "b": {"type": "string"}}), json!([]));
-        let wary = object(json!({"a": {"type": "string"}, "b": stranger}), json!([]));
+        let given = object(&json!({"a": {"type": "string"}, "b": stranger}), &json!(["a", "b"]));
+        let trusting = object(&json!({"a": {"type": "string"}, "b": {"type": "string"}}), &json!([]));
+        let wary = object(&json!({"a": {"type": "string"}, "b": stranger}), &json!([]));
 
         assert_eq!(trusted_in_vain(&given, &trusting).as_deref(), Some(".b"));
         assert_eq!(trusted_in_vain(&given, &wary), None);

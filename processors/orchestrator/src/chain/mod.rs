@@ -58,7 +58,7 @@ mod typing;
 
 use std::time::Duration;
 
-use models::Limit;
+use models::{Limit, Worst};
 use serde_json::Value;
 
 use self::{block::Block, params::Params, schema::Schema, templated::Templated, types::Type};
@@ -153,6 +153,13 @@ impl Chain {
     #[must_use]
     pub fn output_schema(&self) -> &Value {
         self.output.schema.as_ref().map_or(&Value::Bool(true), Schema::json)
+    }
+
+    /// The most that a run can cost: every retry, fallback, item and round, every prompt and answer at its cap, and no more
+    /// than its budget.
+    #[must_use]
+    pub fn worst_case(&self, resources: &Resources) -> Worst {
+        self.steps.worst(resources).within(self.limit)
     }
 
     /// `{"steps": [{id, kind, waits_for: [id], blocks: [{name, steps: […]}]}]}`

@@ -1,6 +1,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::bail;
+use models::Worst;
 use orchestrator::{Chains, LoadError, Resources};
 
 use super::draw;
@@ -19,7 +20,8 @@ pub(super) fn execute(paths: Vec<PathBuf>, config: &Config, resources: &Resource
         }
         Ok(chains) => {
             for chain in chains.runnable() {
-                output::line(format_args!("{}  {}", chain.key(), chain.digest))?;
+                let worst = worst(&chain.worst_case(resources));
+                output::line(format_args!("{}  {}  {worst}", chain.key(), chain.digest))?;
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -29,4 +31,19 @@ pub(super) fn execute(paths: Vec<PathBuf>, config: &Config, resources: &Resource
         }
         Err(error @ LoadError::Read { .. }) => Err(error.into()),
     }
+}
+
+/// The most that a run can cost.
+fn worst(worst: &Worst) -> String {
+    let Worst { calls, tokens, cost } = worst;
+    if *calls == 0 {
+        return "calls nothing".to_owned();
+    }
+    let calls = match calls {
+        1 => "1 call".to_owned(),
+        many => format!("{many} calls"),
+    };
+    let tokens = tokens.map_or("tokens without a bound".to_owned(), |tokens| format!("{tokens} tokens"));
+    let cost = cost.map_or("a cost without a bound".to_owned(), |cost| cost.to_string());
+    format!("at most {calls}, {tokens}, {cost}")
 }

@@ -31,6 +31,9 @@ use crate::{command::output, config::Config};
 pub enum Chain {
     /// Check chain files: every mistake at once, drawn where it is, with a fix; exit 1 if there is one
     #[command(after_help = "\
+Of a chain without mistakes it prints the name, the digest, and the most that a run can cost: every retry, fallback, item
+and round, every prompt as large as its model's `context`, and no more than the chain's budget.
+
 Examples:
   millrace chain lint
   millrace chain lint chains/answer.yaml more-chains/")]

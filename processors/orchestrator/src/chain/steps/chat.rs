@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use models::{ChatRequest, ChatResponse, Kind, Message, Role};
+use models::{ChatRequest, ChatResponse, Kind, Message, Models, Role, Worst};
 use serde_json::{Value, json};
 use yaml::{Content, Fields, Node, Position, Problems};
 
@@ -144,6 +144,18 @@ impl Chat {
             repairs -= 1;
             request.messages.extend(answer::objection(text, &message));
         }
+    }
+
+    /// Of one attempt of the step; `once` where the step tries again by itself.
+    pub(super) fn worst(&self, models: &Models, once: bool) -> Worst {
+        let aliases: Vec<String> = self.models.iter().map(|alias| alias.name.clone()).collect();
+        // A template may give any number in its bounds: the model's own cap holds then.
+        let literal = self
+            .max_tokens
+            .as_ref()
+            .and_then(|number| number.value.literal_number());
+        let repairs = self.answer.as_ref().map_or(0, Answer::repairs);
+        models.worst_call(&aliases, Some(1), literal.map(|tokens| tokens as u32), once) * u64::from(repairs + 1)
     }
 
     /// The request to the model that is asked first.

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use models::{Kind, MAX_EMBED_INPUTS};
+use models::{Kind, MAX_EMBED_INPUTS, Models, Worst};
 use serde_json::{Value, json};
 use yaml::{Fields, Node, Problems};
 
@@ -61,16 +61,9 @@ impl Embed {
         bill: &mut Bill,
     ) -> Result<Value, StepError> {
         let texts = self.texts(scope)?;
-        let mut vectors = Vec::with_capacity(texts.len());
-        for texts in texts.chunks(MAX_EMBED_INPUTS) {
-            let called = around
-                .services(step)?
-                .caller
-                .embed(&self.model.name, texts, &around.call(step))
-                .await;
-            vectors.extend(bill.take(called)?.vectors);
-        }
-        Ok(json!({"vectors": vectors}))
+        let caller = &around.services(step)?.caller;
+        let called = caller.embed(&self.model.name, &texts, &around.call(step)).await;
+        Ok(json!({"vectors": bill.take(called)?.vectors}))
     }
 }
 
@@ -78,12 +71,23 @@ impl Embed {
     fn texts(&self, scope: &minijinja::Value) -> Result<Vec<String>, StepError> {
         match self.texts.value(scope)? {
             Value::String(text) => Ok(vec![text]),
+            Value::Array(items) if items.len() > MAX_EMBED_INPUTS => Err(StepError::TooMany {
+                message: format!(
+                    "`texts` has {} texts, {MAX_EMBED_INPUTS} are the most of one call: use a `map`",
+                    items.len()
+                ),
+            }),
             Value::Array(items) => items.into_iter().map(text).collect(),
             _ => Err(not_texts()),
         }
     }
 
-    /// The first of its requests.
+    /// Of its one request; how many texts are in it is not known.
+    pub(super) fn worst(&self, models: &Models, once: bool) -> Worst {
+        models.worst_call(std::slice::from_ref(&self.model.name), None, None, once)
+    }
+
+    /// Its request.
     pub(super) fn render(
         &self,
         step: &str,
@@ -91,7 +95,7 @@ impl Embed {
         rendering: &Rendering<'_>,
     ) -> Result<(), StepError> {
         let texts = self.texts(scope)?;
-        rendering.embed(step, &self.model.name, &texts[..texts.len().min(MAX_EMBED_INPUTS)]);
+        rendering.embed(step, &self.model.name, &texts);
         Ok(())
     }
 }

@@ -74,11 +74,12 @@ impl Map {
         let on_error = fields.scalar("on_error", OnError::read);
         let steps = fields.require("steps", "[{id: summary, …}]");
         let steps = steps.map(|node| Block::read(node, "`steps` of a map step", problems));
+        // What is missing has been told; the steps can still be checked.
         Some(Self {
             over: Templated::read(over?, problems),
-            item: item?.value.to_owned(),
-            index: index.map_or(Some(None), |index| Some(Some(index?.value.to_owned())))?,
-            max_items: max_items?.value as usize,
+            item: item.map_or("item", |item| item.value).to_owned(),
+            index: index.flatten().map(|index| index.value.to_owned()),
+            max_items: max_items.map_or(0, |most| most.value as usize),
             max_concurrency: max_concurrency.map_or(DEFAULT_CONCURRENCY, |most| most.value as usize),
             on_error: on_error.map_or(OnError::Fail, |on_error| on_error.value),
             steps: steps?,
@@ -88,6 +89,10 @@ impl Map {
     pub(super) fn reads(&self, steps: &mut BTreeSet<String>) {
         self.over.steps(steps);
         self.steps.reads(steps);
+    }
+
+    pub(super) fn max_items(&self) -> u64 {
+        self.max_items as u64
     }
 
     pub(super) fn body(&self) -> &Block {

@@ -18,8 +18,9 @@ mod retrieve;
 mod switch;
 mod transform;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ops::Add};
 
+use models::Worst;
 use serde_json::Value;
 use yaml::{Fields, Node, Position, Problems};
 
@@ -269,7 +270,36 @@ impl Step {
     }
 }
 
+impl Step {
+    /// The most that it can cost.
+    pub(crate) fn worst(&self, resources: &Resources) -> Worst {
+        self.options.worst(|once| self.kind.worst(resources, once), resources)
+    }
+}
+
 impl Kind {
+    /// Of one attempt; `once` where the step tries again by itself.
+    fn worst(&self, resources: &Resources, once: bool) -> Worst {
+        let sum = |blocks: Vec<(&str, &Block)>| {
+            let each = blocks.into_iter().map(|(_, block)| block.worst(resources));
+            each.fold(Worst::NOTHING, Add::add)
+        };
+        match self {
+            Self::Chat(chat) => chat.worst(&resources.models, once),
+            Self::Embed(embed) => embed.worst(&resources.models, once),
+            Self::Retrieve(retrieve) => retrieve.worst(resources, once),
+            Self::Transform(_) | Self::Parse(_) | Self::Redact(_) => Worst::NOTHING,
+            Self::Switch(switch) => {
+                let each = switch.blocks().into_iter().map(|(_, block)| block.worst(resources));
+                each.fold(Worst::NOTHING, Worst::or)
+            }
+            Self::Parallel(parallel) => sum(parallel.blocks()),
+            Self::Map(map) => map.body().worst(resources) * map.max_items(),
+            Self::Loop(repeat) => repeat.body().worst(resources) * repeat.max(),
+            Self::Chain(nested) => nested.worst(resources),
+        }
+    }
+
     fn read(kind: &str, node: &Node, problems: &Problems) -> Option<Self> {
         match kind {
             "chat" => Chat::read(node, problems).map(|chat| Self::Chat(Box::new(chat))),

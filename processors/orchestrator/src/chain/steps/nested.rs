@@ -3,6 +3,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+use models::Worst;
 use serde_json::{Map, Value};
 use yaml::{Fields, Node, Position, Problems};
 
@@ -14,6 +15,7 @@ use crate::chain::{
     error::StepError,
     fits::{misfit, trusted_in_vain},
     frame::Frame,
+    resources::Resources,
     templated::Templated,
     types::Type,
 };
@@ -67,6 +69,12 @@ impl Nested {
     /// `name@version`
     pub(super) fn name(&self) -> &str {
         &self.name
+    }
+
+    pub(super) fn worst(&self, resources: &Resources) -> Worst {
+        self.chain
+            .get()
+            .map_or(Worst::NOTHING, |chain| chain.steps.worst(resources))
     }
 
     pub(super) fn reads(&self, steps: &mut BTreeSet<String>) {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use models::{Limit, Retry};
+use models::{Limit, Retry, Worst};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use yaml::{Content, Fields, Node, Problems};
@@ -14,6 +14,7 @@ use crate::chain::{
     context::Surroundings,
     error::StepError,
     frame::Frame,
+    resources::Resources,
     templated::Templated,
     types::{Field, Type},
     typing::Scope,
@@ -94,6 +95,13 @@ impl Options {
 
     pub(super) fn fallback(&self) -> Option<&Block> {
         self.fallback.as_ref().map(|fallback| &fallback.steps)
+    }
+
+    /// Of all its attempts and its fallback; `attempt` says what one costs, and whether it is tried again here.
+    pub(super) fn worst(&self, attempt: impl FnOnce(bool) -> Worst, resources: &Resources) -> Worst {
+        let attempts = self.retry.as_ref().map_or(1, |(retry, _)| retry.max_attempts);
+        let fallback = self.fallback().map_or(Worst::NOTHING, |steps| steps.worst(resources));
+        (attempt(self.retry.is_some()) * u64::from(attempts) + fallback).within(self.budget)
     }
 
     /// What its kind and its fallback see: they run where `when` is true.

@@ -35,8 +35,9 @@ impl Repeat {
         let until = fields.require("until", "\"{{ steps.check.json.good }}\"");
         let steps = fields.require("steps", "[{id: draft, …}, {id: check, …}]");
         let steps = steps.map(|node| Block::read(node, "`steps` of a loop step", problems));
+        // What is missing has been told; the steps can still be checked.
         Some(Self {
-            max: max?.value,
+            max: max.map_or(0, |max| max.value),
             until: Templated::read(until?, problems),
             steps: steps?,
         })
@@ -47,6 +48,10 @@ impl Repeat {
         let mut until = BTreeSet::new();
         self.until.steps(&mut until);
         steps.extend(until.into_iter().filter(|id| !self.steps.has(id)));
+    }
+
+    pub(super) fn max(&self) -> u64 {
+        u64::from(self.max)
     }
 
     pub(super) fn body(&self) -> &Block {

@@ -20,7 +20,10 @@ pub(crate) struct Switch {
 #[derive(Debug)]
 enum Cases {
     /// By the text that `on` gives.
-    Named { on: Templated, cases: Vec<Case<String>> },
+    Named {
+        on: Box<Templated>,
+        cases: Vec<Case<String>>,
+    },
     /// The first whose condition is true.
     Ordered(Vec<Case<Templated>>),
 }
@@ -46,7 +49,7 @@ impl Switch {
         let cases = fields.require("cases", example)?;
         let cases = match (&cases.content, fields.get("on")) {
             (Content::Map(entries), Some(on)) => Cases::Named {
-                on: Templated::read(on, problems),
+                on: Box::new(Templated::read(on, problems)),
                 cases: entries
                     .iter()
                     .map(|entry| Case {

@@ -150,11 +150,10 @@ impl Typing<'_> {
 /// Whether it is a step or a name, which may be null, and no field, which may be absent.
 pub(super) fn is_nullable(path: &str) -> bool {
     let mut words = path.split('.');
-    match (words.next(), words.next(), words.next()) {
-        (Some("steps"), Some(_), None) => true,
-        (Some(_), None, None) => true,
-        _ => false,
-    }
+    matches!(
+        (words.next(), words.next(), words.next()),
+        (Some("steps"), Some(_), None) | (Some(_), None, None)
+    )
 }
 
 /// `a.b.c` as it is written, if the expression is one.

@@ -9,7 +9,7 @@ mod questions;
 use std::collections::BTreeSet;
 
 use futures::future::try_join_all;
-use models::Kind;
+use models::{Kind, Worst};
 use retrieval::{IndexSpec, Match, Metric, Query};
 use schemas::RetrievedDocument;
 use serde_json::{Value, json};
@@ -21,6 +21,7 @@ use crate::chain::{
     bill::Bill,
     context::Surroundings,
     error::StepError,
+    resources::Resources,
     template::Template,
     templated::Templated,
     types::Type,
@@ -266,6 +267,16 @@ impl Retrieve {
             score: f64::from(found.score),
         }));
         Ok(json!({"items": found.into_iter().map(|found| item(found, &spec.text_key)).collect::<Vec<_>>()}))
+    }
+
+    /// Its questions are embedded in one request.
+    pub(super) fn worst(&self, resources: &Resources, once: bool) -> Worst {
+        let Some(spec) = resources.index(&self.index) else {
+            return Worst::NOTHING;
+        };
+        let texts = matches!(self.queries, Queries::One(_)).then_some(1);
+        let model = std::slice::from_ref(&spec.embedding);
+        resources.models.worst_call(model, texts, None, once)
     }
 
     /// One ranking, of `top_k` at most.
