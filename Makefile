@@ -54,13 +54,14 @@ up: setup ## start broker, registry and PostgreSQL on fixed ports; prints how to
 down: ## stop what `make up` started
 	@$(CARGO) run --quiet --package testkit --bin parts -- down
 
-bench: setup ## performance figures, one JSON object a line; all, or SCENARIO= some of floor,latency,engine,calls,inflight,keys,takeover,hot-key,restart,steady,memory
+bench: setup ## performance figures, one JSON object a line; all, or SCENARIO= some of floor,latency,engine,calls,inflight,keys,takeover,hot-key,restart,steady,memory, or chain
+ifeq ($(SCENARIO),$(filter-out chain,$(SCENARIO)))
 	@$(CARGO) run --release --quiet --package testkit --features crash-points --bin bench -- $(if $(SCENARIO),--scenario "$(SCENARIO)")
+endif
+ifneq ($(if $(SCENARIO),$(filter chain,$(SCENARIO)),all),)
+	@$(CARGO) bench --quiet --package orchestrator --bench chain
+endif
 
-fmt: ## format the Rust code
-	$(CARGO) fmt --all
-
-# Two cores carry more than this only with optimised code; a short run is not worth a second build of everything.
 chaos: PROFILE ?= $(shell test $(or $(RATE),100) -gt 100 && echo release || echo dev)
 chaos: setup ## break everything under load, then judge (SECONDS=90 RATE=100 SEED=n BROKERS=1|3, PROFILE=release from RATE=101 on, else dev); last line: JSON
 	@$(CARGO) run --profile $(PROFILE) --quiet --package testkit --bin chaos -- --seconds $(or $(SECONDS),90) --rate $(or $(RATE),100) --brokers $(or $(BROKERS),1) $(if $(SEED),--seed $(SEED))

@@ -10,8 +10,9 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Expression, UndefinedBehavior, Value};
 use yaml::{Position, Problems, Text};
 
-/// Instructions that one rendering may take; a thousand passages take about fifty thousand.
-const FUEL: u64 = 5_000_000;
+/// Instructions that one rendering may take; a thousand passages take about fifty thousand. Nothing ends a rendering in its
+/// middle, so this is also how late a run can be at its deadline: some 25 ms (`make bench SCENARIO=chain`).
+const FUEL: u64 = 1_000_000;
 
 /// Words and signs of the language in one template, its plain text apart. What compiles a template recurses: a longer one
 /// could be deeper than the stack.

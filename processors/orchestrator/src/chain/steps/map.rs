@@ -1,10 +1,13 @@
 use std::collections::BTreeSet;
 
-use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 use yaml::{Fields, Node, Problems};
 
-use super::{Check, is_name};
+use super::{
+    Check,
+    at_once::{self, OnError},
+    is_name,
+};
 use crate::chain::{
     bill::Bill,
     block::Block,
@@ -31,25 +34,6 @@ pub(crate) struct Map {
     max_concurrency: usize,
     on_error: OnError,
     steps: Block,
-}
-
-/// What happens to the others when one part fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum OnError {
-    /// They are stopped, and the step fails.
-    Fail,
-    /// They go on, and the output tells of it.
-    Collect,
-}
-
-impl OnError {
-    pub(super) fn read(written: &str) -> Result<Self, String> {
-        match written {
-            "fail" => Ok(Self::Fail),
-            "collect" => Ok(Self::Collect),
-            other => Err(format!("must be `fail` or `collect`, not `{other}`")),
-        }
-    }
 }
 
 impl Map {
@@ -154,44 +138,28 @@ impl Map {
         let around = &around.stopped_apart();
         let each = |(index, item): (usize, Value)| async move {
             let mut spent = Bill::default();
-            // What was left when another item failed is not begun.
-            if let Err(error) = around.go_on() {
-                return (index, Err(error), spent);
-            }
             let names = [(self.item.as_str(), item)].into_iter();
             let frame = frame.with_names(names.chain(self.index.as_deref().map(|name| (name, json!(index)))));
             let inside = around.inside(step, format_args!("[{index}]"));
             let result = self.steps.output(&frame, &inside, &mut spent).await;
             (index, result, spent)
         };
-        let mut outputs: Vec<Option<Value>> = vec![None; items.len()];
-        let each: Vec<_> = items.into_iter().enumerate().map(each).collect();
-        let mut running = stream::iter(each).buffer_unordered(self.max_concurrency);
-        let (mut errors, mut failure) = (Vec::new(), None);
-        while let Some((index, result, spent)) = running.next().await {
-            bill.merge(spent);
+        let parts = items.into_iter().enumerate().map(each);
+        let ended = at_once::run(parts, self.max_concurrency, self.on_error, around, bill).await?;
+        let (mut outputs, mut errors) = (Vec::with_capacity(ended.len()), Vec::new());
+        for (index, result) in ended {
             match result {
-                Ok(output) => outputs[index] = Some(output),
-                Err(error) if self.on_error == OnError::Collect && around.go_on().is_ok() => {
-                    errors.push((index, error));
-                }
+                Ok(output) => outputs.push(output),
                 Err(error) => {
-                    around.stop.cancel();
-                    failure.get_or_insert(error);
+                    let mut error = at_once::told(&error);
+                    error["index"] = json!(index);
+                    errors.push(error);
                 }
             }
         }
-        if let Some(error) = failure {
-            return Err(error);
-        }
-        let outputs: Vec<Value> = outputs.into_iter().flatten().collect();
         let mut output = json!({"items": outputs});
         if self.on_error == OnError::Collect {
-            errors.sort_by_key(|(index, _)| *index);
-            let told = errors
-                .iter()
-                .map(|(index, error)| json!({"index": index, "class": error.class(), "message": error.message()}));
-            output["errors"] = told.collect();
+            output["errors"] = Value::Array(errors);
         }
         Ok(output)
     }

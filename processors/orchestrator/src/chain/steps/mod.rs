@@ -2,6 +2,7 @@
 
 mod alias;
 mod answer;
+mod at_once;
 mod chat;
 mod classes;
 mod embed;

@@ -3,11 +3,11 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use models::{Limit, Retry, Worst};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::time::Instant;
 use yaml::{Content, Fields, Node, Problems};
 
-use super::{Check, Kind, classes::Classes};
+use super::{Check, Kind, at_once::told, classes::Classes};
 use crate::chain::{
     bill::Bill,
     block::Block,
@@ -163,8 +163,7 @@ impl Options {
         }
         let result = match &self.fallback {
             Some(Fallback { on, steps }) if on.as_ref().is_none_or(|on| on.hold(&error)) => {
-                let error = json!({"class": error.class(), "message": error.message()});
-                let frame = frame.with_names([("error", error)]);
+                let frame = frame.with_names([("error", told(&error))]);
                 steps.output(&frame, &around.inside(name, ".fallback"), bill).await
             }
             Some(_) | None => Err(error),

@@ -1,10 +1,13 @@
 use std::collections::BTreeSet;
 
-use futures::{StreamExt, stream};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use yaml::{Content, Fields, Node, Problems};
 
-use super::{Check, is_name, map::OnError};
+use super::{
+    Check,
+    at_once::{self, OnError},
+    is_name,
+};
 use crate::chain::{
     bill::Bill, block::Block, context::Surroundings, error::StepError, frame::Frame, types::Field, types::Type,
 };
@@ -91,33 +94,22 @@ impl Parallel {
         bill: &mut Bill,
     ) -> Result<Value, StepError> {
         let around = &around.stopped_apart();
-        let branch = |(name, block): &'c (String, Block)| async move {
+        let branch = |number: usize| async move {
+            let (name, block) = &self.branches[number];
             let mut spent = Bill::default();
             let inside = around.inside(step, format_args!(".{name}"));
             let result = block.output(frame, &inside, &mut spent).await;
-            (name, result, spent)
+            (number, result, spent)
         };
-        let branches: Vec<_> = self.branches.iter().map(branch).collect();
-        let mut running = stream::iter(branches).buffer_unordered(self.max_concurrency);
-        let (mut outputs, mut errors, mut failure) = (Map::new(), Map::new(), None);
-        while let Some((name, result, spent)) = running.next().await {
-            bill.merge(spent);
+        let parts = (0..self.branches.len()).map(branch);
+        let ended = at_once::run(parts, self.max_concurrency, self.on_error, around, bill).await?;
+        let (mut outputs, mut errors) = (Map::new(), Map::new());
+        for (number, result) in ended {
+            let name = self.branches[number].0.clone();
             match result {
-                Ok(output) => {
-                    outputs.insert(name.clone(), output);
-                }
-                Err(error) if self.on_error == OnError::Collect && around.go_on().is_ok() => {
-                    let error = json!({"class": error.class(), "message": error.message()});
-                    errors.insert(name.clone(), error);
-                }
-                Err(error) => {
-                    around.stop.cancel();
-                    failure.get_or_insert(error);
-                }
-            }
-        }
-        if let Some(error) = failure {
-            return Err(error);
+                Ok(output) => outputs.insert(name, output),
+                Err(error) => errors.insert(name, at_once::told(&error)),
+            };
         }
         if self.on_error == OnError::Collect {
             outputs.insert("errors".to_owned(), Value::Object(errors));
