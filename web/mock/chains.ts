@@ -20,6 +20,26 @@ const shapes: [string, Chain["graph"], Chain["input_schema"], Chain["output_sche
   ],
   ["echo", { steps: [] }, {}, {}],
   [
+    "triage",
+    {
+      steps: [
+        { id: "asked", kind: "chat", waits_for: [] },
+        { id: "kind", kind: "parse", waits_for: ["asked"] },
+        {
+          id: "route",
+          kind: "switch",
+          waits_for: ["kind"],
+          blocks: ["refund", "outage", "question", "other"].map((name) => ({
+            name,
+            steps: [{ id: "queue", kind: "transform", waits_for: [] }],
+          })),
+        },
+      ],
+    },
+    object({ message: string({ minLength: 1, maxLength: 8000 }) }, ["message"]),
+    object({ kind: string({}), queue: string({}), urgent: { type: "boolean" } }, ["kind", "queue", "urgent"]),
+  ],
+  [
     "summarize",
     { steps: [{ id: "summary", kind: "chat", waits_for: [] }] },
     object({ text: string({ minLength: 1, maxLength: 100_000 }), about: string({ maxLength: 400 }) }, ["text"]),

@@ -264,6 +264,7 @@ function rowOf({ run, key }: Kept, partition: number): Omit<FeedRow, "partition"
 function output(run: Run): unknown {
   if (run.chain?.startsWith("echo")) return run.input;
   if (run.chain?.startsWith("summarize")) return { summary: LINES[1] };
+  if (run.chain?.startsWith("triage")) return { kind: "question", queue: "support", urgent: false };
   return { answer: ANSWER, documents: DOCUMENTS.map(({ id }) => id) };
 }
 

@@ -1,4 +1,5 @@
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// What a chat model is asked. Unset options are left to the provider.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -10,14 +11,94 @@ pub struct ChatRequest {
     pub max_tokens: Option<u32>,
     pub stop: Vec<String>,
     pub seed: Option<i64>,
-    /// Ask the provider to stream, so that the latency to the first token is known.
+    /// Ask the provider to stream, so that the latency to the first token is known. A request with tools is answered in one
+    /// piece.
     pub stream: bool,
+    /// What the model may ask for instead of answering.
+    pub tools: Vec<Tool>,
+    /// The tools are there only to understand what was called before: the model must answer.
+    pub no_more_tools: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
     pub role: Role,
     pub content: String,
+    /// Of an assistant's message: what it asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tool_calls: Vec<ToolCall>,
+    /// Of a tool's message: which call it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool_call_id: Option<String>,
+}
+
+impl Message {
+    #[must_use]
+    pub fn new(role: Role, content: impl Into<String>) -> Self {
+        Self {
+            role,
+            content: content.into(),
+            tool_calls: Vec::new(),
+            tool_call_id: None,
+        }
+    }
+}
+
+/// Something that a model may ask to be done.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tool {
+    pub name: String,
+    pub description: String,
+    /// JSON Schema of the arguments.
+    pub parameters: Value,
+}
+
+/// What a model asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "WireCall", from = "WireCall")]
+pub struct ToolCall {
+    pub id: String,
+    pub name: String,
+    /// JSON, if the model did as it was told.
+    pub arguments: String,
+}
+
+/// In the form of OpenAI's API.
+#[derive(Clone, Serialize, Deserialize)]
+struct WireCall {
+    #[serde(default)]
+    id: String,
+    #[serde(default = "function", rename = "type")]
+    kind: String,
+    function: WireFunction,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct WireFunction {
+    name: String,
+    #[serde(default)]
+    arguments: String,
+}
+
+fn function() -> String {
+    "function".to_owned()
+}
+
+impl From<ToolCall> for WireCall {
+    fn from(ToolCall { id, name, arguments }: ToolCall) -> Self {
+        Self {
+            id,
+            kind: function(),
+            function: WireFunction { name, arguments },
+        }
+    }
+}
+
+impl From<WireCall> for ToolCall {
+    fn from(WireCall { id, function, .. }: WireCall) -> Self {
+        let WireFunction { name, arguments } = function;
+        Self { id, name, arguments }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,12 +107,16 @@ pub enum Role {
     System,
     User,
     Assistant,
+    /// What a tool gave.
+    Tool,
 }
 
 /// What a chat model answered. Tokens and cost are in [`crate::Called`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChatResponse {
     pub text: String,
+    /// What it wants to know before it answers.
+    pub tool_calls: Vec<ToolCall>,
     pub finish_reason: FinishReason,
     /// The alias that answered, which a fallback may have made another than the first one asked.
     pub alias: String,
@@ -46,6 +131,8 @@ pub enum FinishReason {
     Stop,
     /// The answer is cut: `max_tokens` was reached.
     Length,
+    /// It asks for tools.
+    ToolCalls,
     /// A reason this crate has no name for, or none given.
     Other,
 }
@@ -55,6 +142,7 @@ impl FinishReason {
         match self {
             Self::Stop => "stop",
             Self::Length => "length",
+            Self::ToolCalls => "tool_calls",
             Self::Other => "other",
         }
     }

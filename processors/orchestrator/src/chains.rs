@@ -69,6 +69,15 @@ pub struct Conflict {
     pub published: String,
 }
 
+/// Why changed files are not taken over.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReloadError {
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    #[error(transparent)]
+    Conflict(Conflict),
+}
+
 impl Chains {
     /// Reads chain files; a folder stands for its `*.yaml` and `*.yml`.
     ///
@@ -100,6 +109,32 @@ impl Chains {
             by_name: RwLock::new(by_name),
             added: watch::Sender::new(0),
         })
+    }
+
+    /// Reads chain files again, beside what is known, and gives the versions that are new.
+    ///
+    /// # Errors
+    /// See [`Self::load`]; versions that are known with other content are a problem too. Nothing has changed then.
+    pub(crate) fn reload(&self, paths: &[PathBuf], resources: &Resources) -> Result<Vec<Arc<Chain>>, ReloadError> {
+        let resources = Resources {
+            chains: self.runnable().into_iter().collect(),
+            ..resources.clone()
+        };
+        let mut new = Vec::new();
+        for chain in Self::load(paths, &resources)?.runnable() {
+            match self.digest(&chain.name, chain.version) {
+                None => new.push(chain),
+                Some(known) if known == chain.digest => {}
+                Some(known) => {
+                    return Err(ReloadError::Conflict(Conflict {
+                        key: chain.key(),
+                        here: chain.digest.clone(),
+                        published: known,
+                    }));
+                }
+            }
+        }
+        Ok(new)
     }
 
     /// Reads one chain file; the chains that it runs are looked for in its folder.
@@ -292,6 +327,7 @@ impl Chains {
 /// Checks each chain after those that it runs.
 fn check(mut drafts: Vec<Draft>, resources: &Resources, problems: &mut Vec<Problem>) -> BTreeMap<String, Arc<Chain>> {
     let mut resources = resources.clone();
+    let mut checked: BTreeMap<String, Arc<Chain>> = BTreeMap::new();
     while !drafts.is_empty() {
         let open: BTreeSet<String> = drafts.iter().filter_map(Draft::key).collect();
         let is_ready = |draft: &Draft| draft.chains().is_disjoint(&open);
@@ -308,23 +344,28 @@ fn check(mut drafts: Vec<Draft>, resources: &Resources, problems: &mut Vec<Probl
         });
         let draft = drafts.remove(next);
         let key = draft.key();
-        if let Some(key) = key.as_ref().filter(|key| resources.chains.get(key).is_some()) {
+        if let Some(key) = key.as_ref().filter(|key| checked.contains_key(*key)) {
             let help = "change `metadata.name` or `metadata.version`";
             let message = format!("another file is chain `{key}` too");
             draft.problems().add(Position::START, message, help);
         }
         match draft.check(&resources) {
-            Ok(chain) => resources.chains.add(Arc::new(chain)),
+            Ok(chain) => {
+                let chain = Arc::new(chain);
+                resources.chains.add(Arc::clone(&chain));
+                checked.insert(chain.key(), chain);
+            }
             Err(found) => {
                 problems.extend(found);
                 key.into_iter().for_each(|key| resources.chains.add_wrong(key));
             }
         }
     }
-    resources.chains.into_checked()
+    checked
 }
 
-fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, LoadError> {
+/// The chain files there are: those that are named, and those in folders that are.
+pub(crate) fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, LoadError> {
     let mut files = Vec::new();
     for path in paths {
         let unreadable = |source| LoadError::Read {

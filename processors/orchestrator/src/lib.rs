@@ -14,6 +14,7 @@ mod node;
 mod outputs;
 mod oversized;
 mod publication;
+mod reload;
 mod report;
 mod request;
 mod service;

@@ -20,6 +20,39 @@ const BUFFER_BYTES: usize = 16 << 20;
 /// Between two questions to a registry that is down.
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// Writes chains to the topic.
+pub(crate) struct Publisher {
+    pub(crate) topic: String,
+    pub(crate) encoder: Encoder<ChainRecord>,
+    pub(crate) producer: Producer,
+}
+
+impl Publisher {
+    /// Returns when the brokers have it.
+    pub(crate) async fn publish(&self, chain: &Chain) -> Result<(), Error> {
+        let value = self
+            .encoder
+            .encode(&record_of(chain))
+            .map_err(|source| Error::EncodeChain {
+                chain: chain.key(),
+                source,
+            })?;
+        let output = Output {
+            topic: self.topic.clone(),
+            partition: None,
+            key: Some(chain.key().into()),
+            value: Some(value),
+            headers: Headers::new(),
+        };
+        self.producer.send(output).await.map_err(|source| Error::PublishChain {
+            chain: chain.key(),
+            source: Box::new(source),
+        })?;
+        tracing::info!(chain = chain.id, "chain published");
+        Ok(())
+    }
+}
+
 pub(crate) struct Publication {
     tail: Tail,
     decoder: Decoder<ChainRecord>,
@@ -61,30 +94,9 @@ impl Publication {
 
     /// Publishes what this process loaded and nobody published, and reads it back: of processes that start together and
     /// bring one version with two contents, the first one wins and the others end.
-    pub(crate) async fn publish(
-        &mut self,
-        own: &[Arc<Chain>],
-        kafka: &KafkaSettings,
-        encoder: &Encoder<ChainRecord>,
-        producer: &Producer,
-    ) -> Result<(), Error> {
+    pub(crate) async fn publish(&mut self, own: &[Arc<Chain>], publisher: &Publisher) -> Result<(), Error> {
         for chain in own.iter().filter(|chain| !self.published.contains(&chain.key())) {
-            let value = encoder.encode(&record_of(chain)).map_err(|source| Error::EncodeChain {
-                chain: chain.key(),
-                source,
-            })?;
-            let output = Output {
-                topic: kafka.topic(TOPIC),
-                partition: None,
-                key: Some(chain.key().into()),
-                value: Some(value),
-                headers: Headers::new(),
-            };
-            producer.send(output).await.map_err(|source| Error::PublishChain {
-                chain: chain.key(),
-                source: Box::new(source),
-            })?;
-            tracing::info!(chain = chain.id, "chain published");
+            publisher.publish(chain).await?;
         }
         while !own.iter().all(|chain| self.published.contains(&chain.key())) {
             if let TailEvent::Record(record) = self.tail.recv().await.map_err(Error::ReadChains)? {

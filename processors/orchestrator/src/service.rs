@@ -19,7 +19,8 @@ use crate::{
     node::Orchestrator,
     outputs::Outputs,
     oversized::Oversized,
-    publication::Publication,
+    publication::{Publication, Publisher},
+    reload::Reload,
     request::{Binding, Form, Reader},
     settings::{GROUP, Settings},
 };
@@ -54,11 +55,12 @@ pub async fn run(
         () = shutdown.cancelled() => return Ok(()),
         started = start(&settings, group, dependencies, &ready) => started,
     };
-    let (node, publication) = started?;
+    let (node, publication, reload) = started?;
     let caller = Arc::clone(&node.services.caller);
     let ended = tokio::select! {
         ended = engine::run(engine, Arc::new(node), ready, shutdown) => ended.map_err(|error| Error::Engine(Box::new(error))),
         error = publication.follow() => Err(error),
+        error = reload.watch() => Err(error),
     };
     caller.drain().await;
     ended
@@ -69,7 +71,7 @@ async fn start(
     group: &Group,
     dependencies: Dependencies,
     ready: &watch::Sender<Result<(), String>>,
-) -> Result<(Orchestrator, Publication), Error> {
+) -> Result<(Orchestrator, Publication, Reload), Error> {
     let Dependencies { registry, services } = dependencies;
     let resources = services.resources();
     let Settings { kafka, catalog, .. } = settings;
@@ -92,11 +94,21 @@ async fn start(
 
     not_ready(ready, "reading which chains are published");
     let decoder = registry.decoder().map_err(Error::Registry)?;
-    let mut publication = Publication::read(kafka, decoder, Arc::clone(&chains), resources).await?;
+    let mut publication = Publication::read(kafka, decoder, Arc::clone(&chains), resources.clone()).await?;
     let producer = Producer::new(kafka, ProducerSettings::new("millrace-chains"))
         .map_err(|error| Error::Producer(Box::new(error)))?;
-    publication.publish(&own, kafka, &encoder, &producer).await?;
-    producer.close().await;
+    let publisher = Publisher {
+        topic,
+        encoder,
+        producer,
+    };
+    publication.publish(&own, &publisher).await?;
+    let reload = Reload {
+        paths: settings.chains.clone(),
+        resources,
+        chains: Arc::clone(&chains),
+        publisher,
+    };
     warn_of_missing(&bindings, &chains);
 
     Ok((
@@ -109,6 +121,7 @@ async fn start(
             audit: registry.decoder().map_err(Error::Registry)?,
         },
         publication,
+        reload,
     ))
 }
 

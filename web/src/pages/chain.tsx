@@ -11,6 +11,7 @@ import { CopyButton } from "../parts/copy.tsx";
 import { Broken, Empty, Loading } from "../parts/empty.tsx";
 import { Graph } from "../parts/graph.tsx";
 import { Highlighted } from "../parts/highlighted.tsx";
+import { Inside } from "../parts/inside.tsx";
 import { Status } from "../parts/status.tsx";
 import { to } from "../routes.ts";
 import "../style/chain.css";
@@ -55,6 +56,7 @@ export function ChainPage({ name }: { name: string }) {
         </header>
         <div className="body scroll" tabIndex={0}>
           <Graph graph={chain.graph} />
+          <Inside graph={chain.graph} />
         </div>
       </section>
       <div className="in-and-out">

@@ -50,11 +50,15 @@ impl Operation for ChatRequest {
     }
 
     fn estimate(&self, model: &Model) -> Tokens {
-        let input = self
-            .messages
-            .iter()
-            .map(|message| estimate(&message.content) + TOKENS_OF_A_MESSAGE)
-            .sum();
+        let said = self.messages.iter().map(|message| {
+            let asked = message.tool_calls.iter().map(|call| estimate(&call.arguments));
+            estimate(&message.content) + asked.sum::<i64>() + TOKENS_OF_A_MESSAGE
+        });
+        let tools = self.tools.iter().map(|tool| {
+            let words = [&tool.name, &tool.description, &tool.parameters.to_string()];
+            words.map(|words| estimate(words)).iter().sum::<i64>()
+        });
+        let input = said.chain(tools).sum();
         Tokens {
             input,
             output: i64::from(cap(self, model)),
@@ -62,7 +66,7 @@ impl Operation for ChatRequest {
     }
 
     fn streams(&self) -> bool {
-        self.stream
+        self.stream && self.tools.is_empty()
     }
 
     fn locally(&self, model: &Model) -> Reply<ChatResponse> {

@@ -93,12 +93,8 @@ fn model_one(answer: &str) -> Script {
 
 /// Three words, so three tokens for the server, and as many for its echo.
 fn question() -> ChatRequest {
-    let message = Message {
-        role: Role::User,
-        content: "one two three".to_owned(),
-    };
     ChatRequest {
-        messages: vec![message],
+        messages: vec![Message::new(Role::User, "one two three")],
         ..ChatRequest::default()
     }
 }

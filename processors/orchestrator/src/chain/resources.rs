@@ -48,10 +48,6 @@ impl Others {
     pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
         self.checked.keys().chain(&self.wrong).map(String::as_str)
     }
-
-    pub(crate) fn into_checked(self) -> BTreeMap<String, Arc<Chain>> {
-        self.checked
-    }
 }
 
 impl FromIterator<Arc<Chain>> for Others {

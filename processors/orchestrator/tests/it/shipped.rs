@@ -18,6 +18,7 @@ fn they_load_against_the_models_that_ship() {
 
     let keys: Vec<String> = chains.runnable().iter().map(|chain| chain.key()).collect();
     let shipped = [
+        "agent@1",
         "answer@1",
         "compare-models@1",
         "echo@1",
@@ -91,6 +92,30 @@ async fn an_answer_quotes_and_cites_what_was_retrieved() {
     assert_eq!(found, ["engine#1", "web#1"], "nearest first");
     assert_eq!(outcome.bill.attempts.len(), 2, "one embedding, one chat");
     assert_eq!(outcome.bill.attempts[0].documents, outcome.bill.documents);
+}
+
+#[tokio::test]
+async fn an_agent_looks_up_what_it_answers_with() {
+    let run = Run::new().await;
+    run.index(
+        "millrace-docs",
+        "acme",
+        &[("engine#1", "A transaction spans milliseconds.")],
+    )
+    .await;
+
+    let outcome = run
+        .shipped("agent", json!({"question": "How long is a transaction?"}), "acme")
+        .await;
+
+    let Ending::Completed(output) = &outcome.ending else {
+        panic!("{:?}", outcome.ending)
+    };
+    let answer = output["answer"].as_str().unwrap();
+    assert!(answer.contains("A transaction spans milliseconds."), "{answer}");
+    assert_eq!(output["calls"], json!(["search"]));
+    let steps: Vec<&str> = outcome.bill.attempts.iter().map(|row| row.step.as_str()).collect();
+    assert_eq!(steps, ["answer", "answer.search[0].docs", "answer"]);
 }
 
 #[tokio::test]

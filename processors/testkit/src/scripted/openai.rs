@@ -14,6 +14,8 @@ pub struct Request {
     input: Value,
     pub stream: bool,
     stream_options: Option<StreamOptions>,
+    tools: Vec<Tool>,
+    tool_choice: Value,
     pub dimensions: Option<usize>,
 }
 
@@ -22,6 +24,18 @@ pub struct Request {
 struct Message {
     role: String,
     content: Value,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Tool {
+    function: Function,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Function {
+    name: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -45,7 +59,29 @@ impl Request {
         last.map(|message| text(&message.content)).unwrap_or_default()
     }
 
+    /// Where the request offers tools the first one is called, with the answer as its arguments, until a tool has spoken: then
+    /// that is the answer.
     pub fn chat(&self, id: &str, answer: &str) -> Value {
+        let last = self.messages.last();
+        let spoken = last
+            .filter(|message| message.role == "tool")
+            .map(|message| text(&message.content));
+        let call = self
+            .tools
+            .first()
+            .filter(|_| spoken.is_none() && self.tool_choice != "none");
+        let (message, finish_reason) = match (call, &spoken) {
+            (Some(tool), _) => {
+                let function = json!({ "name": tool.function.name, "arguments": answer });
+                let call = json!({ "id": format!("call-{id}"), "type": "function", "function": function });
+                (
+                    json!({ "role": "assistant", "content": null, "tool_calls": [call] }),
+                    "tool_calls",
+                )
+            }
+            (None, Some(spoken)) => (json!({ "role": "assistant", "content": spoken }), "stop"),
+            (None, None) => (json!({ "role": "assistant", "content": answer }), "stop"),
+        };
         json!({
             "id": id,
             "object": "chat.completion",
@@ -53,8 +89,8 @@ impl Request {
             "model": self.model,
             "choices": [{
                 "index": 0,
-                "message": { "role": "assistant", "content": answer },
-                "finish_reason": "stop",
+                "message": message,
+                "finish_reason": finish_reason,
             }],
             "usage": self.usage(answer),
         })

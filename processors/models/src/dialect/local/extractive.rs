@@ -1,12 +1,14 @@
 //! An answerer that only quotes: the sentences of the retrieved text that share the rarest words with the question.
 //!
-//! The question is the last user message without its documents.
+//! The question is the last user message without its documents. Where it may use tools it calls the first one with the question,
+//! once, and quotes what that gives.
 
 use super::passages::{self, Part, Sentence, parts};
 use super::words::words;
 use crate::dialect::openai::chat::Completion;
 use crate::dialect::{Reply, estimate};
-use crate::{ChatRequest, FinishReason, Message, Role};
+use crate::{ChatRequest, FinishReason, Message, Role, ToolCall};
+use serde_json::{Map, Value};
 use std::collections::{HashMap, HashSet};
 
 const QUOTES: usize = 3;
@@ -17,10 +19,25 @@ const NOTHING_MATCHES: &str =
     "This is a local extractive model: no sentence of the retrieved text shares a word with the question.";
 
 pub(crate) fn answer(request: &ChatRequest, max_tokens: u32) -> Reply<Completion> {
+    if let Some(call) = call(request) {
+        let audited = serde_json::to_string(&call).ok();
+        let completion = Completion {
+            text: String::new(),
+            tool_calls: vec![call],
+            finish_reason: FinishReason::ToolCalls,
+            model: "extractive".to_owned(),
+        };
+        return Reply {
+            outcome: Ok(completion),
+            tokens: None,
+            text: audited,
+        };
+    }
     let (text, finish_reason) = quote(&request.messages, max_tokens);
     let audited = Some(text.clone());
     let completion = Completion {
         text,
+        tool_calls: Vec::new(),
         finish_reason,
         model: "extractive".to_owned(),
     };
@@ -31,10 +48,39 @@ pub(crate) fn answer(request: &ChatRequest, max_tokens: u32) -> Reply<Completion
     }
 }
 
+/// The question, as the first argument of the first tool, unless a tool has spoken.
+fn call(request: &ChatRequest) -> Option<ToolCall> {
+    let tool = request.tools.first().filter(|_| !request.no_more_tools)?;
+    if request.messages.iter().any(|message| message.role == Role::Tool) {
+        return None;
+    }
+    let question = request
+        .messages
+        .iter()
+        .rev()
+        .find(|message| message.role == Role::User)?;
+    let mut arguments = Map::new();
+    if let Some(first) = tool.parameters["properties"]
+        .as_object()
+        .and_then(|all| all.keys().next())
+    {
+        arguments.insert(first.clone(), Value::from(question.content.trim()));
+    }
+    Some(ToolCall {
+        id: "call-1".to_owned(),
+        name: tool.name.clone(),
+        arguments: Value::Object(arguments).to_string(),
+    })
+}
+
 fn quote(messages: &[Message], max_tokens: u32) -> (String, FinishReason) {
     let mut sentences = Vec::new();
     let mut question = String::new();
     for message in messages {
+        if message.role == Role::Tool {
+            sentences.extend(passages::sentences("tool", &message.content));
+            continue;
+        }
         let mut prose = String::new();
         for part in parts(&message.content) {
             match part {
@@ -108,13 +154,12 @@ fn sum(weights: impl Iterator<Item = f64>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Tool;
     use proptest::prelude::*;
+    use serde_json::json;
 
     fn ask(prompt: &str) -> Completion {
-        let message = Message {
-            role: Role::User,
-            content: prompt.to_owned(),
-        };
+        let message = Message::new(Role::User, prompt);
         answer(
             &ChatRequest {
                 messages: vec![message],
@@ -155,12 +200,38 @@ mod tests {
     }
 
     #[test]
+    fn it_asks_the_first_tool_and_quotes_what_that_gives() {
+        let mut request = ChatRequest {
+            messages: vec![Message::new(Role::User, "What is a ledger?")],
+            tools: vec![Tool {
+                name: "search".to_owned(),
+                description: String::new(),
+                parameters: json!({"type": "object", "properties": {"query": {"type": "string"}}}),
+            }],
+            ..ChatRequest::default()
+        };
+        let call = answer(&request, 100).outcome.unwrap().tool_calls.remove(0);
+        assert_eq!(
+            (call.name.as_str(), call.arguments.as_str()),
+            ("search", r#"{"query":"What is a ledger?"}"#)
+        );
+
+        request
+            .messages
+            .push(Message::new(Role::Tool, "A ledger keeps results."));
+        assert!(
+            answer(&request, 100)
+                .outcome
+                .unwrap()
+                .text
+                .ends_with("> A ledger keeps results. [tool]")
+        );
+    }
+
+    #[test]
     fn it_keeps_to_the_cap() {
         let documents = "<doc id=a>One ledger here.\n\nTwo ledgers there.\n\nA third ledger, somewhere.</doc> ledger?";
-        let message = Message {
-            role: Role::User,
-            content: documents.to_owned(),
-        };
+        let message = Message::new(Role::User, documents);
         let request = ChatRequest {
             messages: vec![message],
             ..ChatRequest::default()

@@ -2,7 +2,7 @@
 
 use super::{TokenCap, WireUsage};
 use crate::dialect::{Failure, Reply, Tokens};
-use crate::{ChatRequest, ChatResponse, ErrorClass, FinishReason, Message};
+use crate::{ChatRequest, ChatResponse, ErrorClass, FinishReason, Message, Tool, ToolCall};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Completion {
     pub(crate) text: String,
+    pub(crate) tool_calls: Vec<ToolCall>,
     pub(crate) finish_reason: FinishReason,
     pub(crate) model: String,
 }
@@ -18,11 +19,13 @@ impl Completion {
     pub(crate) fn by(self, alias: &str) -> ChatResponse {
         let Self {
             text,
+            tool_calls,
             finish_reason,
             model,
         } = self;
         ChatResponse {
             text,
+            tool_calls,
             finish_reason,
             alias: alias.to_owned(),
             model,
@@ -49,7 +52,12 @@ struct WireRequest<'a> {
 /// The body of a request. `max_tokens` caps the answer. A streamed request asks for the usage, which is else left out.
 pub(crate) fn encode(model: &str, cap: TokenCap, max_tokens: u32, request: &ChatRequest) -> Vec<u8> {
     let mut more = json!({ cap.field(): max_tokens });
-    if request.stream {
+    if !request.tools.is_empty() {
+        more["tools"] = request.tools.iter().map(function).collect();
+        if request.no_more_tools {
+            more["tool_choice"] = json!("none");
+        }
+    } else if request.stream {
         more["stream"] = json!(true);
         more["stream_options"] = json!({"include_usage": true});
     }
@@ -64,6 +72,15 @@ pub(crate) fn encode(model: &str, cap: TokenCap, max_tokens: u32, request: &Chat
     };
     // Only a map with keys that are not text could fail, and there is none in it.
     serde_json::to_vec(&wire).unwrap_or_default()
+}
+
+fn function(tool: &Tool) -> Value {
+    let Tool {
+        name,
+        description,
+        parameters,
+    } = tool;
+    json!({"type": "function", "function": {"name": name, "description": description, "parameters": parameters}})
 }
 
 #[derive(Deserialize)]
@@ -84,6 +101,8 @@ struct WireChoice {
 struct WireMessage {
     content: Option<String>,
     refusal: Option<String>,
+    #[serde(default)]
+    tool_calls: Vec<ToolCall>,
 }
 
 /// An answer that came in one piece.
@@ -103,6 +122,7 @@ pub(crate) fn decode(body: &[u8]) -> Reply<Completion> {
     let spoken = Spoken {
         text: choice.message.content.unwrap_or_default(),
         refusal: choice.message.refusal.unwrap_or_default(),
+        tool_calls: choice.message.tool_calls,
         finish_reason: choice.finish_reason,
         model: response.model,
     };
@@ -114,6 +134,7 @@ pub(crate) fn decode(body: &[u8]) -> Reply<Completion> {
 pub(super) struct Spoken {
     pub(super) text: String,
     pub(super) refusal: String,
+    pub(super) tool_calls: Vec<ToolCall>,
     pub(super) finish_reason: Option<String>,
     pub(super) model: String,
 }
@@ -123,6 +144,7 @@ impl Spoken {
         let Self {
             text,
             refusal,
+            tool_calls,
             finish_reason,
             model,
         } = self;
@@ -148,12 +170,19 @@ impl Spoken {
             }
             Some("stop") => FinishReason::Stop,
             Some("length") => FinishReason::Length,
+            Some("tool_calls") => FinishReason::ToolCalls,
             Some(_) | None => FinishReason::Other,
         };
-        let audited = Some(text.clone());
+        let audited = match tool_calls.as_slice() {
+            [] => text.clone(),
+            // Only a map with keys that are not text could fail.
+            calls => serde_json::to_string(calls).unwrap_or_default(),
+        };
+        let audited = Some(audited);
         Reply {
             outcome: Ok(Completion {
                 text,
+                tool_calls,
                 finish_reason,
                 model,
             }),
@@ -171,10 +200,7 @@ mod tests {
 
     #[test]
     fn a_request_says_what_was_set_and_nothing_else() {
-        let message = Message {
-            role: Role::User,
-            content: "Hello".to_owned(),
-        };
+        let message = Message::new(Role::User, "Hello");
         let plain = ChatRequest {
             messages: vec![message],
             ..ChatRequest::default()
@@ -211,6 +237,7 @@ mod tests {
         );
         let completion = Completion {
             text: "Hi!".to_owned(),
+            tool_calls: Vec::new(),
             finish_reason: FinishReason::Stop,
             model: "gpt-4o-mini-2024-07-18".to_owned(),
         };
@@ -220,6 +247,59 @@ mod tests {
             text: Some("Hi!".to_owned()),
         };
         assert_eq!(reply, expected);
+    }
+
+    #[test]
+    fn a_model_asks_for_tools_and_gets_what_they_gave() {
+        let call = ToolCall {
+            id: "call_1".to_owned(),
+            name: "search".to_owned(),
+            arguments: r#"{"query":"lanes"}"#.to_owned(),
+        };
+        let reply = decode(
+            br#"{"model":"m","choices":[{"message":{"role":"assistant","content":null,"tool_calls":[{"id":"call_1",
+            "type":"function","function":{"name":"search","arguments":"{\"query\":\"lanes\"}"}}]},
+            "finish_reason":"tool_calls"}]}"#,
+        );
+        let completion = reply.outcome.unwrap();
+        assert_eq!(
+            (&completion.tool_calls, completion.finish_reason),
+            (&vec![call.clone()], FinishReason::ToolCalls)
+        );
+        assert!(reply.text.unwrap().contains("lanes"), "the audit has what it asked for");
+
+        let request = ChatRequest {
+            messages: vec![
+                Message {
+                    tool_calls: vec![call],
+                    ..Message::new(Role::Assistant, "")
+                },
+                Message {
+                    tool_call_id: Some("call_1".to_owned()),
+                    ..Message::new(Role::Tool, "[]")
+                },
+            ],
+            tools: vec![Tool {
+                name: "search".to_owned(),
+                description: "Finds".to_owned(),
+                parameters: json!({"type": "object"}),
+            }],
+            no_more_tools: true,
+            stream: true,
+            ..ChatRequest::default()
+        };
+        let body: Value = serde_json::from_slice(&encode("m", TokenCap::MaxTokens, 9, &request)).unwrap();
+        assert_eq!(
+            body,
+            json!({"model": "m", "max_tokens": 9, "tool_choice": "none",
+                "tools": [{"type": "function", "function": {
+                    "name": "search", "description": "Finds", "parameters": {"type": "object"}}}],
+                "messages": [
+                    {"role": "assistant", "content": "", "tool_calls": [
+                        {"id": "call_1", "type": "function", "function": {
+                            "name": "search", "arguments": "{\"query\":\"lanes\"}"}}]},
+                    {"role": "tool", "content": "[]", "tool_call_id": "call_1"}]})
+        );
     }
 
     #[test]

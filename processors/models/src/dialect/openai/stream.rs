@@ -133,6 +133,7 @@ mod tests {
         let reply = read(HELLO).unwrap();
         let completion = Completion {
             text: "Hello".to_owned(),
+            tool_calls: Vec::new(),
             finish_reason: FinishReason::Length,
             model: "m-1".to_owned(),
         };

@@ -1,7 +1,6 @@
 //! The steps of a chain. A kind of step is one file here and one arm of [`Kind`].
 
 mod alias;
-mod answer;
 mod at_once;
 mod chat;
 mod classes;
@@ -242,8 +241,8 @@ impl Step {
     /// The blocks inside of it, by what leads there: `refund`, `default`, `fallback`.
     pub(crate) fn blocks(&self) -> Vec<(&str, &Block)> {
         let mut blocks = match &self.kind {
-            Kind::Chat(_)
-            | Kind::Embed(_)
+            Kind::Chat(chat) => chat.blocks(),
+            Kind::Embed(_)
             | Kind::Retrieve(_)
             | Kind::Transform(_)
             | Kind::Parse(_)
@@ -286,7 +285,7 @@ impl Kind {
             each.fold(Worst::NOTHING, Add::add)
         };
         match self {
-            Self::Chat(chat) => chat.worst(&resources.models, once),
+            Self::Chat(chat) => chat.worst(resources, once),
             Self::Embed(embed) => embed.worst(&resources.models, once),
             Self::Retrieve(retrieve) => retrieve.worst(resources, once),
             Self::Transform(_) | Self::Parse(_) | Self::Redact(_) => Worst::NOTHING,
@@ -335,9 +334,9 @@ impl Kind {
         }
     }
 
-    /// Whether it reaches outside of the run.
+    /// Whether it does nothing but reach outside of the run. A chat says by itself when it does: its tools are steps too.
     fn calls(&self) -> bool {
-        matches!(self, Self::Chat(_) | Self::Embed(_) | Self::Retrieve(_))
+        matches!(self, Self::Embed(_) | Self::Retrieve(_))
     }
 
     async fn run<'c>(
@@ -350,7 +349,7 @@ impl Kind {
         // A block waits for a limit when what is in it does.
         let _under_way = self.calls().then(|| around.idle.step());
         match self {
-            Self::Chat(chat) => chat.run(name, frame.scope(), around, bill).await,
+            Self::Chat(chat) => chat.run(name, frame, around, bill).await,
             Self::Embed(embed) => embed.run(name, frame.scope(), around, bill).await,
             Self::Retrieve(retrieve) => retrieve.run(name, frame.scope(), around, bill).await,
             Self::Transform(transform) => transform.run(frame.scope()),

@@ -1,3 +1,5 @@
+use std::time::{Duration, Instant};
+
 use schemas::{Registry, RegistrySettings, Request, status};
 use topics::Headers;
 
@@ -39,6 +41,43 @@ async fn a_chain_of_another_process_runs_here_and_a_version_has_one_content() {
     );
 
     first.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_changes_is_taken_over_unless_it_is_wrong() {
+    let mut world = World::new("orchestrator-reload").await;
+    let folder = folder_with("mine", 1, "one");
+    let mut running = world.start_with(folder.path().to_owned());
+    running.ready().await;
+    let ask = async |world: &mut World, chain: &str| {
+        let request = Request {
+            chain: chain.to_owned(),
+            ..Request::default()
+        };
+        let src = world.ask(&request, Headers::new()).await;
+        world.committed(&src).await.result.output
+    };
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    let second = std::fs::read_to_string(folder_with("mine", 2, "two").path().join("chain.yaml")).unwrap();
+
+    write("wrong.yaml", "steps: nothing else");
+    write("second.yaml", &second);
+    assert_eq!(
+        ask(&mut world, "mine").await.as_deref(),
+        Some(r#""one""#),
+        "not beside a file that is wrong"
+    );
+    std::fs::remove_file(folder.path().join("wrong.yaml")).unwrap();
+    let began = Instant::now();
+    while ask(&mut world, "mine").await.as_deref() != Some(r#""two""#) {
+        assert!(
+            began.elapsed() < Duration::from_secs(30),
+            "the new version was not taken over"
+        );
+    }
+    assert_eq!(ask(&mut world, "mine@1").await.as_deref(), Some(r#""one""#));
+
+    running.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

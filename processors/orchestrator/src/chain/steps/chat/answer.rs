@@ -2,8 +2,7 @@ use models::{Message, Role};
 use serde_json::Value;
 use yaml::{Fields, Node, Problems};
 
-use super::json_text;
-use crate::chain::{schema::Schema, types::Type};
+use crate::chain::{schema::Schema, steps::json_text, types::Type};
 
 /// A model that has not managed by then will not.
 const MAX_REPAIRS: u32 = 5;
@@ -50,16 +49,7 @@ impl Answer {
 /// What follows an answer that does not fit. These are the only words that a model gets which are not in the chain's file.
 pub(super) fn objection(answer: String, mistake: &str) -> [Message; 2] {
     let content = format!("That answer cannot be used: {mistake}. Answer again, with nothing but the JSON.");
-    [
-        Message {
-            role: Role::Assistant,
-            content: answer,
-        },
-        Message {
-            role: Role::User,
-            content,
-        },
-    ]
+    [Message::new(Role::Assistant, answer), Message::new(Role::User, content)]
 }
 
 fn repairs(written: &str) -> Result<u32, String> {

@@ -1,65 +1,64 @@
+//! A chat: what the model is told ([`prompt`]), what it may ask for ([`tools`]), and what its answer must be ([`answer`]).
+
+mod answer;
+mod prompt;
+mod tools;
+
 use std::collections::BTreeSet;
 
-use models::{ChatRequest, ChatResponse, Kind, Message, Models, Role, Worst};
+use models::{ChatRequest, ChatResponse, Kind, Worst};
 use serde_json::{Value, json};
-use yaml::{Content, Fields, Node, Position, Problems};
+use yaml::{Fields, Node, Problems};
 
+use self::{answer::Answer, prompt::Prompt, tools::Tools};
 use super::{
     Check,
     alias::{Alias, aliases},
-    answer::{self, Answer},
     number::Number,
 };
 use crate::chain::{
-    bill::Bill,
-    context::Surroundings,
-    error::StepError,
-    render::Rendering,
-    template::Template,
-    types::Type,
-    typing::{self, Sink},
+    bill::Bill, block::Block, context::Surroundings, error::StepError, frame::Frame, render::Rendering,
+    resources::Resources, types::Type,
 };
 
 /// What a chat model may be asked for at most; a model's own limit is usually far lower.
 const MAX_TOKENS: f64 = 1_000_000.0;
 
-/// Models obey what stands there.
-const SYSTEM: Sink = Sink {
-    what: "a system message",
-    help: "put it into a user message, or say `allow_untrusted: true` if it cannot do harm there",
-};
-
-/// `chat: {model, messages, params, output}`: its output is `text`, and `json` when `output.schema` says what that is.
+/// `chat: {model, messages, params, output, tools}`: its output is `text`, `json` when `output.schema` says what that is, and
+/// `calls`, what it asked its tools, if it has any.
 #[derive(Debug)]
 pub(crate) struct Chat {
     /// In order of preference.
     models: Vec<Alias>,
-    messages: Vec<Prompt>,
+    prompts: Vec<Prompt>,
+    tools: Option<Tools>,
     temperature: Option<Number>,
     top_p: Option<Number>,
     max_tokens: Option<Number>,
     answer: Option<Answer>,
 }
 
-#[derive(Debug)]
-struct Prompt {
-    role: Role,
-    content: Template,
-    allow_untrusted: bool,
-}
-
 impl Chat {
-    pub(super) const KEYS: [&str; 4] = ["model", "messages", "params", "output"];
+    pub(super) const KEYS: [&str; 7] = [
+        "model",
+        "messages",
+        "params",
+        "output",
+        "tools",
+        "max_rounds",
+        "max_calls",
+    ];
 
     pub(super) fn read(node: &Node, problems: &Problems) -> Option<Self> {
-        let later = ["tools", "max_rounds", "cache", "examples", "history", "stream"];
+        let later = ["cache", "examples", "history", "stream"];
         let fields = Fields::of(node, "a chat step", &Self::KEYS, &later, problems)?;
         let models = fields
             .require("model", "answer")
             .map_or_else(Vec::new, |node| aliases(node, problems));
-        let messages = fields
+        let prompts = fields
             .require("messages", "[{role: user, content: \"{{ input.question }}\"}]")
-            .map_or_else(Vec::new, |node| messages(node, problems));
+            .map_or_else(Vec::new, |node| prompt::messages(node, problems));
+        let tools = Tools::read(&fields);
         let params = fields.get("params").and_then(|node| {
             let known = ["temperature", "top_p", "max_tokens"];
             Fields::of(node, "`params` of a chat step", &known, &["stop", "seed"], problems)
@@ -75,7 +74,8 @@ impl Chat {
         let answer = fields.get("output").map(|node| Answer::read(node, problems));
         Some(Self {
             models,
-            messages,
+            prompts,
+            tools,
             temperature,
             top_p,
             max_tokens,
@@ -84,8 +84,11 @@ impl Chat {
     }
 
     pub(super) fn reads(&self, steps: &mut BTreeSet<String>) {
-        for message in &self.messages {
-            steps.extend(message.content.steps().iter().cloned());
+        for prompt in &self.prompts {
+            steps.extend(prompt.content.steps().iter().cloned());
+        }
+        for (_, block) in self.blocks() {
+            block.reads(steps);
         }
         for number in self.numbers() {
             number.value.steps(steps);
@@ -103,39 +106,67 @@ impl Chat {
             }
         }
         self.numbers().for_each(|number| number.check(check));
-        let mut untrusted = false;
-        for message in &self.messages {
-            let guarded = message.role == Role::System && !message.allow_untrusted;
-            let sink = guarded.then_some(SYSTEM);
-            untrusted |= typing::infer(&message.content, check.scope, sink, check.problems).is_untrusted();
-        }
         // An answer to untrusted text may repeat it.
+        let mut untrusted = false;
+        for prompt in &self.prompts {
+            untrusted |= prompt.check(check);
+        }
+        if let Some(tools) = &self.tools {
+            untrusted |= tools.check(check);
+        }
         let mut output = vec![("text", Type::Text { untrusted }), ("model", Type::TEXT)];
+        if self.tools.is_some() {
+            output.push(("calls", Type::list(Type::Any { untrusted: true })));
+        }
         if let Some(answer) = &self.answer {
             output.push(("json", answer.type_of().tainted(untrusted)));
         }
         Type::object(output)
     }
 
-    pub(super) async fn run(
-        &self,
+    /// What its tools do.
+    pub(super) fn blocks(&self) -> Vec<(&str, &Block)> {
+        self.tools.as_ref().map_or_else(Vec::new, Tools::blocks)
+    }
+
+    pub(super) async fn run<'c>(
+        &'c self,
         step: &str,
-        scope: &minijinja::Value,
+        frame: &Frame<'c>,
         around: &Surroundings<'_>,
         bill: &mut Bill,
     ) -> Result<Value, StepError> {
-        let mut request = self.request(scope)?;
+        let mut request = self.request(frame.scope())?;
         let models: Vec<String> = self.models.iter().map(|alias| alias.name.clone()).collect();
         let caller = &around.services(step)?.caller;
         let mut repairs = self.answer.as_ref().map_or(0, Answer::repairs);
+        let mut using = self.tools.as_ref().map(Tools::begin);
         loop {
+            let asking = around.idle.step();
             let called = caller.chat(&models, &request, &around.call(step)).await;
-            let ChatResponse { text, model, .. } = bill.take(called)?;
+            drop(asking);
+            let response = bill.take(called)?;
+            if !response.tool_calls.is_empty() {
+                let Some(using) = &mut using else {
+                    let message = "it asks for tools, and there are none".to_owned();
+                    return Err(StepError::Answer { message });
+                };
+                using.round(response, &mut request, step, frame, around, bill).await?;
+                continue;
+            }
+            let ChatResponse { text, model, .. } = response;
+            let mut output = json!({"text": text, "model": model});
+            if let Some(using) = &using {
+                output["calls"] = using.told();
+            }
             let Some(answer) = &self.answer else {
-                return Ok(json!({"text": text, "model": model}));
+                return Ok(output);
             };
             let message = match answer.json(&text) {
-                Ok(json) => return Ok(json!({"text": text, "model": model, "json": json})),
+                Ok(json) => {
+                    output["json"] = json;
+                    return Ok(output);
+                }
                 Err(message) => message,
             };
             if repairs == 0 {
@@ -147,7 +178,7 @@ impl Chat {
     }
 
     /// Of one attempt of the step; `once` where the step tries again by itself.
-    pub(super) fn worst(&self, models: &Models, once: bool) -> Worst {
+    pub(super) fn worst(&self, resources: &Resources, once: bool) -> Worst {
         let aliases: Vec<String> = self.models.iter().map(|alias| alias.name.clone()).collect();
         // A template may give any number in its bounds: the model's own cap holds then.
         let literal = self
@@ -155,7 +186,14 @@ impl Chat {
             .as_ref()
             .and_then(|number| number.value.literal_number());
         let repairs = self.answer.as_ref().map_or(0, Answer::repairs);
-        models.worst_call(&aliases, Some(1), literal.map(|tokens| tokens as u32), once) * u64::from(repairs + 1)
+        let cap = literal.map(|tokens| tokens as u32);
+        let call = resources.models.worst_call(&aliases, Some(1), cap, once);
+        let rounds = self.tools.as_ref().map_or(0, Tools::max_rounds);
+        let used = self
+            .tools
+            .as_ref()
+            .map_or(Worst::NOTHING, |tools| tools.worst(resources));
+        call * (u64::from(repairs) + 1 + u64::from(rounds)) + used
     }
 
     /// The request to the model that is asked first.
@@ -174,14 +212,10 @@ impl Chat {
 
     fn request(&self, scope: &minijinja::Value) -> Result<ChatRequest, StepError> {
         let value = |number: &Option<Number>| number.as_ref().map(|number| number.value(scope)).transpose();
-        let message = |prompt: &Prompt| -> Result<Message, StepError> {
-            Ok(Message {
-                role: prompt.role,
-                content: prompt.content.render(scope)?,
-            })
-        };
+        let messages = self.prompts.iter().map(|prompt| prompt.message(scope));
         Ok(ChatRequest {
-            messages: self.messages.iter().map(message).collect::<Result<_, _>>()?,
+            messages: messages.collect::<Result<_, _>>()?,
+            tools: self.tools.as_ref().map_or_else(Vec::new, Tools::offered),
             temperature: value(&self.temperature)?,
             top_p: value(&self.top_p)?,
             // Between 1 and MAX_TOKENS.
@@ -192,60 +226,5 @@ impl Chat {
 
     fn numbers(&self) -> impl Iterator<Item = &Number> {
         [&self.temperature, &self.top_p, &self.max_tokens].into_iter().flatten()
-    }
-}
-
-/// Those that can be read.
-fn messages(node: &Node, problems: &Problems) -> Vec<Prompt> {
-    let Content::List(items) = &node.content else {
-        let help = "for example messages: [{role: user, content: \"{{ input.question }}\"}]";
-        problems.add(
-            node.position,
-            format!("`messages` must be a list, and this is {}", node.kind()),
-            help,
-        );
-        return Vec::new();
-    };
-    if items.is_empty() {
-        problems.add(
-            node.position,
-            "`messages` is empty",
-            "a chat needs at least one user message",
-        );
-    }
-    items.iter().filter_map(|item| Prompt::read(item, problems)).collect()
-}
-
-impl Prompt {
-    fn read(node: &Node, problems: &Problems) -> Option<Self> {
-        let known = ["role", "content", "allow_untrusted"];
-        let fields = Fields::of(node, "a message", &known, &["images"], problems)?;
-        let role = fields
-            .require_text("role", "user")
-            .and_then(|text| role(&text.value, text.position_of(0, 0), problems));
-        let content = fields
-            .require_text("content", "\"{{ input.question }}\"")
-            .map(|text| Template::parse(text, problems));
-        let allow_untrusted = fields
-            .get("allow_untrusted")
-            .map(|node| node.boolean("allow_untrusted", problems));
-        Some(Self {
-            role: role?,
-            content: content?,
-            allow_untrusted: allow_untrusted.unwrap_or(Some(false))?,
-        })
-    }
-}
-
-fn role(name: &str, position: Position, problems: &Problems) -> Option<Role> {
-    match name {
-        "system" => Some(Role::System),
-        "user" => Some(Role::User),
-        "assistant" => Some(Role::Assistant),
-        _ => {
-            let known = ["system", "user", "assistant"];
-            problems.add_unknown(position, format!("there is no role `{name}`"), name, known);
-            None
-        }
     }
 }
