@@ -48,7 +48,8 @@ fn they_fit_the_schema_for_editors() {
 #[tokio::test]
 async fn their_tests_pass() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../chains");
-    let chains = Chains::load(&[folder], &resources()).unwrap();
+    let patterns = folder.join("patterns");
+    let chains = Chains::load(&[folder, patterns], &resources()).unwrap();
 
     for chain in chains.runnable() {
         let simple = ["answer", "echo", "summarize"].contains(&chain.name.as_str());
