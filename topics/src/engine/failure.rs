@@ -63,6 +63,10 @@ impl Failure {
     pub(super) fn words(&self) -> String {
         match &self.refused {
             Some(topic) => format!("{topic} does not take the output: {:?}", self.code),
+            // Heard from the transaction, before the output's own report came.
+            None if matches!(self.kind(), Kind::Output(_)) => {
+                format!("a topic does not take the output: {}", self.message)
+            }
             None => self.message.clone(),
         }
     }

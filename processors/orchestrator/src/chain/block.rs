@@ -220,7 +220,6 @@ async fn run_step<'c>(
     frame: Frame<'c>,
     around: &Surroundings<'_>,
 ) -> (&'c Step, Result<Value, Failed>, Bill) {
-    let _under_way = around.idle.step();
     let mut bill = Bill::default();
     let result = step.run(&frame, around, &mut bill).await;
     (step, result, bill)

@@ -47,7 +47,8 @@ impl Sensitive {
 
     fn pattern(self) -> &'static str {
         match self {
-            Self::Url => r#"(?i)\bhttps?://[^\s<>"']+"#,
+            // What ends a sentence is no part of it.
+            Self::Url => r#"(?i)\bhttps?://[^\s<>"']*[^\s<>"'.,;:!?)\]]"#,
             Self::Email => r"(?i)\b[a-z0-9._%+-]+@[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,}\b",
             // Those of OpenAI, Anthropic, Stripe, GitHub, Slack, AWS, Google and Pinecone.
             Self::ApiKey => concat!(
@@ -55,7 +56,7 @@ impl Sensitive {
                 r"|\bA(?:KIA|SIA)[A-Z0-9]{16}\b|\bAIza[A-Za-z0-9_-]{35}|\bpcsk_[A-Za-z0-9_]{16,}"
             ),
             Self::Iban => r"\b[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b",
-            Self::CreditCard => r"\b[0-9](?:[ -]?[0-9]){12,18}\b",
+            Self::CreditCard => r"\b[3-6][0-9](?:[ -]?[0-9]){11,17}\b",
             Self::MacAddress => r"(?i)\b[0-9a-f]{2}(?:[:-][0-9a-f]{2}){5}\b",
             Self::Ip => r"(?i)\b(?:[0-9]{1,3}\.){3}[0-9]{1,3}\b|\b[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7}",
             Self::Phone => {
@@ -67,7 +68,11 @@ impl Sensitive {
     /// Whether what has the form is one.
     fn is_one(self, found: &str) -> bool {
         match self {
-            Self::CreditCard => luhn(found),
+            // ISO/IEC 7812-1 allows for other lengths, which nobody issues.
+            Self::CreditCard => {
+                let digits = found.chars().filter(char::is_ascii_digit).count();
+                matches!(digits, 13..=16 | 19) && luhn(found)
+            }
             Self::Iban => mod_97(found) == Some(1),
             Self::Ip => found.parse::<IpAddr>().is_ok(),
             Self::Url | Self::Email | Self::ApiKey | Self::MacAddress | Self::Phone => true,
@@ -169,7 +174,7 @@ mod tests {
     fn what_only_looks_like_one_is_left_alone() {
         for text in [
             "4111 1111 1111 1112",
-            "DE89 3704 0044 0532 0130 01",
+            "GB82WEST12345698765433",
             "999.1.1.1",
             "at 12:30:45 on 2026-11-26",
             "version 1.2.3, chapter 4.5",

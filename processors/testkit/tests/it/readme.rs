@@ -86,6 +86,11 @@ fn script(blocks: &[(&str, String)], env: &Path, python: &Path, folder: &Path) -
                 assert_eq!(text, example, "the README's producer is not the one that is built");
                 script.push_str(&format!("{}/examples/produce\n", target().display()));
             }
+            "yaml" => {
+                let file = folder.join(format!("block-{number}.yaml"));
+                fs::write(&file, text).unwrap();
+                script.push_str(&format!("millrace chain lint {}\n", file.display()));
+            }
             // `console`: what starts this very test; a block without a language is a picture
             "console" | "" => {}
             other => panic!("a block of the README is in `{other}`, which nobody runs"),
