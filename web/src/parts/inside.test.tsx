@@ -4,7 +4,12 @@ import { Inside } from "./inside.tsx";
 
 describe("what is inside of steps", () => {
   it("is told as deep as it goes", () => {
-    const inner = { id: "each", kind: "map", waits_for: [], blocks: [{ name: "each", steps: [{ id: "said", kind: "chat" }] }] };
+    const inner = {
+      id: "each",
+      kind: "map",
+      waits_for: [],
+      blocks: [{ name: "each", steps: [{ id: "said", kind: "chat" }] }],
+    };
     const route = { id: "route", kind: "switch", blocks: [{ name: "refund", steps: [inner] }] };
     render(<Inside graph={{ steps: [{ id: "docs", kind: "retrieve" }, route] }} />);
 
