@@ -1,15 +1,17 @@
 //! The chains this process can run: those of its files, and those that others published.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-    path::{Path, PathBuf},
+    collections::BTreeMap,
+    path::PathBuf,
     sync::{Arc, PoisonError, RwLock},
 };
 
 use tokio::sync::watch;
 
-use crate::chain::{Chain, Draft, Position, Problem, Resources};
+use crate::{
+    chain::{Chain, Problem, Resources},
+    chain_files::{self, LoadError},
+};
 
 /// All versions side by side: a run keeps the one it began with. A version never changes its content.
 #[derive(Debug)]
@@ -28,19 +30,6 @@ enum Version {
         source: Arc<str>,
         problems: Arc<[Problem]>,
     },
-}
-
-/// Why files are no chains.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    #[error("cannot read {}; `chains` of the configuration (MILLRACE_CHAINS) names the folder of the chain files", path.display())]
-    Read {
-        path: PathBuf,
-        #[source]
-        source: std::io::Error,
-    },
-    #[error("{}", yaml::listed(.0))]
-    Problems(Vec<Problem>),
 }
 
 /// Why there is no chain to run for a request.
@@ -84,24 +73,8 @@ impl Chains {
     /// # Errors
     /// The first file that cannot be read, else every mistake of every file.
     pub fn load(paths: &[PathBuf], resources: &Resources) -> Result<Self, LoadError> {
-        let mut problems = Vec::new();
-        let mut drafts = Vec::new();
-        for path in files(paths)? {
-            let source = fs::read_to_string(&path).map_err(|source| LoadError::Read {
-                path: path.clone(),
-                source,
-            })?;
-            match Draft::read(&source, &path.display().to_string()) {
-                Ok(draft) => drafts.push(draft),
-                Err(found) => problems.extend(found),
-            }
-        }
-        let chains = check(drafts, resources, &mut problems);
-        if !problems.is_empty() {
-            return Err(LoadError::Problems(problems));
-        }
         let mut by_name: BTreeMap<String, BTreeMap<i32, Version>> = BTreeMap::new();
-        for chain in chains.into_values() {
+        for chain in chain_files::load(paths, resources)? {
             let versions = by_name.entry(chain.name.clone()).or_default();
             versions.insert(chain.version, Version::Runnable(chain));
         }
@@ -135,42 +108,6 @@ impl Chains {
             }
         }
         Ok(new)
-    }
-
-    /// Reads one chain file; the chains that it runs are looked for in its folder.
-    ///
-    /// # Errors
-    /// It cannot be read, else every mistake in it and in those that it runs.
-    pub fn load_one(path: &Path, resources: &Resources) -> Result<Arc<Chain>, LoadError> {
-        let read = |path: &Path| {
-            let source = fs::read_to_string(path).map_err(|source| LoadError::Read {
-                path: path.to_owned(),
-                source,
-            })?;
-            Draft::read(&source, &path.display().to_string()).map_err(LoadError::Problems)
-        };
-        let draft = read(path)?;
-        let key = draft.key();
-        let mut needed = draft.chains();
-        let mut drafts = vec![draft];
-        let folder = path.parent().filter(|folder| !needed.is_empty() && folder.is_dir());
-        let beside = folder.map_or(Ok(Vec::new()), |folder| files(&[folder.to_owned()]))?;
-        // A neighbour that cannot be read matters only to those who run it, and they say that it is not there.
-        let mut others: Vec<Draft> = beside.iter().filter_map(|path| read(path).ok()).collect();
-        while let Some(next) = others
-            .iter()
-            .position(|other| other.key().is_some_and(|key| needed.remove(&key)))
-        {
-            let other = others.remove(next);
-            needed.extend(other.chains());
-            drafts.push(other);
-        }
-        let mut problems = Vec::new();
-        let mut chains = check(drafts, resources, &mut problems);
-        match key.and_then(|key| chains.remove(&key)) {
-            Some(chain) if problems.is_empty() => Ok(chain),
-            Some(_) | None => Err(LoadError::Problems(problems)),
-        }
     }
 
     /// The chain a request names: `name@version`, or `name` for the highest version that this process can run, so that a
@@ -322,71 +259,4 @@ impl Chains {
             Version::Unusable { digest, .. } => digest.clone(),
         })
     }
-}
-
-/// Checks each chain after those that it runs.
-fn check(mut drafts: Vec<Draft>, resources: &Resources, problems: &mut Vec<Problem>) -> BTreeMap<String, Arc<Chain>> {
-    let mut resources = resources.clone();
-    let mut checked: BTreeMap<String, Arc<Chain>> = BTreeMap::new();
-    while !drafts.is_empty() {
-        let open: BTreeSet<String> = drafts.iter().filter_map(Draft::key).collect();
-        let is_ready = |draft: &Draft| draft.chains().is_disjoint(&open);
-        let next = drafts.iter().position(is_ready).unwrap_or_else(|| {
-            // Each of those that are left runs another of them: there is a circle, and some may only lead into it.
-            for draft in &drafts {
-                let runs: Vec<String> = draft.chains().intersection(&open).cloned().collect();
-                let message = format!("chains that run each other: this one runs {}", runs.join(", "));
-                let help = "a chain may run only what does not run it";
-                draft.problems().add(Position::START, message, help);
-                draft.key().into_iter().for_each(|key| resources.chains.add_wrong(key));
-            }
-            0
-        });
-        let draft = drafts.remove(next);
-        let key = draft.key();
-        if let Some(key) = key.as_ref().filter(|key| checked.contains_key(*key)) {
-            let help = "change `metadata.name` or `metadata.version`";
-            let message = format!("another file is chain `{key}` too");
-            draft.problems().add(Position::START, message, help);
-        }
-        match draft.check(&resources) {
-            Ok(chain) => {
-                let chain = Arc::new(chain);
-                resources.chains.add(Arc::clone(&chain));
-                checked.insert(chain.key(), chain);
-            }
-            Err(found) => {
-                problems.extend(found);
-                key.into_iter().for_each(|key| resources.chains.add_wrong(key));
-            }
-        }
-    }
-    checked
-}
-
-/// The chain files there are: those that are named, and those in folders that are.
-pub(crate) fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, LoadError> {
-    let mut files = Vec::new();
-    for path in paths {
-        let unreadable = |source| LoadError::Read {
-            path: path.clone(),
-            source,
-        };
-        if !fs::metadata(path).map_err(unreadable)?.is_dir() {
-            files.push(path.clone());
-            continue;
-        }
-        let mut inside = fs::read_dir(path)
-            .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>, _>>())
-            .map_err(unreadable)?;
-        inside.retain(|path| is_yaml(path));
-        inside.sort();
-        files.extend(inside);
-    }
-    Ok(files)
-}
-
-fn is_yaml(path: &Path) -> bool {
-    path.extension()
-        .is_some_and(|extension| extension == "yaml" || extension == "yml")
 }

@@ -1,10 +1,7 @@
 use schemas::{EncodeError, RegistryError};
 use topics::{ProduceError, TailError, engine::EngineError};
 
-use crate::{
-    chains::{Conflict, LoadError},
-    oversized::OversizedError,
-};
+use crate::{chain_files::LoadError, chains::Conflict, oversized::OversizedError};
 
 /// Why the orchestrator ends other than by being told to.
 #[derive(Debug, thiserror::Error)]

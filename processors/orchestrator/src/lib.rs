@@ -7,6 +7,7 @@
 //! A chain can also be run by hand, without Kafka: [`Chain::accept`] and [`Chain::run`].
 
 mod chain;
+mod chain_files;
 mod chains;
 mod error;
 mod metrics;
@@ -24,7 +25,8 @@ pub use chain::{
     Accepted, Bill, Chain, Change, Context, Difference, Ending, Failure, Others, Outcome, Position, Problem, Resources,
     SCHEMA, Services, Trial, Verdict,
 };
-pub use chains::{Chains, Conflict, LoadError, Missing};
+pub use chain_files::{LoadError, load_one};
+pub use chains::{Chains, Conflict, Missing};
 pub use error::Error;
 pub use service::{Dependencies, run};
 pub use settings::{GROUP, Settings};

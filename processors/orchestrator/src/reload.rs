@@ -12,12 +12,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use crate::{
-    chain::Resources,
-    chains::{self, Chains},
-    error::Error,
-    publication::Publisher,
-};
+use crate::{chain::Resources, chain_files, chains::Chains, error::Error, publication::Publisher};
 
 const EVERY: Duration = Duration::from_secs(2);
 
@@ -64,7 +59,7 @@ impl Reload {
 
 /// A file that is gone, or cannot be asked, has no time.
 fn look(paths: &[PathBuf]) -> Seen {
-    let files = chains::files(paths).unwrap_or_default();
+    let files = chain_files::files(paths).unwrap_or_default();
     let at = |path: &Path| {
         let metadata = fs::metadata(path).ok()?;
         Some((metadata.modified().ok()?, metadata.len()))

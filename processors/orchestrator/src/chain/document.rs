@@ -9,11 +9,11 @@ use std::{
 use models::Limit;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use yaml::{Content, Fields, Node, Position, Problem, Problems};
+use yaml::{Fields, Node, Position, Problem, Problems};
 
 use super::{
-    Chain, Output, block::Block, fits::misfit, params::Params, resources::Resources, schema::Schema, steps::Check,
-    templated::Templated, trial::Trial, types::Type, typing::Scope,
+    Chain, Output, block::Block, fits::misfit, metadata::Metadata, params::Params, resources::Resources,
+    schema::Schema, steps::Check, templated::Templated, trial::Trial, types::Type, typing::Scope,
 };
 
 /// Larger files are not read: what checks a chain may take time in proportion to its square.
@@ -168,52 +168,6 @@ impl Draft {
             })
         };
         problems.unless_any(chain())
-    }
-}
-
-struct Metadata {
-    name: String,
-    version: i32,
-    description: Option<String>,
-}
-
-impl Metadata {
-    fn read(node: &Node, problems: &Problems) -> Option<Self> {
-        let fields = Fields::of(node, "`metadata`", &["name", "version", "description"], &[], problems)?;
-        let name = fields.require_text("name", "triage").and_then(|text| {
-            let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-            let valid = (1..=64).contains(&text.value.len()) && text.value.chars().all(allowed);
-            if !valid {
-                let help = "use 1 to 64 lower-case letters, digits and `-`: requests say <name> or <name>@<version>";
-                problems.add(
-                    text.position_of(0, 0),
-                    format!("`{}` cannot be the name of a chain", text.value),
-                    help,
-                );
-            }
-            valid.then(|| text.value.clone())
-        });
-        let version = fields.require("version", "1").and_then(|node| {
-            let version = match &node.content {
-                Content::Scalar(scalar) => scalar.value.as_i64().and_then(|version| i32::try_from(version).ok()),
-                Content::Text(_) | Content::List(_) | Content::Map(_) => None,
-            };
-            let version = version.filter(|version| *version >= 1);
-            if version.is_none() {
-                let help = "count from 1, and raise it whenever the file changes";
-                problems.add(node.position, "`version` must be a whole number of at least 1", help);
-            }
-            version
-        });
-        let description = match fields.get("description") {
-            Some(node) => Some(node.text("description", problems)?.value.clone()),
-            None => None,
-        };
-        Some(Self {
-            name: name?,
-            version: version?,
-            description,
-        })
     }
 }
 

@@ -41,6 +41,7 @@ mod fits;
 mod frame;
 mod graph;
 mod idle;
+mod metadata;
 mod mocks;
 mod outcome;
 mod params;

@@ -126,7 +126,7 @@ fn a_chain_runs_another_whatever_their_order() {
 
     let chains = Chains::load(&[folder.path().to_owned()], &resources()).unwrap();
     chains.find("outer").unwrap();
-    Chains::load_one(&folder.path().join("outer.yaml"), &resources()).unwrap();
+    orchestrator::load_one(&folder.path().join("outer.yaml"), &resources()).unwrap();
 
     // Published in this order, the outer one has to wait.
     let (chains, resources) = empty();

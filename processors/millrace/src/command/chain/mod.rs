@@ -19,7 +19,7 @@ use std::{
 use anyhow::{Context, bail};
 use clap::Subcommand;
 use models::{LimitWait, Models};
-use orchestrator::{Chain as ChainFile, Chains, LoadError, Resources};
+use orchestrator::{Chain as ChainFile, LoadError, Resources};
 use schemas::Timestamp;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -104,7 +104,7 @@ pub async fn execute(command: Chain, config: &Config) -> anyhow::Result<ExitCode
 
 /// A chain file without mistakes; `None` after they were told.
 fn read(path: &Path, resources: &Resources) -> anyhow::Result<Option<Arc<ChainFile>>> {
-    match Chains::load_one(path, resources) {
+    match orchestrator::load_one(path, resources) {
         Ok(chain) => Ok(Some(chain)),
         Err(LoadError::Problems(problems)) => {
             draw::problems(&problems);

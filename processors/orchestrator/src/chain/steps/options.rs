@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 use yaml::{Content, Fields, Node, Problems};
 
-use super::{Check, Kind, at_once::told, classes::Classes};
+use super::{Check, at_once::told, classes::Classes, kind::Kind};
 use crate::chain::{
     bill::Bill,
     block::Block,
