@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::resources::resources;
 
 /// Words that lead far into the reading of a chain, so that noise gets there too.
-const WORDS: [&str; 48] = [
+const WORDS: [&str; 66] = [
     "apiVersion: chain/v1",
     "kind: Chain",
     "metadata: ",
@@ -23,6 +23,24 @@ const WORDS: [&str; 48] = [
     "embed: ",
     "retrieve: ",
     "transform: ",
+    "switch: ",
+    "on: ",
+    "cases: ",
+    "default: ",
+    "map: ",
+    "over: ",
+    "as: n",
+    "max_items: 2",
+    "loop: ",
+    "max: 2",
+    "until: ",
+    "parallel: ",
+    "branches: ",
+    "parse: ",
+    "when: ",
+    "fallback: ",
+    "retry: ",
+    "tools: ",
     "output: ",
     "value: ",
     "model: answer",
