@@ -53,7 +53,7 @@ for (const theme of ["light", "dark"] as const) {
       await page.waitForTimeout(500);
       await shoot("ask-sent");
       await page.goto("/ui/chains");
-      await expect(page.getByRole("link", { name: "summarize" })).toBeVisible();
+      await expect(page.getByRole("link", { name: "summarize", exact: true })).toBeVisible();
       await page.waitForTimeout(500);
       await shoot("chains");
       await page.goto("/ui/chains/answer");

@@ -26,11 +26,14 @@ for (const [theme, rules] of [
     await expect(page.getByLabel("question")).toBeVisible();
     await isAccessible(page, "ask", rules);
     await page.goto("/ui/chains");
-    await expect(page.getByRole("link", { name: "summarize" })).toBeVisible();
+    await expect(page.getByRole("link", { name: "summarize", exact: true })).toBeVisible();
     await isAccessible(page, "chains", rules);
     await page.goto("/ui/chains/answer");
     await expect(page.getByText("apiVersion")).toBeVisible();
     await isAccessible(page, "chain", rules);
+    await page.goto("/ui/chains/triage");
+    await expect(page.getByRole("list", { name: "Inside of steps" })).toContainText("outage");
+    await isAccessible(page, "a chain with blocks", rules);
     await page.goto("/ui/health");
     await expect(page.getByText("watermark").first()).toBeVisible();
     await isAccessible(page, "health", rules);
