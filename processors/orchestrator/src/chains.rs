@@ -1,7 +1,7 @@
 //! The chains this process can run: those of its files, and those that others published.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     sync::{Arc, PoisonError, RwLock},
 };
@@ -9,7 +9,7 @@ use std::{
 use tokio::sync::watch;
 
 use crate::{
-    chain::{Chain, Problem, Resources},
+    chain::{Chain, Draft, Problem, Resources},
     chain_files::{self, LoadError},
 };
 
@@ -28,6 +28,8 @@ enum Version {
     Unusable {
         digest: String,
         source: Arc<str>,
+        /// The chains that it runs, by `name@version`: it is read again when one of them comes.
+        runs: BTreeSet<String>,
         problems: Arc<[Problem]>,
     },
 }
@@ -176,8 +178,11 @@ impl Chains {
                 yaml::listed(problems)
             );
         }
+        let usable = matches!(version, Version::Runnable(_));
         self.insert(&published.name, published.version, version);
-        self.try_again(resources);
+        if usable {
+            self.try_again(key, resources);
+        }
         self.added.send_modify(|added| *added += 1);
         Ok(())
     }
@@ -187,11 +192,17 @@ impl Chains {
             chains: self.runnable().into_iter().collect(),
             ..resources.clone()
         };
-        match Chain::read(&source, key, &resources) {
+        let mut runs = BTreeSet::new();
+        let read = Draft::read(&source, key).and_then(|draft| {
+            runs = draft.chains();
+            draft.check(&resources)
+        });
+        match read {
             Ok(chain) => Version::Runnable(Arc::new(chain)),
             Err(problems) => Version::Unusable {
                 digest: digest.to_owned(),
                 source,
+                runs,
                 problems: problems.into(),
             },
         }
@@ -203,33 +214,31 @@ impl Chains {
     }
 
     /// Chains are published in any order, also before those that they run.
-    fn try_again(&self, resources: &Resources) {
-        loop {
-            let mut mended = 0;
-            for (name, version, digest, source) in self.unusable() {
-                let read = self.read(source, &format!("{name}@{version}"), &digest, resources);
+    fn try_again(&self, came: String, resources: &Resources) {
+        let mut came = vec![came];
+        while let Some(key) = came.pop() {
+            for (name, version, digest, source) in self.waiting_for(&key) {
+                let key = format!("{name}@{version}");
+                let read = self.read(source, &key, &digest, resources);
                 if let Version::Runnable(_) = &read {
-                    self.insert(&name, version, read);
-                    mended += 1;
+                    came.push(key);
                 }
-            }
-            if mended == 0 {
-                return;
+                self.insert(&name, version, read);
             }
         }
     }
 
-    fn unusable(&self) -> Vec<(String, i32, String, Arc<str>)> {
+    fn waiting_for(&self, key: &str) -> Vec<(String, i32, String, Arc<str>)> {
         let by_name = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
         let versions = by_name
             .iter()
             .flat_map(|(name, versions)| versions.iter().map(move |(version, content)| (name, version, content)));
         versions
             .filter_map(|(name, version, content)| match content {
-                Version::Unusable { digest, source, .. } => {
-                    Some((name.clone(), *version, digest.clone(), Arc::clone(source)))
-                }
-                Version::Runnable(_) => None,
+                Version::Unusable {
+                    digest, source, runs, ..
+                } if runs.contains(key) => Some((name.clone(), *version, digest.clone(), Arc::clone(source))),
+                Version::Unusable { .. } | Version::Runnable(_) => None,
             })
             .collect()
     }

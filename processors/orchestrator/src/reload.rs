@@ -6,13 +6,19 @@
 
 use std::{
     collections::BTreeMap,
+    convert::Infallible,
     fs,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
-use crate::{chain::Resources, chain_files, chains::Chains, error::Error, publication::Publisher};
+use crate::{
+    chain::{Chain, Resources},
+    chain_files,
+    chains::Chains,
+    publication::Publisher,
+};
 
 const EVERY: Duration = Duration::from_secs(2);
 
@@ -21,30 +27,29 @@ pub(crate) struct Reload {
     pub(crate) resources: Resources,
     pub(crate) chains: Arc<Chains>,
     pub(crate) publisher: Publisher,
+    /// Before they were read: what changes meanwhile is seen.
+    pub(crate) seen: Seen,
 }
 
 /// When each file was written last, and how long it is.
-type Seen = BTreeMap<PathBuf, Option<(SystemTime, u64)>>;
+pub(crate) type Seen = BTreeMap<PathBuf, Option<(SystemTime, u64)>>;
 
 impl Reload {
-    /// Looks for changes until it is dropped. It ends only with what ends the process: a chain that cannot be published.
-    pub(crate) async fn watch(self) -> Error {
-        let mut seen = look(&self.paths);
+    /// Looks for changes until it is dropped.
+    pub(crate) async fn watch(mut self) -> Infallible {
         loop {
             tokio::time::sleep(EVERY).await;
-            let now = look(&self.paths);
-            if now == seen {
+            let paths = self.paths.clone();
+            // A folder that is mounted from elsewhere may take its time.
+            let Ok(now) = tokio::task::spawn_blocking(move || look(&paths)).await else {
+                continue;
+            };
+            if now == self.seen {
                 continue;
             }
-            seen = now;
+            self.seen = now;
             match self.chains.reload(&self.paths, &self.resources) {
-                Ok(new) => {
-                    for chain in new {
-                        if let Err(error) = self.publisher.publish(&chain).await {
-                            return error;
-                        }
-                    }
-                }
+                Ok(new) => self.publish(&new).await,
                 Err(error) => {
                     let error: &dyn std::error::Error = &error;
                     tracing::error!(
@@ -55,10 +60,22 @@ impl Reload {
             }
         }
     }
+
+    /// Brokers that are away are no reason to end: it is tried again the next time.
+    async fn publish(&mut self, new: &[Arc<Chain>]) {
+        for chain in new {
+            if let Err(error) = self.publisher.publish(chain).await {
+                let error: &dyn std::error::Error = &error;
+                tracing::error!(error, chain = chain.key(), "a new chain could not be published yet");
+                self.seen.clear();
+                return;
+            }
+        }
+    }
 }
 
 /// A file that is gone, or cannot be asked, has no time.
-fn look(paths: &[PathBuf]) -> Seen {
+pub(crate) fn look(paths: &[PathBuf]) -> Seen {
     let files = chain_files::files(paths).unwrap_or_default();
     let at = |path: &Path| {
         let metadata = fs::metadata(path).ok()?;

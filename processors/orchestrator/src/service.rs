@@ -20,7 +20,7 @@ use crate::{
     outputs::Outputs,
     oversized::Oversized,
     publication::{Publication, Publisher},
-    reload::Reload,
+    reload::{self, Reload},
     request::{Binding, Form, Reader},
     settings::{GROUP, Settings},
 };
@@ -60,7 +60,7 @@ pub async fn run(
     let ended = tokio::select! {
         ended = engine::run(engine, Arc::new(node), ready, shutdown) => ended.map_err(|error| Error::Engine(Box::new(error))),
         error = publication.follow() => Err(error),
-        error = reload.watch() => Err(error),
+        never = reload.watch() => match never {},
     };
     caller.drain().await;
     ended
@@ -76,6 +76,7 @@ async fn start(
     let resources = services.resources();
     let Settings { kafka, catalog, .. } = settings;
     let bindings = bindings(settings, group)?;
+    let seen = reload::look(&settings.chains);
     let chains = Arc::new(Chains::load(&settings.chains, &resources).map_err(Error::Chains)?);
     let own = chains.runnable();
     let oversized = settings.oversized_outputs.clone().map(Oversized::new).transpose();
@@ -108,6 +109,7 @@ async fn start(
         resources,
         chains: Arc::clone(&chains),
         publisher,
+        seen,
     };
     warn_of_missing(&bindings, &chains);
 

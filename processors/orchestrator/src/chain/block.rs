@@ -155,7 +155,7 @@ impl Block {
             };
             bill.merge(spent);
             match result {
-                Ok(output) => frame = frame.with_outputs([(step.id.as_str(), output)]),
+                Ok(output) => frame = frame.with_output(&step.id, &output),
                 Err(error) if failure.is_none() => {
                     around.stop.cancel();
                     failure = Some(error);

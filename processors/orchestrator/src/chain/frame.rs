@@ -43,14 +43,10 @@ impl<'c> Frame<'c> {
         self.steps.get(step)
     }
 
-    /// With the outputs of steps that are done now.
-    pub(crate) fn with_outputs(&self, outputs: impl IntoIterator<Item = (&'c str, Value)>) -> Self {
+    /// With the output of a step that is done now.
+    pub(crate) fn with_output(&self, id: &'c str, output: &Value) -> Self {
         let mut steps = self.steps.clone();
-        steps.extend(
-            outputs
-                .into_iter()
-                .map(|(id, output)| (id, Scoped::from_serialize(&output))),
-        );
+        steps.insert(id, Scoped::from_serialize(output));
         Self::of(self.names.clone(), steps)
     }
 

@@ -1,6 +1,7 @@
 //! Runs a chain.
 //!
-//! Here is no clock, no environment and no randomness: the [`Context`] brings them, so that a run can be replayed.
+//! What steps give depends on the input, the params and what is called, and on nothing else: templates see no clock, no
+//! environment and no randomness. Only deadlines and the pauses before another attempt look at the clock.
 
 use minijinja::Value as Scoped;
 use models::Budget;

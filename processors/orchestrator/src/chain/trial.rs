@@ -138,11 +138,11 @@ impl Chain {
             Ending::Failed(failure) | Ending::Cancelled(failure) => failure,
         };
         let any_step = matches!(&trial.expected, Expected::Error { step: None, .. });
-        let actual = match step.filter(|_| !any_step) {
-            Some(step) => json!({"error": class, "step": step}),
-            None => json!({"error": class}),
+        let actual = Expected::Error {
+            class,
+            step: step.filter(|_| !any_step),
         };
-        verdict(expected, actual, Some(message))
+        verdict(expected, actual.to_json(), Some(message))
     }
 }
 

@@ -281,6 +281,7 @@ async fn text_becomes_values() {
         (json!({"json": schema}), "{\"n\": \"a secret\"}"),
         (json!({"regex": "order (?<number>[0-9]+)"}), "a secret"),
         (json!({"enum": ["yes", "no"]}), "yes or no, a secret"),
+        (json!({"enum": ["yes", "no"]}), "I do not know, a secret"),
     ] {
         let outcome = run.run(&parse(form), json!(text)).await;
         assert_eq!(why(&outcome), ("parse", "read"));

@@ -45,11 +45,15 @@ fn drawn<'p>(problem: &'p Problem, source: &'p str) -> Group<'p> {
 
 /// From a position to the end of what begins there.
 fn word_at(source: &str, position: Position) -> Range<usize> {
-    let before: usize = source.split_inclusive('\n').take(position.line - 1).map(str::len).sum();
+    let before: usize = source
+        .split_inclusive('\n')
+        .take(position.line.saturating_sub(1))
+        .map(str::len)
+        .sum();
     let line = source[before..].lines().next().unwrap_or_default();
     let column = line
         .char_indices()
-        .nth(position.column - 1)
+        .nth(position.column.saturating_sub(1))
         .map_or(line.len(), |(at, _)| at);
     let rest = &line[column..];
     let ends = |c: char| c.is_whitespace() || matches!(c, ',' | ':' | '}' | ']' | '|' | ')');
@@ -92,7 +96,7 @@ error: unknown key `chatt` in a step
 
     #[test]
     fn a_place_outside_of_the_file_is_its_end() {
-        for (line, column) in [(1, 1), (1, 99), (9, 1)] {
+        for (line, column) in [(0, 0), (1, 1), (1, 99), (9, 1)] {
             let range = word_at("ä: [", Position { line, column });
             assert!(range.end <= "ä: [".len(), "{range:?}");
         }

@@ -38,6 +38,8 @@ enum Template {
     SummarizeLong,
     /// Branches at the same time, and a judge
     CompareModels,
+    /// A model with tools, within bounds
+    Agent,
     /// Personal data covered, and the answer checked
     ModeratedChat,
 }
@@ -60,6 +62,7 @@ impl Template {
             Self::Extract => shipped!("extract"),
             Self::SummarizeLong => shipped!("summarize-long"),
             Self::CompareModels => shipped!("compare-models"),
+            Self::Agent => shipped!("agent"),
             Self::ModeratedChat => shipped!("moderated-chat"),
         }
     }

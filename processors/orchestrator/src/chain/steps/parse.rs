@@ -83,8 +83,9 @@ impl Parse {
             Form::Json(schema) => schema.type_of().tainted(untrusted),
             Form::Lines => Type::list(Type::Text { untrusted }),
             Form::Regex(pattern) => {
+                // Null for a group that took no part.
                 let group = |name: &str| {
-                    let of = Type::Text { untrusted };
+                    let of = Type::Any { untrusted };
                     (name.to_owned(), Field::always(of))
                 };
                 Type::Object {
@@ -187,11 +188,20 @@ fn one_of(words: &BTreeSet<String>, text: &str) -> Result<Value, String> {
     if let Some(word) = words.iter().find(|word| word.eq_ignore_ascii_case(said)) {
         return Ok(Value::from(word.as_str()));
     }
-    let occurs = |word: &&String| text.to_ascii_lowercase().contains(&word.to_ascii_lowercase());
-    let mut found = words.iter().filter(occurs);
+    let text = text.to_lowercase();
+    let mut found = words.iter().filter(|word| occurs(&word.to_lowercase(), &text));
     match (found.next(), found.next()) {
         (Some(word), None) => Ok(Value::from(word.as_str())),
         (Some(_), Some(_)) => Err("it names more than one of the words".to_owned()),
         (None, _) => Err("it names none of the words".to_owned()),
     }
+}
+
+/// As a word: there is a "no" in "no, thanks" and none in "I do not know".
+fn occurs(word: &str, text: &str) -> bool {
+    let is_apart = |neighbour: Option<char>| !neighbour.is_some_and(char::is_alphanumeric);
+    text.match_indices(word).any(|(at, _)| {
+        let (before, behind) = (&text[..at], &text[at + word.len()..]);
+        is_apart(before.chars().next_back()) && is_apart(behind.chars().next())
+    })
 }

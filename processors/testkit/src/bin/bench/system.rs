@@ -229,7 +229,7 @@ impl System {
         Ok(())
     }
 
-    /// Requests without keys, of all partitions in turn.
+    /// Requests of all partitions in turn.
     pub fn flow(&self, bench: &Bench, chain: &'static str, per_second: f64) -> anyhow::Result<Flow> {
         let encoder = self.encoder.clone();
         let ask = move |n: usize| {
