@@ -68,13 +68,19 @@ impl Api {
     /// # Errors
     /// 503 when this process is not ready, 404 without such a chain, 422 when its input schema says no.
     pub fn accepts(&self, call: &Call) -> Result<(), Problem> {
-        ok(&self.ready)?;
+        self.is_ready()?;
         let mistakes = self.chain(&call.chain)?.mistakes(&call.input);
         if mistakes.is_empty() {
             Ok(())
         } else {
             Err(Problem::invalid(mistakes))
         }
+    }
+
+    /// # Errors
+    /// 503 when this process is not ready to take calls.
+    pub fn is_ready(&self) -> Result<(), Problem> {
+        ok(&self.ready)
     }
 
     /// # Errors
@@ -174,6 +180,13 @@ impl Api {
     pub fn tenant(&self, query: &mut Query) -> String {
         query.text("tenant").unwrap_or_else(|| self.settings.tenant.clone())
     }
+}
+
+pub(crate) fn unknown_turn(run: &RunKey, turn: i32) -> Problem {
+    Problem::new(
+        Kind::UnknownRun,
+        format!("run {} of tenant {} has no turn {turn}", run.request_id, run.tenant),
+    )
 }
 
 pub(crate) fn unknown(run: &RunKey) -> Problem {

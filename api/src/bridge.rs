@@ -10,13 +10,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use schemas::{DecodeError, Decoder, EncodeError, Encoder, Request, RunResult, Timestamp, headers};
+use schemas::{DecodeError, Decoder, EncodeError, Encoder, Request, RunResult, Timestamp, headers, request_kind};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use topics::{Headers, Output, ProduceError, Producer, Record};
 
 use crate::{
-    call::Call,
+    call::{Call, Decisions},
+    history::Waiting,
     problem::{Kind, Problem},
     ring::{Ring, RunKey},
     tail::{Followed, Following},
@@ -96,16 +97,54 @@ impl Bridge {
     /// # Errors
     /// After [`SubmitError::Produce`] it may be there all the same.
     pub async fn submit(&self, run: &RunKey, call: Call, trace: &Traceparent) -> Result<String, SubmitError> {
-        let encoder = self.encoder.get().ok_or(SubmitError::NoSchema)?;
-        let value = encoder.encode(&Request {
-            request_id: Some(run.request_id.clone()),
-            tenant: run.tenant.clone(),
+        let request = Request {
             chain: call.chain,
             input: call.input.to_string(),
             params: serde_json::Value::Object(call.params).to_string(),
             metadata: call.metadata,
-            created_at: Timestamp::now(),
             ..Request::default()
+        };
+        self.produce(run, request, call.key.map(Bytes::from), trace).await
+    }
+
+    /// The same for the turn after one that waits, at the place of its request's key.
+    ///
+    /// # Errors
+    /// As [`Self::submit`].
+    pub async fn resume(
+        &self,
+        run: &RunKey,
+        waiting: &Waiting,
+        decisions: &Decisions,
+        trace: &Traceparent,
+    ) -> Result<String, SubmitError> {
+        let Waiting { turn, chain, state, .. } = waiting;
+        // The version that it began with, as requests name it.
+        let chain = chain.split_once('#').map_or(chain.as_str(), |(chain, _)| chain);
+        let request = Request {
+            kind: request_kind::RESUME.to_owned(),
+            chain: chain.to_owned(),
+            turn: turn + 1,
+            input: serde_json::json!(decisions).to_string(),
+            state: Some(state.clone()),
+            ..Request::default()
+        };
+        self.produce(run, request, waiting.key().map(Bytes::from), trace).await
+    }
+
+    async fn produce(
+        &self,
+        run: &RunKey,
+        request: Request,
+        key: Option<Bytes>,
+        trace: &Traceparent,
+    ) -> Result<String, SubmitError> {
+        let encoder = self.encoder.get().ok_or(SubmitError::NoSchema)?;
+        let value = encoder.encode(&Request {
+            request_id: Some(run.request_id.clone()),
+            tenant: run.tenant.clone(),
+            created_at: Timestamp::now(),
+            ..request
         })?;
         let headers = Headers::new()
             .with(headers::REQUEST_ID, run.request_id.clone())
@@ -113,7 +152,7 @@ impl Bridge {
             .with(headers::TRACEPARENT, trace.as_str().to_owned());
         let output = Output {
             topic: self.requests.clone(),
-            key: call.key.map(Bytes::from),
+            key,
             value: Some(value),
             headers,
             partition: None,
@@ -176,6 +215,22 @@ fn undecodable(record: &Record, error: &DecodeError) -> Problem {
 }
 
 impl SubmitError {
+    /// Whether the request is certainly not on the stream.
+    pub fn is_certain(&self) -> bool {
+        match self {
+            Self::NoSchema | Self::Encode(_) => true,
+            Self::Produce(cause) => match cause {
+                ProduceError::TooLarge { .. }
+                | ProduceError::UnknownTopic { .. }
+                | ProduceError::NotAuthorized { .. }
+                | ProduceError::Refused { .. }
+                | ProduceError::Create(_)
+                | ProduceError::Closed => true,
+                ProduceError::TimedOut { .. } | ProduceError::Unavailable { .. } => false,
+            },
+        }
+    }
+
     /// What the caller of `run` is told; logged here, since this is where it ends.
     pub fn into_problem(self, run: &RunKey) -> Problem {
         let error: &dyn std::error::Error = &self;

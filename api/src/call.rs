@@ -3,6 +3,7 @@
 //! The members are LangServe's: `input`, `config` (LangChain's RunnableConfig), `kwargs`; beside them `key` and
 //! `metadata`. An option that would have no effect is a mistake (422), never silently dropped.
 
+mod decisions;
 mod fields;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,8 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use fields::Fields;
+
+pub(crate) use decisions::Decisions;
 
 use crate::problem::{Mistake, Problem};
 

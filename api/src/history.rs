@@ -5,6 +5,7 @@ mod evidence;
 mod outage;
 mod recorded;
 mod replay;
+mod resumes;
 mod stats;
 mod step;
 
@@ -20,6 +21,7 @@ use topics::KafkaSettings;
 pub(crate) use cursor::Cursor;
 pub(crate) use evidence::{Place, RecordPlace};
 pub(crate) use replay::{Replayed, Stretch};
+pub(crate) use resumes::{Claim, Waiting};
 pub(crate) use stats::{Counted, Counts, OfChain, Span};
 pub(crate) use step::Step;
 
@@ -88,19 +90,20 @@ impl History {
         }
     }
 
-    /// The last turn of a run, if it was recorded.
+    /// A turn of a run, or the last one, if it was recorded.
     ///
     /// # Errors
     /// 503 when Postgres cannot be read.
-    pub async fn run(&self, run: &RunKey) -> Result<Option<Run>, Problem> {
+    pub async fn run(&self, run: &RunKey, turn: Option<i32>) -> Result<Option<Run>, Problem> {
         let mut query = recorded::select(true);
         query
             .push(" JOIN run_index USING (tenant, request_id, accepted_at) WHERE runs.tenant = ")
             .push_bind(&run.tenant);
-        query
-            .push(" AND runs.request_id = ")
-            .push_bind(&run.request_id)
-            .push(" ORDER BY runs.turn DESC LIMIT 1");
+        query.push(" AND runs.request_id = ").push_bind(&run.request_id);
+        if let Some(turn) = turn {
+            query.push(" AND runs.turn = ").push_bind(turn);
+        }
+        query.push(" ORDER BY runs.turn DESC LIMIT 1");
         let row = query.build().fetch_optional(&self.pool).await;
         let run = row.and_then(|row| row.as_ref().map(recorded::run).transpose());
         self.told(run).await

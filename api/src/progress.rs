@@ -69,6 +69,7 @@ pub(crate) struct Follower {
     pub api: Arc<Api>,
     pub run: RunKey,
     pub waiter: Waiter,
+    pub turn: i32,
     pub told: Told,
     pub out: Out,
 }
@@ -109,6 +110,7 @@ impl Follower {
 
     /// The run with its result; tells of its calls meanwhile.
     async fn wait(&mut self, known: Run) -> Result<Run, Closed> {
+        let src = known.awaited();
         let began = Instant::now();
         let mut alive = began;
         loop {
@@ -120,7 +122,7 @@ impl Follower {
             let pause = if began.elapsed() < LONG { LOOK } else { LOOK_RARELY };
             let until = Instant::now() + pause;
             let result = tokio::select! {
-                result = self.api.bridge.result(&mut self.waiter, None, until) => result,
+                result = self.api.bridge.result(&mut self.waiter, src.as_deref(), until) => result,
                 () = self.out.closed() => return Err(Closed),
             };
             if let Some(record) = result {
@@ -137,14 +139,15 @@ impl Follower {
 
     /// The run as Postgres knows it, if it can be asked.
     async fn recorded(&self) -> Option<Run> {
-        self.api.history.run(&self.run).await.ok().flatten()
+        self.api.history.run(&self.run, Some(self.turn)).await.ok().flatten()
     }
 
     /// What is new about the calls; false when Postgres cannot be asked.
     async fn tell_steps(&mut self) -> Result<bool, Closed> {
-        let Ok(Ok(steps)) = timeout(LONG, self.api.history.steps(&self.run, false)).await else {
+        let Ok(Ok(mut steps)) = timeout(LONG, self.api.history.steps(&self.run, false)).await else {
             return Ok(false);
         };
+        steps.retain(|step| step.turn == self.turn);
         let mut piece = String::new();
         for step in steps.iter().skip(self.told.started) {
             self.told.started += 1;

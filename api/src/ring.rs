@@ -135,6 +135,13 @@ impl Ring {
         Some(Arc::clone(&found.record))
     }
 
+    /// All results of the run that are still here, the first first.
+    pub fn of(&self, run: &RunKey) -> Vec<Arc<Record>> {
+        let kept = self.lock();
+        let results = kept.by_run.get(run).into_iter().flatten();
+        results.map(|it| Arc::clone(&it.record)).collect()
+    }
+
     /// Kafka timestamp of the newest result of a tenant, in milliseconds.
     pub fn newest(&self, tenant: &str) -> Option<i64> {
         let kept = self.lock();

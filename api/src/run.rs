@@ -36,6 +36,9 @@ pub(crate) struct Run {
     pub chain: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input: Option<Value>,
+    /// What this turn began with, if it is not the first: by the step that waited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decisions: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<BTreeMap<String, String>>,
     /// The parameters it was called with.
@@ -87,6 +90,11 @@ impl Run {
             status: QUEUED.to_owned(),
             ..Self::default()
         }
+    }
+
+    /// The request whose result is waited for: those of earlier turns are results of the run, too.
+    pub fn awaited(&self) -> Option<String> {
+        self.request_src.clone().filter(|_| self.turn > 0)
     }
 
     /// The request as Postgres knows it, with a result that Postgres does not know yet.

@@ -23,7 +23,7 @@ pub struct Request {
     pub tenant: String,
     /// `name` or `name@version`.
     pub chain: String,
-    /// JSON text.
+    /// JSON text. Of a resume: the decisions, by the step that waits for them.
     pub input: String,
     /// A JSON object as text; empty for none.
     pub params: String,
@@ -31,6 +31,8 @@ pub struct Request {
     pub deadline: Option<Timestamp>,
     pub conversation: Option<String>,
     pub turn: i32,
+    /// For a resume: the state of the interrupted result, as it is.
+    pub state: Option<String>,
     pub metadata: BTreeMap<String, String>,
     pub created_at: Timestamp,
 }
@@ -47,6 +49,7 @@ impl Default for Request {
             deadline: None,
             conversation: None,
             turn: 0,
+            state: None,
             metadata: BTreeMap::new(),
             created_at: Timestamp(0),
         }

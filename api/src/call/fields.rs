@@ -81,6 +81,11 @@ impl Fields {
         });
     }
 
+    /// Everything that nobody took.
+    pub fn rest(&mut self) -> Map<String, Value> {
+        std::mem::take(&mut self.left)
+    }
+
     /// All mistakes; what nobody took is one each.
     pub fn finish(mut self) -> Vec<Mistake> {
         for (name, value) in std::mem::take(&mut self.left) {

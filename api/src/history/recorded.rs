@@ -12,10 +12,14 @@ pub(super) const HAS_BEGUN: &str = "EXISTS (SELECT FROM attempts WHERE attempts.
 /// `SELECT … FROM runs`, with the inputs and outputs or (they may be large) without.
 pub(super) fn select(with_payloads: bool) -> QueryBuilder<Postgres> {
     let payloads = if with_payloads {
-        "runs.input, runs.output, runs.params, EXISTS (SELECT FROM dead_letters WHERE dead_letters.tenant = runs.tenant \
+        // A resume's own input is what was decided.
+        "CASE WHEN runs.kind = 'resume' THEN (SELECT first.input FROM runs AS first WHERE first.tenant = runs.tenant \
+         AND first.request_id = runs.request_id AND first.accepted_at = runs.accepted_at AND first.turn = 0) \
+         ELSE runs.input END AS input, CASE WHEN runs.kind = 'resume' THEN runs.input END AS decisions, \
+         runs.output, runs.params, EXISTS (SELECT FROM dead_letters WHERE dead_letters.tenant = runs.tenant \
          AND dead_letters.request_id = runs.request_id AND dead_letters.accepted_at = runs.accepted_at) AS is_dead"
     } else {
-        "NULL AS input, NULL AS output, NULL AS params, false AS is_dead"
+        "NULL AS input, NULL AS decisions, NULL AS output, NULL AS params, false AS is_dead"
     };
     QueryBuilder::new(format!(
         "SELECT runs.tenant, runs.request_id, runs.turn, runs.metadata, \
@@ -45,6 +49,7 @@ pub(super) fn run(row: &PgRow) -> Result<Run, sqlx::Error> {
         status: row.try_get("status")?,
         chain: text("chain")?,
         input: text("input")?.as_deref().map(run::json),
+        decisions: text("decisions")?.as_deref().map(run::json),
         metadata: text("metadata")?.and_then(|text| serde_json::from_str(&text).ok()),
         params: text("params")?
             .filter(|text| !text.is_empty())

@@ -28,6 +28,12 @@ pub(crate) enum Kind {
     RecordUnavailable,
     Unconfirmed,
     WaitExpired,
+    /// The run ends for now: somebody has to decide.
+    Interrupted,
+    /// The run does not wait for a decision.
+    NotInterrupted,
+    /// Somebody else has decided.
+    Decided,
 }
 
 /// Whose fault it is that a run failed, which decides the status.
@@ -79,6 +85,7 @@ impl Kind {
             | Self::RecordDeleted => StatusCode::NOT_FOUND,
             Self::ForeignHost => StatusCode::MISDIRECTED_REQUEST,
             Self::ForeignOrigin => StatusCode::FORBIDDEN,
+            Self::Interrupted | Self::NotInterrupted | Self::Decided => StatusCode::CONFLICT,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -123,6 +130,9 @@ impl Kind {
             Self::RecordUnavailable => "record-unavailable",
             Self::Unconfirmed => "unconfirmed",
             Self::WaitExpired => "wait-expired",
+            Self::Interrupted => "interrupted",
+            Self::NotInterrupted => "not-interrupted",
+            Self::Decided => "decided",
         }
     }
 
@@ -154,6 +164,9 @@ impl Kind {
             Self::RecordUnavailable => "The record could not be read in time",
             Self::Unconfirmed => "It is not known whether the request was accepted",
             Self::WaitExpired => "The result did not come in time; the run goes on",
+            Self::Interrupted => "The run waits for a decision",
+            Self::NotInterrupted => "The run does not wait for a decision",
+            Self::Decided => "It is decided already",
         }
     }
 
@@ -183,7 +196,10 @@ impl Kind {
             | Self::RunFailed(Blame::Caller | Blame::Deadline | Blame::System)
             | Self::Internal
             | Self::Unconfirmed
-            | Self::WaitExpired => false,
+            | Self::WaitExpired
+            | Self::Interrupted
+            | Self::NotInterrupted
+            | Self::Decided => false,
         }
     }
 }

@@ -31,17 +31,19 @@ pub(super) fn routes(api: &Arc<Api>) -> BoxedFilter<(Answer,)> {
 async fn events(api: &Arc<Api>, id: &str, query: &str, headers: &HeaderMap) -> Answer {
     let mut query = Query::of(query);
     let last: Option<Told> = last_event_id(headers, &mut query).and_then(|id| id.parse().ok());
+    let turn = query.number("turn", 0..=i32::MAX);
     let run = api.asked_for(id, query)?;
     if last.is_some_and(|told| told.result) {
         return Ok(sse::over());
     }
     let waiter = api.wait_for(&run)?;
-    let known = runs::look(api, &run, Instant::now()).await?;
+    let known = runs::look(api, &run, turn, Instant::now()).await?;
     let (response, out) = api.stream()?;
     let follower = Follower {
         api: Arc::clone(api),
         run,
         waiter,
+        turn: known.turn,
         told: last.unwrap_or_default(),
         out,
     };

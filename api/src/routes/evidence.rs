@@ -49,7 +49,7 @@ async fn steps(api: &Api, id: &str, query: &str) -> Answer {
     let steps = api.history.steps(&run, true).await?;
     if steps.is_empty() {
         // Without calls there is nothing to tell a run that made none from one that never was.
-        runs::look(api, &run, Instant::now()).await?;
+        runs::look(api, &run, None, Instant::now()).await?;
     }
     json(&Steps {
         documents: api.history.documents(&run).await?,

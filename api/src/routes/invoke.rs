@@ -106,6 +106,13 @@ fn answer(result: RunResult) -> Answer {
             },
         });
     }
+    if result.status == status::INTERRUPTED {
+        let detail = format!(
+            "decide with POST /runs/{}/resume; /runs/{0} says about what",
+            result.request_id
+        );
+        return Err(Problem::new(Kind::Interrupted, detail));
+    }
     let error = result.error.unwrap_or_else(|| RunError {
         class: result.status.clone(),
         message: format!("the run is {}", result.status),

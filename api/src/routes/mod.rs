@@ -14,6 +14,7 @@ mod invoke;
 mod overview;
 mod page;
 mod records;
+mod resume;
 mod runs;
 mod stats;
 
@@ -86,6 +87,7 @@ impl Path {
 const ALL: Paths = &[
     invoke::PATHS,
     runs::PATHS,
+    resume::PATHS,
     evidence::PATHS,
     records::PATHS,
     events::PATHS,
@@ -102,6 +104,8 @@ const ALL: Paths = &[
 pub(crate) fn all(api: &Arc<Api>, health: &Health) -> BoxedFilter<(Response,)> {
     let routes = invoke::routes(api)
         .or(runs::routes(api))
+        .unify()
+        .or(resume::routes(api))
         .unify()
         .or(evidence::routes(api))
         .unify()

@@ -91,7 +91,7 @@ async fn known(api: &Api, run: &RunKey) -> Result<Vec<RecordPlace>, Problem> {
         });
     }
     if records.is_empty() {
-        runs::look(api, run, Instant::now()).await?;
+        runs::look(api, run, None, Instant::now()).await?;
     }
     Ok(records)
 }

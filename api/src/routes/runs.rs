@@ -16,7 +16,7 @@ use warp::{
 
 use super::{Answer, Path, json, query, reading, with};
 use crate::{
-    api::{Api, unknown},
+    api::{Api, unknown, unknown_turn},
     body,
     call::Call,
     history::{Cursor, Wanted},
@@ -86,45 +86,75 @@ async fn begin<B: Buf>(
 async fn show(api: &Api, id: &str, query: &str) -> Answer {
     let mut query = Query::of(query);
     let wait = query.duration("wait", api.settings.max_wait());
+    let turn = query.number("turn", 0..=i32::MAX);
     let run = api.asked_for(id, query)?;
     let Some(wait) = wait else {
-        return json(&look(api, &run, Instant::now()).await?);
+        return json(&look(api, &run, turn, Instant::now()).await?);
     };
 
     let until = Instant::now() + wait;
     let mut waiter = api.wait_for(&run)?;
-    let before = look(api, &run, until).await;
+    let before = look(api, &run, turn, until).await;
     if let Ok(known) = &before
         && known.end.is_some()
     {
         return json(known);
     }
-    match api.bridge.result(&mut waiter, None, until).await {
+    let src = before.as_ref().ok().and_then(Run::awaited);
+    match api.bridge.result(&mut waiter, src.as_deref(), until).await {
         Some(record) => {
             let result = api.bridge.decode(&record, until).await?;
             json(&known_with(before.ok(), result))
         }
-        None => json(&look(api, &run, until).await?),
+        None => json(&look(api, &run, turn, until).await?),
     }
 }
 
-/// What is known of a run at this moment.
-pub(super) async fn look(api: &Api, run: &RunKey, until: Instant) -> Result<Run, Problem> {
-    let recent = match api.bridge.ring.find(run, None) {
-        Some(record) => Some(api.bridge.decode(&record, until).await?),
-        None => None,
-    };
-    match (recent, api.history.run(run).await) {
+/// What is known at this moment of a turn of a run, or of its last one.
+pub(super) async fn look(api: &Api, run: &RunKey, turn: Option<i32>, until: Instant) -> Result<Run, Problem> {
+    let recent = newest(api, run, turn, until).await?;
+    match (recent, api.history.run(run, turn).await) {
+        (Some(result), Ok(Some(known))) if known.turn > result.turn => Ok(known),
+        (Some(result), Ok(Some(known))) if known.turn < result.turn => Ok(Run::from(result)),
         (_, Ok(Some(known))) if known.end.is_some() => Ok(known),
         (Some(result), known) => Ok(known_with(known.ok().flatten(), result)),
         (None, Ok(Some(known))) => Ok(known),
-        (None, Ok(None)) if run.is_young() => Ok(Run::queued(run)),
-        (None, Ok(None)) => Err(unknown(run)),
+        (None, Ok(None)) => match turn {
+            Some(turn) if turn > 0 => {
+                let src = api.history.resumed(run, turn).await?;
+                let src = src.ok_or_else(|| unknown_turn(run, turn))?;
+                Ok(Run {
+                    turn,
+                    request_src: Some(src),
+                    ..Run::queued(run)
+                })
+            }
+            Some(_) | None if run.is_young() => Ok(Run::queued(run)),
+            Some(_) | None => Err(unknown(run)),
+        },
         (None, Err(problem)) => Err(problem),
     }
 }
 
-fn known_with(known: Option<Run>, result: RunResult) -> Run {
+/// The result of that turn, or of the last one that has one, as far as it is in the ring. The first one counts.
+pub(super) async fn newest(
+    api: &Api,
+    run: &RunKey,
+    turn: Option<i32>,
+    until: Instant,
+) -> Result<Option<RunResult>, Problem> {
+    let mut newest: Option<RunResult> = None;
+    for record in api.bridge.ring.of(run) {
+        let result = api.bridge.decode(&record, until).await?;
+        let wanted = turn.is_none_or(|turn| turn == result.turn);
+        if wanted && newest.as_ref().is_none_or(|newest| newest.turn < result.turn) {
+            newest = Some(result);
+        }
+    }
+    Ok(newest)
+}
+
+pub(super) fn known_with(known: Option<Run>, result: RunResult) -> Run {
     match known {
         Some(known) => known.ended_by(result),
         None => Run::from(result),

@@ -21,6 +21,7 @@ mod leave;
 mod numbers;
 mod progress;
 mod record;
+mod resume;
 
 use std::time::Duration;
 

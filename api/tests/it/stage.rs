@@ -101,6 +101,7 @@ impl Stage {
         for migration in [
             include_str!("../../../schemas/migrations/0001_runs.sql"),
             include_str!("../../../schemas/migrations/0002_feed.sql"),
+            include_str!("../../../schemas/migrations/0003_resumes.sql"),
         ] {
             stage.sql(migration).await;
         }

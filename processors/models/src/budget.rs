@@ -81,6 +81,16 @@ impl Budget {
         })))
     }
 
+    /// One of which this much is gone already.
+    #[must_use]
+    pub fn after(cost: Money, tokens: i64, calls: u32, limit: Limit) -> Self {
+        let budget = Self::default().part(limit);
+        if let Some(shared) = &budget.0 {
+            *shared.spent() = Spent { cost, tokens, calls };
+        }
+        budget
+    }
+
     /// # Errors
     /// What there is too little of.
     pub(crate) fn reserve(&self, cost: Money, tokens: i64) -> Result<Reservation<'_>, String> {

@@ -86,14 +86,18 @@ impl Node for Orchestrator {
 
     fn rejected(&self, record: &Record, rejection: &Rejection, spared: &[Output]) -> Vec<Output> {
         metrics::rejected(&rejection.class);
-        let (sender, chain) = self.reader.sender(record, self.binding(record));
+        let sender = self.reader.sender(record, self.binding(record));
+        let Identity { request_id, src, .. } = &sender.identity;
         tracing::warn!(
-            request_id = sender.request_id,
-            src = sender.src,
+            request_id,
+            src,
             class = rejection.class,
             "request rejected: dead letter and failed result"
         );
-        let chain = chain.and_then(|reference| self.chains.find(&reference).ok());
+        let chain = sender
+            .chain
+            .as_ref()
+            .and_then(|reference| self.chains.find(reference).ok());
         let report = Report::of_rejected(&sender, chain.map(|chain| chain.id.clone()), record, rejection);
         // What was paid for stays, whatever became of the result.
         let mut outputs: Vec<Output> = self.outputs.attempts(spared).cloned().collect();
@@ -102,12 +106,7 @@ impl Node for Orchestrator {
             // The engine has no result to commit then; our own records fit our own schemas.
             Err(error) => {
                 let error: &dyn std::error::Error = &error;
-                tracing::error!(
-                    error,
-                    request_id = sender.request_id,
-                    src = sender.src,
-                    "a failed result cannot be written"
-                );
+                tracing::error!(error, request_id, src, "a failed result cannot be written");
             }
         }
         outputs
@@ -143,9 +142,11 @@ impl Orchestrator {
             Missing::Malformed { .. } | Missing::Unknown { .. } => reject("unknown_chain", missing.to_string()),
             Missing::Unusable { .. } => reject("unusable_chain", missing.to_string()),
         })?;
-        let accepted = chain
-            .accept(asked.input, asked.params)
-            .map_err(|mistake| reject("invalid_input", mistake))?;
+        let accepted = match &asked.state {
+            None => chain.accept(asked.input, asked.params),
+            Some(state) => chain.resume(state, asked.turn, asked.input),
+        };
+        let accepted = accepted.map_err(|mistake| reject("invalid_input", mistake))?;
         let deadline = asked.deadline.unwrap_or_else(|| {
             let limit = i64::try_from(chain.deadline.as_micros()).unwrap_or(i64::MAX);
             Timestamp::from_millis(record.timestamp_ms).plus_micros(limit)
@@ -215,7 +216,7 @@ fn limit_wait(run: &Run) -> LimitWait {
 /// An error's message may quote a prompt or a provider, so it is in the result alone.
 fn log(result: &RunResult) {
     match &result.error {
-        None => tracing::debug!(ran_us = result.timings.ran_us, "run completed"),
+        None => tracing::debug!(status = result.status, ran_us = result.timings.ran_us, "run ended"),
         Some(RunError { class, step, .. }) => {
             tracing::info!(status = result.status, class, step, "run did not complete");
         }

@@ -1,12 +1,15 @@
 //! The records that tell what became of a request: its result, and its audit.
 
+use base64::prelude::{BASE64_STANDARD, Engine};
 use schemas::{Audit, RunError, RunResult, Timestamp, Timings, audit_kind, identity::Identity, status};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use topics::{Record, engine::Rejection};
 
 use crate::{
     chain::{Ending, Failure, Outcome},
     node::{Work, trace_id},
+    request::Sender,
 };
 
 pub(crate) struct Report {
@@ -23,8 +26,15 @@ impl Report {
         let Outcome { ending, bill } = outcome;
         let completed_at = Timestamp::now();
         let accepted_at = Timestamp::from_millis(record.timestamp_ms);
+        let mut state = None;
         let (status, output, error) = match ending {
             Ending::Completed(output) => (status::COMPLETED, Some(output.to_string()), None),
+            Ending::Interrupted(interrupted) => {
+                let key = record.key.as_ref().map(|key| BASE64_STANDARD.encode(key));
+                let waiting = json!({"approvals": interrupted.approvals});
+                state = Some(json!(interrupted.with_key(key)).to_string());
+                (status::INTERRUPTED, Some(waiting.to_string()), None)
+            }
             Ending::Failed(failure) => (status::FAILED, None, Some(run_error(failure))),
             Ending::Cancelled(failure) => (status::CANCELLED, None, Some(run_error(failure))),
         };
@@ -41,6 +51,7 @@ impl Report {
                 ran_us: completed_at.micros_since(started_at),
             },
             attempts: i32::try_from(bill.attempts.len()).unwrap_or(i32::MAX),
+            state,
             completed_at,
             ..result_for(&work.identity, accepted_at)
         };
@@ -60,22 +71,18 @@ impl Report {
     }
 
     /// Of a request that never ran, or whose outputs were refused; `chain` as far as it is known.
-    pub(crate) fn of_rejected(
-        sender: &Identity,
-        chain: Option<String>,
-        record: &Record,
-        rejection: &Rejection,
-    ) -> Self {
+    pub(crate) fn of_rejected(sender: &Sender, chain: Option<String>, record: &Record, rejection: &Rejection) -> Self {
         let now = Timestamp::now();
         let accepted_at = Timestamp::from_millis(record.timestamp_ms);
         let result = RunResult {
+            turn: sender.turn,
             chain,
             timings: Timings {
                 queued_us: now.micros_since(accepted_at),
                 ran_us: 0,
             },
             completed_at: now,
-            ..result_for(sender, accepted_at)
+            ..result_for(&sender.identity, accepted_at)
         };
         let run = Audit {
             started_at: now,
@@ -101,6 +108,7 @@ impl Report {
             result: RunResult {
                 status,
                 output: None,
+                state: None,
                 error: Some(error),
                 ..self.result
             },

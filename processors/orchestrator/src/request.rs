@@ -38,6 +38,17 @@ pub(crate) struct Asked {
     pub(crate) params: Value,
     pub(crate) deadline: Option<Timestamp>,
     pub(crate) turn: i32,
+    /// Of a run that goes on: the state of its interrupted result. The input holds the decisions then.
+    pub(crate) state: Option<String>,
+}
+
+/// Who sent a record, as far as it says.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Sender {
+    pub(crate) identity: Identity,
+    pub(crate) turn: i32,
+    /// `name` or `name@version`
+    pub(crate) chain: Option<String>,
 }
 
 /// Why there is no [`Asked`].
@@ -97,7 +108,7 @@ impl Reader {
 
     /// Who sent a record, and for which chain, as far as it says: even poison has one to answer to. Its schema was asked
     /// for when it was first read, so nothing has to be waited for; where it would, header and place still say who.
-    pub(crate) fn sender(&self, record: &Record, binding: &Binding) -> (Identity, Option<String>) {
+    pub(crate) fn sender(&self, record: &Record, binding: &Binding) -> Sender {
         let readable = record.value.as_deref().filter(|value| value.len() <= self.max_bytes);
         let (request, chain) = match &binding.form {
             Form::Request => {
@@ -108,25 +119,32 @@ impl Reader {
             Form::Avro { chain } | Form::Json { chain } => (None, Some(chain.clone())),
         };
         let identity = identify(&claims(record, binding, request.as_ref()));
-        (
-            identity.unwrap_or_else(|InvalidIdentity { identity, .. }| identity),
+        Sender {
+            identity: identity.unwrap_or_else(|InvalidIdentity { identity, .. }| identity),
+            turn: request.map_or(0, |request| request.turn),
             chain,
-        )
+        }
     }
 }
 
 fn own(record: &Record, binding: &Binding, request: Request) -> Result<Asked, Unread> {
     let identity = identity(record, binding, Some(&request))?;
-    match request.kind.as_str() {
-        request_kind::RUN => {}
-        request_kind::RESUME => return Err(poison("not_supported", "resuming a run is not supported yet")),
-        other => {
-            return Err(poison(
-                "invalid_request",
-                format!("there is no kind of request `{other}`"),
-            ));
+    let state = match (request.kind.as_str(), request.state) {
+        (request_kind::RUN, None) => None,
+        (request_kind::RUN, Some(_)) => {
+            let message = "`state` is for a request of the kind `resume`, and this is of the kind `run`";
+            return Err(poison("invalid_request", message));
         }
-    }
+        (request_kind::RESUME, Some(state)) => Some(state),
+        (request_kind::RESUME, None) => {
+            let message = "a resume needs `state`: copy it from the interrupted result";
+            return Err(poison("invalid_request", message));
+        }
+        (other, _) => {
+            let message = format!("there is no kind of request `{other}`: it is `run` or `resume`");
+            return Err(poison("invalid_request", message));
+        }
+    };
     Ok(Asked {
         identity,
         input: json(&request.input, "input")?,
@@ -134,6 +152,7 @@ fn own(record: &Record, binding: &Binding, request: Request) -> Result<Asked, Un
         chain: request.chain,
         deadline: request.deadline,
         turn: request.turn,
+        state,
     })
 }
 
@@ -146,6 +165,7 @@ fn plain(record: &Record, binding: &Binding, chain: &str, input: Value) -> Resul
         params: Value::Null,
         deadline: None,
         turn: 0,
+        state: None,
     })
 }
 

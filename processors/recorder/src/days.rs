@@ -65,7 +65,9 @@ impl Days {
             }
             delete_before(&mut connection, &format!("{table}_default"), oldest).await?;
         }
-        delete_before(&mut connection, "run_index", oldest).await?;
+        for table in ["run_index", "resumes"] {
+            delete_before(&mut connection, table, oldest).await?;
+        }
         self.known = self.known.split_off(&oldest);
         Ok(())
     }

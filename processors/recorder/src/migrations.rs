@@ -8,9 +8,14 @@ use sqlx::{
 };
 
 /// In their order; one that was released never changes.
-const MIGRATIONS: [(i64, &str, &str); 2] = [
+const MIGRATIONS: [(i64, &str, &str); 3] = [
     (1, "runs", include_str!("../../../schemas/migrations/0001_runs.sql")),
     (2, "feed", include_str!("../../../schemas/migrations/0002_feed.sql")),
+    (
+        3,
+        "resumes",
+        include_str!("../../../schemas/migrations/0003_resumes.sql"),
+    ),
 ];
 
 pub(crate) async fn run(pool: &PgPool) -> Result<(), MigrateError> {

@@ -83,6 +83,11 @@ impl Block {
         self.steps.iter().for_each(|step| step.chains(chains));
     }
 
+    /// Whether one of its steps may wait for a person.
+    pub(crate) fn interrupts(&self) -> bool {
+        self.steps.iter().any(Step::interrupts)
+    }
+
     /// The most that it can cost: every step runs.
     pub(crate) fn worst(&self, resources: &Resources) -> Worst {
         let each = self.steps.iter().map(|step| step.worst(resources));
@@ -133,7 +138,8 @@ impl Block {
     /// Runs every step, and gives the frame in which all of them are done.
     ///
     /// # Errors
-    /// The first failure. The other steps are told to stop and waited for: a paid call must be settled before its run is over.
+    /// The first failure. The other steps are told to stop and waited for: a paid call must be settled before its run is
+    /// over. A step that waits for a person stops no other: it is told when nothing else is left to do.
     pub(crate) async fn run<'c>(
         &'c self,
         frame: &Frame<'c>,
@@ -143,7 +149,7 @@ impl Block {
         let around = &around.stopped_apart();
         let mut frame = frame.clone();
         let mut started = vec![false; self.steps.len()];
-        let mut failure = None;
+        let (mut failure, mut interruption) = (None, None);
         let mut running = FuturesUnordered::new();
         loop {
             if failure.is_none() {
@@ -156,6 +162,7 @@ impl Block {
             bill.merge(spent);
             match result {
                 Ok(output) => frame = frame.with_output(&step.id, &output),
+                Err(waits) if waits.error.is_interruption() => interruption = Some(waits),
                 Err(error) if failure.is_none() => {
                     around.stop.cancel();
                     failure = Some(error);
@@ -164,7 +171,7 @@ impl Block {
                 Err(_) => {}
             }
         }
-        failure.map_or(Ok(frame), Err)
+        failure.or(interruption).map_or(Ok(frame), Err)
     }
 
     /// [`Self::run`] for a block in a step.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{error::StepError, idle::Idle, mocks::Mocks, render::Rendering, resources::Services};
+use super::{error::StepError, idle::Idle, mocks::Mocks, render::Rendering, resources::Services, turn::Turn};
 
 #[derive(Debug, Clone)]
 pub struct Context {
@@ -34,6 +34,8 @@ pub(crate) struct Surroundings<'r> {
     world: World<'r>,
     /// `name@version#sha256`
     chain: &'r str,
+    /// What was done before, and what is left for later.
+    pub(crate) turn: &'r Turn<'r>,
     /// The steps that this place is in, as records name them: `compare.a.`, `chunks[3].`.
     path: String,
     /// That of the run, or an earlier one that a `timeout` around this place has set.
@@ -58,11 +60,18 @@ pub(crate) enum World<'r> {
 }
 
 impl<'r> Surroundings<'r> {
-    pub(crate) fn new(context: &'r Context, world: World<'r>, chain: &'r str, budget: Budget) -> Self {
+    pub(crate) fn new(
+        context: &'r Context,
+        world: World<'r>,
+        chain: &'r str,
+        turn: &'r Turn<'r>,
+        budget: Budget,
+    ) -> Self {
         Self {
             context,
             world,
             chain,
+            turn,
             path: String::new(),
             deadline: context.deadline,
             stop: context.cancelled.child_token(),

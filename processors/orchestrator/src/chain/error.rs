@@ -39,6 +39,9 @@ pub(crate) enum StepError {
     DeadlineExceeded,
     #[error("the run was cancelled")]
     Cancelled,
+    /// The run goes on when somebody has decided.
+    #[error("the step waits for a decision")]
+    Interrupted,
     /// A test of a chain file reached outside.
     #[error("the test has no mock of step `{step}`, which calls something outside")]
     NotMocked { step: String },
@@ -123,9 +126,19 @@ impl StepError {
             Self::Timeout { .. } => "timeout",
             Self::DeadlineExceeded => "deadline_exceeded",
             Self::Cancelled => "cancelled",
+            Self::Interrupted => "interrupted",
             Self::NotMocked { .. } => "not_mocked",
             Self::Mocked { class, .. } => class,
             Self::Inside(failed) => failed.error.class(),
+        }
+    }
+
+    /// Whether nothing went wrong: a step waits for a person.
+    pub(crate) fn is_interruption(&self) -> bool {
+        match self {
+            Self::Interrupted => true,
+            Self::Inside(failed) => failed.error.is_interruption(),
+            _ => false,
         }
     }
 

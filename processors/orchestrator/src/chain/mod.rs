@@ -17,6 +17,7 @@
 //!   - {id: both, parallel: {branches: {formal: [STEPS], short: [STEPS]}, on_error: collect}}
 //!   - {id: each, map: {over: "{{ steps.docs.items }}", as: doc, max_items: 20, steps: [STEPS]}}
 //!   - {id: better, loop: {max: 3, until: "{{ steps.check.json.good }}", steps: [STEPS]}}
+//!   - {id: approval, approve: {message: "Refund {{ input.amount }}?", value: {amount: "{{ input.amount }}"}}}
 //!   - {id: sorted, chain: {name: triage@2, input: {text: "{{ input.question }}"}}}
 //!   - {id: shaped, transform: {text: "{{ steps.answer.text | trim }}"}}
 //! output: {value: "{{ steps.shaped }}", schema: {…}}
@@ -54,6 +55,7 @@ mod steps;
 mod template;
 mod templated;
 mod trial;
+mod turn;
 mod types;
 mod typing;
 
@@ -62,7 +64,7 @@ use std::time::Duration;
 use models::{Limit, Worst};
 use serde_json::Value;
 
-use self::{block::Block, params::Params, schema::Schema, templated::Templated, types::Type};
+use self::{block::Block, params::Params, schema::Schema, templated::Templated, turn::SoFar, types::Type};
 
 pub(crate) use self::document::Draft;
 
@@ -74,6 +76,7 @@ pub use self::{
     outcome::{Ending, Failure, Outcome},
     resources::{Others, Resources, Services},
     trial::{Trial, Verdict},
+    turn::{Approval, State},
 };
 pub use yaml::{Position, Problem};
 
@@ -113,6 +116,7 @@ pub struct Accepted {
     pub input: Value,
     /// With the defaults of those that were not given.
     pub params: Value,
+    pub(crate) so_far: SoFar,
 }
 
 impl Chain {
@@ -142,7 +146,11 @@ impl Chain {
             .params
             .fill(params)
             .map_err(|mistake| format!("the params do not fit the chain: {mistake}"))?;
-        Ok(Accepted { input, params })
+        Ok(Accepted {
+            input,
+            params,
+            so_far: SoFar::default(),
+        })
     }
 
     #[must_use]

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::bill::Bill;
+use super::{bill::Bill, turn::State};
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
@@ -13,6 +13,8 @@ pub struct Outcome {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Ending {
     Completed(Value),
+    /// It waits for somebody; a resume goes on with it.
+    Interrupted(Box<State>),
     Failed(Failure),
     /// Not wanted any more; nothing about the request was wrong.
     Cancelled(Failure),

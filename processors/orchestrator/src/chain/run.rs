@@ -5,6 +5,7 @@
 
 use minijinja::Value as Scoped;
 use models::Budget;
+use schemas::Money;
 use serde_json::Value;
 
 use super::{
@@ -15,6 +16,7 @@ use super::{
     frame::Frame,
     outcome::{Ending, Failure, Outcome},
     resources::Services,
+    turn::{Spent, State, Turn},
 };
 
 impl Chain {
@@ -24,8 +26,14 @@ impl Chain {
     }
 
     pub(crate) async fn run_in(&self, world: World<'_>, accepted: &Accepted, context: &Context) -> Outcome {
-        let budget = Budget::default().part(self.limit);
-        let around = Surroundings::new(context, world, &self.id, budget);
+        let Spent {
+            nano_dollars,
+            tokens,
+            calls,
+        } = accepted.so_far.spent;
+        let budget = Budget::after(Money(nano_dollars), tokens, calls, self.limit);
+        let turn = Turn::of(self, &accepted.so_far);
+        let around = Surroundings::new(context, world, &self.id, &turn, budget);
         let mut bill = Bill::default();
         let ending = match self.steps.run(&Frame::new(accepted), &around, &mut bill).await {
             Ok(done) => match self.output_in(done.scope()) {
@@ -36,6 +44,9 @@ impl Chain {
                     step: None,
                 }),
             },
+            Err(waits) if waits.error.is_interruption() => {
+                Ending::Interrupted(Box::new(State::new(self, context.turn, accepted, turn, &bill)))
+            }
             Err(failed) => {
                 let failure = Failure {
                     class: failed.error.class().to_owned(),

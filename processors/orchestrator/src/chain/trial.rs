@@ -7,6 +7,7 @@
 //!     input: {question: "Who?"}
 //!     mocks: {docs: {items: []}, answer: {text: I do not know.}}   # or {error: timeout}, and `chunks[].summary` for each item
 //!     expect: {output: {answer: I do not know., documents: []}}
+//!   - {name: asks, input: {…}, expect: {approvals: [{step: approval, message: "Refund 70?", value: {amount: 70}}]}}
 //!   - {name: gives up, input: {question: "Who?"}, mocks: {docs: {error: retrieval}}, expect: {error: retrieval, step: docs}}
 //! ```
 
@@ -20,6 +21,7 @@ use super::{
     context::{Context, World},
     mocks::Mocks,
     outcome::{Ending, Failure},
+    turn::Approval,
 };
 
 /// One test of a chain file.
@@ -35,7 +37,12 @@ pub struct Trial {
 #[derive(Debug)]
 enum Expected {
     Output(Value),
-    Error { class: String, step: Option<String> },
+    Error {
+        class: String,
+        step: Option<String>,
+    },
+    /// What waits for a person: a list of `{step, message, value}`.
+    Approvals(Value),
 }
 
 /// What came of a test.
@@ -88,17 +95,29 @@ impl Trial {
 
 impl Expected {
     fn read(node: &Node, problems: &Problems) -> Option<Self> {
-        let fields = Fields::of(node, "`expect`", &["output", "error", "step"], &[], problems)?;
+        let fields = Fields::of(
+            node,
+            "`expect`",
+            &["output", "error", "step", "approvals"],
+            &[],
+            problems,
+        )?;
         let text = |key| Some(fields.get(key)?.text(key, problems)?.value.clone());
-        match (fields.get("output"), fields.get("error")) {
-            (Some(output), None) => Some(Self::Output(output.to_json())),
-            (None, Some(_)) => Some(Self::Error {
+        match ["output", "error", "approvals"].map(|key| fields.get(key)) {
+            [Some(output), None, None] => Some(Self::Output(output.to_json())),
+            [None, Some(_), None] => Some(Self::Error {
                 class: text("error")?,
                 step: text("step"),
             }),
-            (Some(_), Some(_)) | (None, None) => {
-                let help = "`expect: {output: …}`, or `expect: {error: timeout, step: answer}`";
-                problems.add(node.position, "a test expects an output or an error", help);
+            [None, None, Some(approvals)] => Some(Self::Approvals(approvals.to_json())),
+            _ => {
+                let help = "`expect: {output: …}`, `expect: {error: timeout, step: answer}`, or what waits for a person: \
+                            `expect: {approvals: [{step: …, message: …, value: …}]}`";
+                problems.add(
+                    node.position,
+                    "a test expects one of an output, an error or approvals",
+                    help,
+                );
                 None
             }
         }
@@ -112,6 +131,7 @@ impl Expected {
                 class,
                 step: Some(step),
             } => json!({"error": class, "step": step}),
+            Self::Approvals(approvals) => json!({"approvals": approvals}),
         }
     }
 }
@@ -135,6 +155,16 @@ impl Chain {
         let outcome = self.run_in(World::Mocked(&trial.mocks), &accepted, context).await;
         let Failure { class, message, step } = match outcome.ending {
             Ending::Completed(output) => return verdict(expected, json!({"output": output}), None),
+            Ending::Interrupted(state) => {
+                let approval = |approval: &Approval| {
+                    let Approval {
+                        step, message, value, ..
+                    } = approval;
+                    json!({"step": step, "message": message, "value": value})
+                };
+                let approvals = state.approvals.iter().map(approval).collect();
+                return verdict(expected, Expected::Approvals(approvals).to_json(), None);
+            }
             Ending::Failed(failure) | Ending::Cancelled(failure) => failure,
         };
         let any_step = matches!(&trial.expected, Expected::Error { step: None, .. });

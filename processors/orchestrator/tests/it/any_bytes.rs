@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::resources::resources;
 
 /// Words that lead far into the reading of a chain, so that noise gets there too.
-const WORDS: [&str; 66] = [
+const WORDS: [&str; 68] = [
     "apiVersion: chain/v1",
     "kind: Chain",
     "metadata: ",
@@ -37,6 +37,8 @@ const WORDS: [&str; 66] = [
     "parallel: ",
     "branches: ",
     "parse: ",
+    "approve: ",
+    "message: ",
     "when: ",
     "fallback: ",
     "retry: ",
@@ -99,7 +101,8 @@ proptest! {
         let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../chains/answer.yaml");
         let chain = Chain::read(&std::fs::read_to_string(shipped).unwrap(), "answer.yaml", &resources()).unwrap();
         let _ = chain.accept(input.clone(), Value::Null);
-        let _ = chain.accept(json!({"question": "why?"}), input);
+        let _ = chain.accept(json!({"question": "why?"}), input.clone());
+        let _ = chain.resume(&input.to_string(), 1, input);
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
 fn completed(outcome: Outcome) -> Value {
     match outcome.ending {
         Ending::Completed(output) => output,
-        Ending::Failed(failure) | Ending::Cancelled(failure) => panic!("{failure:?}"),
+        other => panic!("{other:?}"),
     }
 }
 

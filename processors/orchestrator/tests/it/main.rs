@@ -7,6 +7,7 @@
 )]
 
 mod any_bytes;
+mod approve;
 mod blocks;
 mod chains;
 mod kafka;

@@ -14,7 +14,7 @@ async fn ids(run: &Run, retrieve: Value) -> Vec<String> {
     );
     match run.run(&chain, json!({"q": QUESTION})).await.ending {
         Ending::Completed(ids) => serde_json::from_value(ids).unwrap(),
-        Ending::Failed(failure) | Ending::Cancelled(failure) => panic!("{failure:?}"),
+        other => panic!("{other:?}"),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use models::{Caller, Unrecorded};
-use orchestrator::{Accepted, Chain, Context, Ending, Failure, Outcome, Resources, Services};
+use orchestrator::{Chain, Context, Ending, Failure, Outcome, Resources, Services, State};
 use retrieval::{
     ApiKey, Pinecone, PineconeSettings, Vector,
     twin::{Twin, TwinSettings},
@@ -117,14 +117,22 @@ impl Run {
     }
 
     async fn run_in(&self, chain: &Chain, input: Value, context: &Context) -> Outcome {
-        let accepted = Accepted {
-            input,
-            params: Value::Null,
-        };
+        let accepted = chain.accept(input, Value::Null).unwrap();
         chain.run(&accepted, context, &self.services).await
     }
 
-    fn read(&self, source: &str) -> Chain {
+    /// The next turn, with what an interrupted one has left.
+    pub async fn resume(&self, chain: &Chain, state: &State, decisions: Value) -> Outcome {
+        let turn = state.turn + 1;
+        let accepted = chain.resume(&json!(state).to_string(), turn, decisions).unwrap();
+        let context = Context {
+            turn,
+            ..context("acme")
+        };
+        chain.run(&accepted, &context, &self.services).await
+    }
+
+    pub fn read(&self, source: &str) -> Chain {
         Chain::read(source, "test.yaml", &self.resources).unwrap_or_else(|problems| {
             panic!(
                 "{}",
@@ -160,6 +168,7 @@ pub fn failure(outcome: &Outcome) -> &Failure {
     match &outcome.ending {
         Ending::Failed(failure) | Ending::Cancelled(failure) => failure,
         Ending::Completed(output) => panic!("completed with {output}"),
+        Ending::Interrupted(state) => panic!("waits for {:?}", state.approvals),
     }
 }
 

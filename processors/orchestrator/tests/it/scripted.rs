@@ -10,13 +10,13 @@ use tokio::time::Instant;
 
 use crate::run::{Run, failure};
 
-struct Scripted {
-    run: Run,
-    model: ScriptedModel,
+pub struct Scripted {
+    pub run: Run,
+    pub model: ScriptedModel,
 }
 
 impl Scripted {
-    async fn new(script: Script) -> Self {
+    pub async fn new(script: Script) -> Self {
         let model = ScriptedModel::start(script).await.unwrap();
         let models = format!(
             "providers:\n  scripted: {{dialect: openai, base_url: {}}}\n\
@@ -36,7 +36,7 @@ impl Scripted {
     }
 }
 
-fn chat(id: &str, says: &str) -> Value {
+pub fn chat(id: &str, says: &str) -> Value {
     json!({"id": id, "chat": {"model": "told", "messages": [{"role": "user", "content": says}]}})
 }
 

@@ -24,6 +24,7 @@ fn they_load_against_the_models_that_ship() {
         "echo@1",
         "extract@1",
         "moderated-chat@1",
+        "refund-approval@1",
         "summarize@1",
         "summarize-long@1",
         "support-answer@1",

@@ -10,12 +10,15 @@ use serde_json::{Value, json};
 use super::{context, read};
 use crate::{command::output, config::Config, shutdown};
 
-/// Paid calls of this run are paid; nothing but the printed outcome keeps account of them.
+/// Paid calls of this run are paid; nothing but the printed outcome keeps account of them. A run that waits for a decision
+/// goes on with those of --decisions.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   millrace chain run chains/echo.yaml '{\"text\": \"hello\"}'
-  millrace chain run chains/answer.yaml '{\"question\": \"What is a lane?\"}' --params '{\"top_k\": 3}'")]
+  millrace chain run chains/answer.yaml '{\"question\": \"What is a lane?\"}' --params '{\"top_k\": 3}'
+  millrace chain run chains/refund-approval.yaml '{\"order\": \"A-1\", \"amount\": 70, \"reason\": \"It broke.\"}' \\
+    --decisions '{\"approval\": {\"approved\": true}}'")]
 pub struct Run {
     file: PathBuf,
     /// The chain's input as JSON
@@ -24,6 +27,9 @@ pub struct Run {
     /// The chain's params as JSON
     #[arg(long, value_name = "JSON", default_value = "{}")]
     params: String,
+    /// What is decided where steps wait for it, by the name of the step, as JSON
+    #[arg(long, value_name = "JSON")]
+    decisions: Option<String>,
 }
 
 pub(super) async fn execute(command: Run, config: &Config, resources: Resources) -> anyhow::Result<ExitCode> {
@@ -42,7 +48,15 @@ pub(super) async fn execute(command: Run, config: &Config, resources: Resources)
         indexes: resources.indexes,
     };
     let cancelled = shutdown::on_signal()?;
-    let outcome = chain.run(&accepted, &context(&chain, cancelled), &services).await;
+    let context = context(&chain, cancelled);
+    let mut outcome = chain.run(&accepted, &context, &services).await;
+    if let (Ending::Interrupted(state), Some(decisions)) = (&outcome.ending, command.decisions) {
+        let decisions = serde_json::from_str(&decisions).context("the decisions are no JSON")?;
+        let turn = context.turn + 1;
+        let resumed = chain.resume(&json!(state).to_string(), turn, decisions);
+        let accepted = resumed.map_err(anyhow::Error::msg)?;
+        outcome = chain.run(&accepted, &context, &services).await;
+    }
     let (completed, shown) = show(&outcome);
     output::json(&shown)?;
     Ok(if completed {
@@ -63,6 +77,10 @@ fn show(outcome: &Outcome) -> (bool, Value) {
     let failed = |status: &str, failure: &Failure| json!({"status": status, "error": {"class": failure.class, "message": failure.message, "step": failure.step}});
     let (completed, mut shown) = match &outcome.ending {
         Ending::Completed(output) => (true, json!({"status": status::COMPLETED, "output": output})),
+        Ending::Interrupted(state) => (
+            true,
+            json!({"status": status::INTERRUPTED, "approvals": state.approvals}),
+        ),
         Ending::Failed(failure) => (false, failed(status::FAILED, failure)),
         Ending::Cancelled(failure) => (false, failed(status::CANCELLED, failure)),
     };

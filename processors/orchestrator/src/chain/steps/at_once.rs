@@ -30,7 +30,7 @@ pub(super) type Ended = (usize, Result<Value, StepError>, Bill);
 /// Runs parts, at most `most` at once; those that have not begun cost nothing. `around` is theirs alone: its end stops them.
 ///
 /// # Errors
-/// The first failure, unless it is collected. The others are waited for.
+/// The first failure, unless it is collected. The others are waited for. A part that waits for a person stops no other.
 pub(super) async fn run<F: Future<Output = Ended>>(
     mut parts: impl Iterator<Item = F>,
     most: usize,
@@ -39,7 +39,7 @@ pub(super) async fn run<F: Future<Output = Ended>>(
     bill: &mut Bill,
 ) -> Result<Vec<(usize, Result<Value, StepError>)>, StepError> {
     let mut running = FuturesUnordered::new();
-    let (mut ended, mut failure) = (Vec::new(), None);
+    let (mut ended, mut failure, mut interruption) = (Vec::new(), None, None);
     loop {
         while failure.is_none() && running.len() < most {
             let Some(part) = parts.next() else { break };
@@ -50,6 +50,7 @@ pub(super) async fn run<F: Future<Output = Ended>>(
         };
         bill.merge(spent);
         match result {
+            Err(waits) if waits.is_interruption() => interruption = Some(waits),
             Err(error) if on_error == OnError::Fail || around.go_on().is_err() => {
                 around.stop.cancel();
                 failure.get_or_insert(error);
@@ -58,7 +59,7 @@ pub(super) async fn run<F: Future<Output = Ended>>(
         }
     }
     ended.sort_by_key(|(number, _)| *number);
-    failure.map_or(Ok(ended), Err)
+    failure.or(interruption).map_or(Ok(ended), Err)
 }
 
 /// How an output tells of an error that was collected.

@@ -7,8 +7,8 @@ use serde_json::Value;
 use yaml::{Node, Problems};
 
 use super::{
-    Check, chat::Chat, embed::Embed, map::Map, nested::Nested, parallel::Parallel, parse::Parse, redact::Redact,
-    repeat::Repeat, retrieve::Retrieve, switch::Switch, transform::Transform,
+    Check, approve::Approve, chat::Chat, embed::Embed, map::Map, nested::Nested, parallel::Parallel, parse::Parse,
+    redact::Redact, repeat::Repeat, retrieve::Retrieve, switch::Switch, transform::Transform,
 };
 use crate::chain::{
     bill::Bill, block::Block, context::Surroundings, error::StepError, frame::Frame, render::Rendering,
@@ -28,11 +28,12 @@ pub(super) enum Kind {
     Map(Box<Map>),
     Loop(Repeat),
     Chain(Box<Nested>),
+    Approve(Box<Approve>),
 }
 
 impl Kind {
     /// As they are written in a file.
-    pub(super) const NAMES: [&str; 11] = [
+    pub(super) const NAMES: [&str; 12] = [
         "chat",
         "embed",
         "retrieve",
@@ -44,6 +45,7 @@ impl Kind {
         "map",
         "loop",
         "chain",
+        "approve",
     ];
 
     pub(super) fn read(kind: &str, node: &Node, problems: &Problems) -> Option<Self> {
@@ -59,6 +61,7 @@ impl Kind {
             "map" => Map::read(node, problems).map(|map| Self::Map(Box::new(map))),
             "loop" => Repeat::read(node, problems).map(Self::Loop),
             "chain" => Nested::read(node, problems).map(|nested| Self::Chain(Box::new(nested))),
+            "approve" => Approve::read(node, problems).map(|approve| Self::Approve(Box::new(approve))),
             _ => None,
         }
     }
@@ -77,6 +80,7 @@ impl Kind {
             Self::Map(_) => "map",
             Self::Loop(_) => "loop",
             Self::Chain(_) => "chain",
+            Self::Approve(_) => "approve",
         }
     }
 
@@ -94,6 +98,7 @@ impl Kind {
             Self::Map(map) => map.reads(steps),
             Self::Loop(repeat) => repeat.reads(steps),
             Self::Chain(nested) => nested.reads(steps),
+            Self::Approve(approve) => approve.reads(steps),
         }
     }
 
@@ -106,7 +111,8 @@ impl Kind {
             | Self::Transform(_)
             | Self::Parse(_)
             | Self::Redact(_)
-            | Self::Chain(_) => Vec::new(),
+            | Self::Chain(_)
+            | Self::Approve(_) => Vec::new(),
             Self::Switch(switch) => switch.blocks(),
             Self::Parallel(parallel) => parallel.blocks(),
             Self::Map(map) => vec![("each", map.body())],
@@ -118,6 +124,24 @@ impl Kind {
     pub(super) fn chains(&self, chains: &mut BTreeSet<String>) {
         if let Self::Chain(nested) = self {
             chains.insert(nested.name().to_owned());
+        }
+    }
+
+    /// Whether it waits for a person by itself, or by the chain that it runs.
+    pub(super) fn waits(&self) -> bool {
+        match self {
+            Self::Approve(_) => true,
+            Self::Chain(nested) => nested.waits(),
+            Self::Chat(_)
+            | Self::Embed(_)
+            | Self::Retrieve(_)
+            | Self::Transform(_)
+            | Self::Parse(_)
+            | Self::Redact(_)
+            | Self::Switch(_)
+            | Self::Parallel(_)
+            | Self::Map(_)
+            | Self::Loop(_) => false,
         }
     }
 
@@ -135,6 +159,7 @@ impl Kind {
             Self::Map(map) => map.check(check),
             Self::Loop(repeat) => repeat.check(check),
             Self::Chain(nested) => nested.check(check),
+            Self::Approve(approve) => approve.check(check),
         }
     }
 
@@ -148,7 +173,7 @@ impl Kind {
             Self::Chat(chat) => chat.worst(resources, once),
             Self::Embed(embed) => embed.worst(&resources.models, once),
             Self::Retrieve(retrieve) => retrieve.worst(resources, once),
-            Self::Transform(_) | Self::Parse(_) | Self::Redact(_) => Worst::NOTHING,
+            Self::Transform(_) | Self::Parse(_) | Self::Redact(_) | Self::Approve(_) => Worst::NOTHING,
             Self::Switch(switch) => {
                 let each = switch.blocks().into_iter().map(|(_, block)| block.worst(resources));
                 each.fold(Worst::NOTHING, Worst::or)
@@ -173,7 +198,8 @@ impl Kind {
             | Self::Parallel(_)
             | Self::Map(_)
             | Self::Loop(_)
-            | Self::Chain(_) => Ok(()),
+            | Self::Chain(_)
+            | Self::Approve(_) => Ok(()),
         }
     }
 
@@ -203,6 +229,7 @@ impl Kind {
             Self::Map(map) => map.run(name, frame, around, bill).await,
             Self::Loop(repeat) => repeat.run(name, frame, around, bill).await,
             Self::Chain(nested) => nested.run(name, frame, around, bill).await,
+            Self::Approve(approve) => approve.run(name, frame.scope(), around),
         }
     }
 }
@@ -222,6 +249,7 @@ pub(crate) fn vocabulary() -> Vec<(&'static str, Vec<&'static str>)> {
         ("map", Map::KEYS.into()),
         ("loop", Repeat::KEYS.into()),
         ("chain", Nested::KEYS.into()),
+        ("approve", Approve::KEYS.into()),
         ("step", step.collect()),
     ]
 }

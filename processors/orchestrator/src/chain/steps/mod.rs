@@ -1,6 +1,7 @@
 //! The steps of a chain. A kind of step is one file here and one arm of [`Kind`].
 
 mod alias;
+mod approve;
 mod at_once;
 mod chat;
 mod classes;
@@ -35,7 +36,7 @@ use super::{
 };
 
 /// What belongs to the language and not to this version: kinds of steps, and options of any step.
-const LATER: [&str; 4] = ["rerank", "http", "approve", "journal"];
+const LATER: [&str; 3] = ["rerank", "http", "journal"];
 
 #[derive(Debug)]
 pub(crate) struct Step {
@@ -129,8 +130,19 @@ impl Step {
         bill: &mut Bill,
     ) -> Result<Value, Failed> {
         let name = around.name(&self.id);
+        if let Some(output) = around.turn.given(&name) {
+            return Ok(output);
+        }
         let ran = self.options.run(&self.kind, &name, frame, around, bill).await;
+        if let Ok(output) = &ran {
+            around.turn.keep(&name, output);
+        }
         ran.map_err(|error| Failed::of(&name, error))
+    }
+
+    /// Whether it may wait for a person, or a step inside of it.
+    pub(crate) fn interrupts(&self) -> bool {
+        self.kind.waits() || self.blocks().into_iter().any(|(_, block)| block.interrupts())
     }
 
     /// Its kind, as it is written in the file.

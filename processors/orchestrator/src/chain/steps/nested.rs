@@ -71,6 +71,10 @@ impl Nested {
         &self.name
     }
 
+    pub(super) fn waits(&self) -> bool {
+        self.chain.get().is_some_and(|chain| chain.steps.interrupts())
+    }
+
     pub(super) fn worst(&self, resources: &Resources) -> Worst {
         self.chain
             .get()

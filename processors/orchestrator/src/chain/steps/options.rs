@@ -157,8 +157,8 @@ impl Options {
             None => self.timed(kind, name, frame, around, bill).await,
         };
         let Err(error) = result else { return result };
-        // Whatever is left to do, there is no time for it.
-        if around.go_on().is_err() {
+        // Whatever is left to do, there is no time for it, or nothing went wrong.
+        if around.go_on().is_err() || error.is_interruption() {
             return Err(error);
         }
         let result = match &self.fallback {
@@ -169,7 +169,7 @@ impl Options {
             Some(_) | None => Err(error),
         };
         match result {
-            Err(_) if self.skip_errors && around.go_on().is_ok() => self.skipped(frame),
+            Err(error) if self.skip_errors && around.go_on().is_ok() && !error.is_interruption() => self.skipped(frame),
             result => result,
         }
     }

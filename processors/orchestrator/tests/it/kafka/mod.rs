@@ -6,4 +6,5 @@ mod oversized;
 mod path;
 mod poison;
 mod published;
+mod resume;
 mod world;

@@ -2,7 +2,7 @@
 
 use models::{ChatRequest, ChatResponse, Message, Role, Tool, ToolCall, Worst};
 use serde_json::{Value, json};
-use yaml::{Content, Fields, Node, Problems};
+use yaml::{Content, Fields, Node, Position, Problems};
 
 use crate::chain::{
     bill::Bill,
@@ -43,6 +43,7 @@ struct Offered {
     description: String,
     parameters: Schema,
     steps: Block,
+    position: Position,
 }
 
 /// The tools of one chat that is under way.
@@ -115,6 +116,12 @@ impl Tools {
             let arguments = tool.parameters.type_of().tainted(true);
             let scope = check.scope.with("arguments", Field::always(arguments));
             untrusted |= tool.steps.check(&mut check.within(&scope)).1.is_untrusted();
+            if tool.steps.interrupts() {
+                let message = format!("tool `{}` would wait for a person", tool.name);
+                let help =
+                    "a model cannot be asked to wait: let it say what it wants to do, and put `approve` after the chat";
+                check.problems.add(tool.position, message, help);
+            }
         }
         untrusted
     }
@@ -161,6 +168,7 @@ impl Offered {
             description: description?.value.clone(),
             parameters: parameters?,
             steps: steps?,
+            position: node.position,
         })
     }
 }

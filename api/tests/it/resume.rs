@@ -1,0 +1,117 @@
+//! A run waits for a decision: it is shown, made once, and the run goes on as its next turn.
+
+use schemas::{RunResult, request_kind, status};
+use serde_json::{Value, json};
+
+use crate::stage::{Stage, Start};
+
+/// What the orchestrator leaves of a request with the key `customer-7`.
+const STATE: &str = r#"{"key": "Y3VzdG9tZXItNw==", "opaque": true}"#;
+
+fn interrupted() -> RunResult {
+    let schema = json!({"type": "object", "properties": {"amount": {"type": "number"}}});
+    let approval = json!({"step": "approval", "message": "Give back 70?", "value": {"amount": 70}, "schema": schema});
+    RunResult {
+        status: status::INTERRUPTED.to_owned(),
+        output: Some(json!({"approvals": [approval]}).to_string()),
+        state: Some(STATE.to_owned()),
+        ..RunResult::default()
+    }
+}
+
+fn problem(body: &Value) -> &str {
+    body["type"].as_str().unwrap().rsplit(':').next().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_decides_first_decides() {
+    let stage = Stage::set("api-resume").await;
+    let api = stage.start(Start::default()).await;
+
+    // Who waits for an answer is told what there is instead.
+    let body = json!({"input": {"n": 7}, "key": "customer-7"});
+    let (invoked, ()) = tokio::join!(api.post("/chains/echo/invoke", &body), async {
+        let asked = stage.next_request().await;
+        stage.answer(&asked, interrupted()).await;
+    });
+    assert_eq!((invoked.status, problem(&invoked.body)), (409, "interrupted"));
+    let id = invoked.body["run_id"].as_str().unwrap().to_owned();
+    let path = format!("/runs/{id}/resume");
+
+    let shown = api.get(&format!("/runs/{id}")).await.body;
+    assert_eq!((&shown["status"], &shown["turn"]), (&json!("interrupted"), &json!(0)));
+    assert_eq!(shown["output"]["approvals"][0]["step"], "approval");
+
+    // Mistakes are told, and decide nothing.
+    for (body, at) in [
+        (json!({}), "approved"),
+        (json!({"approved": true, "value": {"amount": "much"}}), "value"),
+        (json!({"decisions": {"letter": {"approved": true}}}), "letter"),
+    ] {
+        let refused = api.post(&path, &body).await;
+        assert_eq!(refused.status, 422, "{:#}", refused.body);
+        let loc = refused.body["errors"][0]["loc"].as_array().unwrap().last().unwrap();
+        assert_eq!(loc, at);
+    }
+    let nobody = api.post("/runs/nobody/resume", &json!({"approved": true})).await;
+    assert_eq!((nobody.status, problem(&nobody.body)), (404, "unknown-run"));
+
+    // Two press the button at once: one request.
+    let yes = json!({"approved": true, "value": {"amount": 35}, "by": "ada"});
+    let (one, other) = tokio::join!(api.post(&path, &yes), api.post(&path, &yes));
+    let mut answers = [one.status, other.status];
+    answers.sort_unstable();
+    assert_eq!(answers[0], 202);
+    assert!([202, 503].contains(&answers[1]), "{answers:?}");
+    let asked = stage.next_request().await;
+    let request = &asked.request;
+    assert_eq!(
+        (request.kind.as_str(), request.turn, request.chain.as_str()),
+        (request_kind::RESUME, 1, "echo@1")
+    );
+    assert_eq!(request.state.as_deref(), Some(STATE));
+    assert_eq!(
+        serde_json::from_str::<Value>(&request.input).unwrap(),
+        json!({"approval": yes})
+    );
+    assert_eq!(asked.record.key.as_deref(), Some(b"customer-7".as_slice()));
+
+    // Later on: the same joins, something else is refused.
+    let again = api.post(&path, &yes).await;
+    assert_eq!(
+        (again.status, &again.body["turn"], &again.body["request_src"]),
+        (202, &json!(1), &json!(asked.record.src()))
+    );
+    assert_eq!(again.header("location"), Some(format!("/runs/{id}?turn=1").as_str()));
+    let no = api.post(&path, &json!({"approved": false})).await;
+    assert_eq!((no.status, problem(&no.body)), (409, "decided"));
+    assert_eq!(api.get(&format!("/runs/{id}?turn=1")).await.body["status"], "queued");
+    assert_eq!(api.get(&format!("/runs/{id}?turn=2")).await.status, 404);
+
+    // Who waits for the turn is not given the result of the turn before.
+    let (waited, path) = (format!("/runs/{id}?turn=1&wait=20s"), format!("{path}?wait=20s"));
+    let (waited, resumed, ()) = tokio::join!(api.get(&waited), api.post(&path, &yes), async {
+        let done = RunResult {
+            turn: 1,
+            ..Stage::completed()
+        };
+        stage.answer(&asked, done).await;
+    });
+    for answer in [waited, resumed, api.get(&format!("/runs/{id}")).await] {
+        assert_eq!(answer.status, 200, "{:#}", answer.body);
+        assert_eq!(
+            (&answer.body["status"], &answer.body["turn"], &answer.body["output"]),
+            (&json!("completed"), &json!(1), &json!("done"))
+        );
+    }
+    let late = api.post(&path, &yes).await;
+    assert_eq!((late.status, problem(&late.body)), (409, "not-interrupted"));
+    assert_eq!(
+        api.get(&format!("/runs/{id}?turn=0")).await.body["status"],
+        "interrupted"
+    );
+
+    let quiet = tokio::time::timeout(std::time::Duration::from_millis(200), stage.next_request()).await;
+    assert!(quiet.is_err(), "one request and no other went on the stream");
+    api.stop().await;
+}
