@@ -11,7 +11,6 @@ mod step;
 
 use std::{sync::Arc, time::Duration};
 
-use serde_json::Value;
 use sqlx::{
     PgPool, Postgres, QueryBuilder,
     postgres::{PgConnectOptions, PgPoolOptions},
@@ -23,14 +22,14 @@ pub(crate) use evidence::{Place, RecordPlace};
 pub(crate) use replay::{Replayed, Stretch};
 pub(crate) use resumes::{Claim, Waiting};
 pub(crate) use stats::{Counted, Counts, OfChain, Span};
-pub(crate) use step::Step;
+pub(crate) use step::{Step, TurnTaken};
 
 use recorded::HAS_BEGUN;
 
 use crate::{
     problem::Problem,
     ring::RunKey,
-    run::{self, IN_PROGRESS, QUEUED, Run},
+    run::{IN_PROGRESS, QUEUED, Run},
 };
 
 /// How long a caller waits for a connection: when Postgres is away, that is how long it takes to say so.
@@ -138,20 +137,18 @@ impl History {
         self.told(steps).await
     }
 
-    /// What was retrieved for a run as a whole; empty until its audit is recorded.
+    /// What each turn of a run did as a whole; a turn is there when its audit is recorded.
     ///
     /// # Errors
     /// 503 when Postgres cannot be read.
-    pub async fn documents(&self, run: &RunKey) -> Result<Value, Problem> {
-        let documents = sqlx::query_scalar::<_, String>(step::DOCUMENTS)
+    pub async fn turns(&self, run: &RunKey) -> Result<Vec<TurnTaken>, Problem> {
+        let rows = sqlx::query(step::TURNS)
             .bind(&run.tenant)
             .bind(&run.request_id)
-            .fetch_optional(&self.pool)
+            .fetch_all(&self.pool)
             .await;
-        Ok(self
-            .told(documents)
-            .await?
-            .map_or_else(|| Value::Array(Vec::new()), |text| run::json(&text)))
+        let turns = rows.and_then(|rows| rows.iter().map(TurnTaken::of).collect());
+        self.told(turns).await
     }
 }
 

@@ -52,6 +52,10 @@ pub struct Audit {
     /// Lower-case hex.
     pub response_sha256: String,
     pub documents: Vec<RetrievedDocument>,
+    /// Of a run: its steps in the order of their ends.
+    pub trail: Vec<StepTaken>,
+    /// Steps that are not in the trail, because there were too many.
+    pub trail_left_out: i32,
     /// W3C trace id, 32 hex digits.
     pub trace_id: Option<String>,
     pub started_at: Timestamp,
@@ -66,6 +70,24 @@ pub struct RetrievedDocument {
     pub id: String,
     /// As the index scores: what is better depends on its metric.
     pub score: f64,
+}
+
+/// A step of the chain that ended.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StepTaken {
+    /// The way to it: `pages[3].summary`.
+    pub step: String,
+    /// What it is: `chat`, `map`, ...
+    pub kind: String,
+    /// `ok`, `skipped`, `fallback`, `error_skipped`, `kept` (from an earlier turn), or the class of the error.
+    pub outcome: String,
+    /// How often it was tried.
+    pub attempts: i32,
+    /// Microseconds from the begin of the run.
+    pub began_us: i64,
+    /// Microseconds.
+    pub took_us: i64,
 }
 
 impl Shape for Audit {

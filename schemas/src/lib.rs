@@ -28,7 +28,7 @@ pub mod registry;
 pub mod wire;
 
 pub use attempt::{Attempt, phase};
-pub use audit::{Audit, RetrievedDocument, audit_kind};
+pub use audit::{Audit, RetrievedDocument, StepTaken, audit_kind};
 pub use chain::ChainRecord;
 pub use codec::{Corruption, Misfit};
 pub use dead_letter::{DeadLetter, RawHeader};

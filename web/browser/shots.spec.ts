@@ -41,6 +41,14 @@ for (const theme of ["light", "dark"] as const) {
           .getByRole("region", { name: "Records" })
           .screenshot({ path: `shots/records-${name}-${theme}-${width}.png` });
       }
+      const waits = await began("approve: What is a lane?");
+      await page.goto(`/ui/runs/${waits}`);
+      await expect(page.getByRole("button", { name: "Approve" })).toBeVisible();
+      await shoot("run-waits");
+      await page.getByRole("button", { name: "Approve" }).click();
+      await expect(page.getByText("A lane is what must stay")).toBeVisible();
+      await page.getByText("What each of").click();
+      await shoot("run-resumed");
       const slow = await began("slow: What is a lane?");
       await page.goto(`/ui/runs/${slow}`);
       await page.waitForTimeout(1_700);

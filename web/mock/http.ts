@@ -1,7 +1,7 @@
 // The paths of schemas/openapi.json that the page calls, and /mock, by which tests say what shall happen.
 
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { World } from "./world.ts";
+import { turnsOf, type World } from "./world.ts";
 import { chains } from "./chains.ts";
 import { feedOf, eventsOf } from "./streams.ts";
 import { stats } from "./figures.ts";
@@ -48,6 +48,10 @@ export function answer(world: World, request: IncomingMessage, response: ServerR
     const chain = chains().find(({ name, version }) => second === name || second === `${name}@${version}`);
     if (chain) json(chain);
     else problem(404, "No such chain", `No chain is called ${second}. GET /chains lists what can be called.`);
+  } else if (request.method === "POST" && third === "resume") {
+    const kept = world.runs.get(second ?? "");
+    if (kept?.run.status === "interrupted") json(world.resume(kept), 202);
+    else problem(409, "The run does not wait for a decision", `Run ${second} is ${kept?.run.status ?? "unknown"}.`);
   } else if (request.method === "POST") {
     void body(request).then((asked) => {
       const run = asked as { chain: string; input: Record<string, unknown> };
@@ -69,7 +73,7 @@ export function answer(world: World, request: IncomingMessage, response: ServerR
     else if (third === undefined) json(kept.run);
     else if (third === "steps") {
       const documents = kept.steps.flatMap(({ documents = [] }) => documents);
-      json({ run_id: second, steps: kept.steps, documents });
+      json({ run_id: second, steps: kept.steps, documents, turns: turnsOf(kept) });
     } else if (third === "records" && rest.length === 0) json({ run_id: second, records: kept.records });
     else if (third === "records") {
       const [topic = "", partition, offset] = rest;

@@ -1,7 +1,7 @@
 // A small Millrace in memory: chains, runs that take their time, results in the order in which they commit. What is odd
-// is asked for by the input: "fail", "retry", "slow" and "wait" in a question do what they say.
+// is asked for by the input: "fail", "retry", "slow" and "approve" in a question do what they say.
 
-import type { FeedRow, RecordPlace, Run, Step } from "../src/api/client.ts";
+import type { FeedRow, RecordPlace, Run, Step, Turn } from "../src/api/client.ts";
 import { chains } from "./chains.ts";
 
 export type Told = { name: "queued" | "step.started" | "step.ended" | "result"; data: unknown };
@@ -54,6 +54,23 @@ export class World {
     return kept;
   }
 
+  /** Goes on with a run that waits. */
+  resume(kept: Kept): Run {
+    const { id, tenant, chain, input, metadata, turn, request_src } = kept.run;
+    const next: Run = { id, tenant, turn: turn + 1, status: "queued", accepted_at: now(), created_at: now() };
+    kept.told = [];
+    kept.run = {
+      ...next,
+      ...(chain ? { chain } : {}),
+      ...(request_src ? { request_src } : {}),
+      ...(metadata ? { metadata } : {}),
+      input,
+    };
+    this.tell(kept, { name: "queued", data: { ...kept.run } });
+    void this.work(kept, chain ?? null);
+    return next;
+  }
+
   private async work(kept: Kept, chain: string | null) {
     const text = JSON.stringify(kept.run.input);
     const isSlow = text.includes("slow");
@@ -79,6 +96,7 @@ export class World {
         );
       }
     }
+    const waits = text.includes("approve") && kept.run.turn === 0;
     const isFailed = !chain || models.every((model) => model === "fail");
     const usage = kept.steps.reduce(
       (sum, { usage }) => ({ in: sum.in + usage.input_tokens, out: sum.out + usage.output_tokens }),
@@ -86,7 +104,7 @@ export class World {
     );
     kept.run = {
       ...kept.run,
-      status: isFailed ? "failed" : "completed",
+      status: isFailed ? "failed" : waits ? "interrupted" : "completed",
       ...(isFailed
         ? {
             error: chain
@@ -101,7 +119,7 @@ export class World {
                   step: null,
                 },
           }
-        : { output: output(kept.run) }),
+        : { output: waits ? { approvals: [APPROVAL] } : output(kept.run) }),
       usage: { input_tokens: usage.in, output_tokens: usage.out, source: usage.in ? "reported" : "" },
       cost_nano_dollars: kept.steps.reduce((sum, step) => sum + step.cost_nano_dollars, 0),
       timings: {
@@ -137,7 +155,7 @@ export class World {
     const isModel = step === "answer";
     const begun: Step = {
       attempt_id: uuid(Date.now(), this.made++),
-      turn: 0,
+      turn: kept.run.turn,
       step,
       provider,
       model,
@@ -267,6 +285,28 @@ function output(run: Run): unknown {
   if (run.chain?.startsWith("triage")) return { kind: "question", queue: "support", urgent: false };
   return { answer: ANSWER, documents: DOCUMENTS.map(({ id }) => id) };
 }
+
+/** What an audit would say of the steps. */
+export function turnsOf({ run, steps }: Kept): Turn[] {
+  if (run.completed_at === undefined) return [];
+  const trail = steps.map(({ step, outcome, total_us = 0 }, index) => ({
+    step,
+    kind: step === "docs" ? "retrieve" : "chat",
+    outcome,
+    attempts: 1,
+    began_us: index * 400_000,
+    took_us: total_us,
+  }));
+  const shaped = { step: "shaped", kind: "transform", outcome: "ok", attempts: 1, began_us: 812_000, took_us: 41 };
+  return [{ turn: run.turn, trail: [...trail, shaped], left_out: 0, documents: [] }];
+}
+
+const APPROVAL = {
+  step: "approval",
+  message: "Give back 70 for order A-1? The cup broke on the first day.",
+  value: { amount: 70 },
+  schema: { type: "object", properties: { amount: { type: "number" } } },
+};
 
 /** A UUIDv7 whose random part is a number, so that a test's ids are its own. */
 function uuid(ms: number, number: number): string {

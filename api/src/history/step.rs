@@ -79,10 +79,34 @@ pub(super) const SELECT: &str = "
     FROM audited a FULL JOIN booked b ON a.attempt_id = b.attempt_id
     ORDER BY coalesce(b.started_at, a.started_at), attempt_id";
 
-/// Parameters: tenant and request id. The run's own audit record has all that was retrieved.
-pub(super) const DOCUMENTS: &str = "
-    SELECT documents FROM audit JOIN run_index USING (tenant, request_id, accepted_at)
-    WHERE tenant = $1 AND request_id = $2 AND kind = 'run' ORDER BY turn DESC, topic_offset LIMIT 1";
+/// Parameters: tenant and request id. The audit record of each turn has all that was retrieved, and what its steps did.
+pub(super) const TURNS: &str = "
+    SELECT DISTINCT ON (turn) turn, documents, trail, trail_left_out
+    FROM audit JOIN run_index USING (tenant, request_id, accepted_at)
+    WHERE tenant = $1 AND request_id = $2 AND kind = 'run' ORDER BY turn, topic_partition, topic_offset";
+
+/// What the audit of a turn says of its steps.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct TurnTaken {
+    pub turn: i32,
+    /// `[{step, kind, outcome, attempts, began_us, took_us}]`, in the order of their ends.
+    pub trail: Value,
+    /// Steps that are not in it, because there were too many.
+    pub left_out: i32,
+    /// Everything that was retrieved: `[{index, namespace, id, score}]`.
+    pub documents: Value,
+}
+
+impl TurnTaken {
+    pub(super) fn of(row: &PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            turn: row.try_get("turn")?,
+            trail: run::json(row.try_get("trail")?),
+            left_out: row.try_get("trail_left_out")?,
+            documents: run::json(row.try_get("documents")?),
+        })
+    }
+}
 
 impl Step {
     /// Whether it is over: settled or abandoned in the books, or audited.

@@ -11,7 +11,7 @@ use warp::{Filter, filters::BoxedFilter};
 use super::{Answer, Path, json, query, reading, runs, with};
 use crate::{
     api::Api,
-    history::Step,
+    history::{Step, TurnTaken},
     problem::{Kind, Problem},
     query::Query,
 };
@@ -40,8 +40,10 @@ struct Steps {
     run_id: String,
     /// One per call, in the order in which they left.
     steps: Vec<Step>,
-    /// Everything that was retrieved for the run: `[{index, namespace, id, score}]`.
+    /// Everything that was retrieved in its last turn: `[{index, namespace, id, score}]`.
     documents: Value,
+    /// Of each turn that is over.
+    turns: Vec<TurnTaken>,
 }
 
 async fn steps(api: &Api, id: &str, query: &str) -> Answer {
@@ -51,10 +53,13 @@ async fn steps(api: &Api, id: &str, query: &str) -> Answer {
         // Without calls there is nothing to tell a run that made none from one that never was.
         runs::look(api, &run, None, Instant::now()).await?;
     }
+    let turns = api.history.turns(&run).await?;
+    let documents = turns.last().map(|turn| turn.documents.clone());
     json(&Steps {
-        documents: api.history.documents(&run).await?,
+        documents: documents.unwrap_or_else(|| Value::Array(Vec::new())),
         run_id: run.request_id,
         steps,
+        turns,
     })
 }
 

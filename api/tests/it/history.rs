@@ -25,7 +25,8 @@ async fn what_postgres_knows_survives_a_restart() {
              '[{\"name\":\"a\",\"value\":null}]', 'unknown_chain', 'no such chain', null, accepted_at FROM run_index WHERE request_id = 'order-0';
          INSERT INTO audit SELECT tenant, request_id, accepted_at, 0, 1, 'run', null, 0, 't/0/0', 'echo@1#abc', '', '',
              '', '', 0, 'ok', 7, 8, 'reported', 1230, 1, 2, null, 4, null, null, 'aa', 'bb',
-             '[{\"index\":\"kb\",\"namespace\":\"\",\"id\":\"d2\",\"score\":0.25}]', 'trace', accepted_at
+             '[{\"index\":\"kb\",\"namespace\":\"\",\"id\":\"d2\",\"score\":0.25}]', 'trace', accepted_at,
+             '[{\"step\":\"chat\",\"kind\":\"chat\",\"outcome\":\"ok\",\"attempts\":2,\"began_us\":1,\"took_us\":5}]'
              FROM run_index WHERE request_id = 'order-0';
          UPDATE runs SET status = 'completed', chain = requested_chain, output = '{\"ok\":true}', cost_nanos = 1230,
              input_tokens = 7, output_tokens = 8, usage_source = 'reported', queued_us = 5, ran_us = 6, attempts = 1,
@@ -98,7 +99,11 @@ async fn what_postgres_knows_survives_a_restart() {
             "prompt_sha256": "aa", "response_sha256": "bb", "trace_id": "trace",
             "documents": [{"index": "kb", "namespace": "", "id": "d1", "score": 0.5}]
         }],
-        "documents": [{"index": "kb", "namespace": "", "id": "d2", "score": 0.25}]
+        "documents": [{"index": "kb", "namespace": "", "id": "d2", "score": 0.25}],
+        "turns": [{
+            "turn": 0, "left_out": 0, "documents": [{"index": "kb", "namespace": "", "id": "d2", "score": 0.25}],
+            "trail": [{"step": "chat", "kind": "chat", "outcome": "ok", "attempts": 2, "began_us": 1, "took_us": 5}]
+        }]
     });
     assert_eq!(steps.body, expected);
     let begun = api.get("/runs/order-2/steps").await;

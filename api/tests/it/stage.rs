@@ -102,6 +102,7 @@ impl Stage {
             include_str!("../../../schemas/migrations/0001_runs.sql"),
             include_str!("../../../schemas/migrations/0002_feed.sql"),
             include_str!("../../../schemas/migrations/0003_resumes.sql"),
+            include_str!("../../../schemas/migrations/0004_trail.sql"),
         ] {
             stage.sql(migration).await;
         }

@@ -12,7 +12,7 @@ use topics::{
 use tracing::Instrument;
 
 use crate::{
-    chain::{Accepted, Bill, Chain, Context, Ending, Failure, Outcome, Services},
+    chain::{Accepted, Bill, Chain, Context, Ending, Failure, Outcome, Services, Trail},
     chains::{Chains, Missing},
     metrics,
     outputs::Outputs,
@@ -191,6 +191,7 @@ impl Orchestrator {
             return Outcome {
                 ending: Ending::Cancelled(failure),
                 bill: Bill::default(),
+                trail: Trail::default(),
             };
         };
         let context = Context {

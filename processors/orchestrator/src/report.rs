@@ -23,7 +23,7 @@ pub(crate) struct Report {
 impl Report {
     /// Of a run that began at `started_at` and has just ended.
     pub(crate) fn of_run(work: &Work, record: &Record, outcome: Outcome, started_at: Timestamp) -> Self {
-        let Outcome { ending, bill } = outcome;
+        let Outcome { ending, bill, trail } = outcome;
         let completed_at = Timestamp::now();
         let accepted_at = Timestamp::from_millis(record.timestamp_ms);
         let mut state = None;
@@ -60,6 +60,8 @@ impl Report {
             prompt_sha256: sha256(&work.accepted.input.to_string()),
             response_sha256: result.output.as_deref().map(sha256).unwrap_or_default(),
             documents: bill.documents,
+            trail: trail.steps,
+            trail_left_out: trail.left_out,
             started_at,
             ..run_row(&result, record)
         };

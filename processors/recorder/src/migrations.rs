@@ -8,7 +8,7 @@ use sqlx::{
 };
 
 /// In their order; one that was released never changes.
-const MIGRATIONS: [(i64, &str, &str); 3] = [
+const MIGRATIONS: [(i64, &str, &str); 4] = [
     (1, "runs", include_str!("../../../schemas/migrations/0001_runs.sql")),
     (2, "feed", include_str!("../../../schemas/migrations/0002_feed.sql")),
     (
@@ -16,6 +16,7 @@ const MIGRATIONS: [(i64, &str, &str); 3] = [
         "resumes",
         include_str!("../../../schemas/migrations/0003_resumes.sql"),
     ),
+    (4, "trail", include_str!("../../../schemas/migrations/0004_trail.sql")),
 ];
 
 pub(crate) async fn run(pool: &PgPool) -> Result<(), MigrateError> {

@@ -7,6 +7,9 @@ type Schemas = components["schemas"];
 export type Run = Schemas["Run"];
 export type Step = Schemas["Step"];
 export type Steps = Schemas["Steps"];
+export type Turn = Schemas["Turn"];
+export type Approval = Schemas["Approval"];
+export type Decision = Schemas["Decision"];
 export type RecordPlace = Schemas["RecordPlace"];
 export type RawRecord = Schemas["RawRecord"];
 export type DeadLetter = Schemas["DeadLetter"];
@@ -95,5 +98,7 @@ export const api = {
   stats: (query: { chain?: string; minutes: number; every: number }, with_: Signal) =>
     taken(client.GET("/stats", { params: { query }, ...with_ })),
   health: (with_: Signal) => taken(client.GET("/health", with_)),
+  resume: (id: string, body: Schemas["Resume"]) =>
+    taken(client.POST("/runs/{id}/resume", { params: { path: { id } }, body })),
   begin: (body: Schemas["NewRun"]) => taken(client.POST("/runs", { body })),
 };

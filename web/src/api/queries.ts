@@ -1,7 +1,7 @@
 // What the pages ask for, under which keys it is kept, and when it is asked for again.
 
 import { QueryClient, queryOptions } from "@tanstack/react-query";
-import { api, type Place, Problem, type Steps } from "./client.ts";
+import { api, type Place, Problem, type Run, type Steps } from "./client.ts";
 
 export const queryClient = new QueryClient({
   defaultOptions: {
@@ -27,7 +27,14 @@ export const queries = {
       refetchInterval: every(3_000),
     }),
   run: (id: string) =>
-    queryOptions({ queryKey: ["run", id], queryFn: (with_) => api.run(id, with_), staleTime: 5_000 }),
+    queryOptions({
+      queryKey: ["run", id],
+      queryFn: (with_) => api.run(id, with_),
+      staleTime: 5_000,
+      // Somebody else may decide.
+      refetchInterval: ({ state: { data } }) => (data?.status === "interrupted" ? 3_000 : false),
+      structuralSharing: (before, now) => withLaterTurn(before as Run | undefined, now as Run),
+    }),
   steps: (id: string) =>
     queryOptions({
       queryKey: ["steps", id],
@@ -53,6 +60,11 @@ export const queries = {
     }),
   health: () => queryOptions({ queryKey: ["health"], queryFn: api.health, refetchInterval: every(2_000) }),
 };
+
+/** Postgres may not know yet that a run goes on. */
+export function withLaterTurn(before: Run | undefined, now: Run): Run {
+  return before !== undefined && before.turn > now.turn ? before : now;
+}
 
 /** An event may be quicker than an answer that was on its way: what only the event knew is kept. */
 export function withNewer(before: Steps | undefined, now: Steps): Steps {

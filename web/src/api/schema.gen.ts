@@ -90,6 +90,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/runs/{id}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** decide where a run waits; it goes on as its next turn */
+        post: operations["resumeRun"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/runs/{id}/steps": {
         parameters: {
             query?: never;
@@ -384,6 +401,8 @@ export interface components {
             chain?: string;
             /** @description any JSON; only in GET /runs/{id} */
             input?: unknown;
+            /** @description what this turn began with, if it is not the first: {<step>: Decision}; only in GET /runs/{id} */
+            decisions?: unknown;
             metadata?: {
                 [key: string]: string;
             };
@@ -411,7 +430,7 @@ export interface components {
             accepted_at?: string;
             /** @description path of the dead letter, if the request became one; only in GET /runs/{id} */
             dead_letter?: string;
-            /** @description any JSON; only in GET /runs/{id} */
+            /** @description any JSON; of an interrupted run {approvals: [Approval]}; only in GET /runs/{id} */
             output?: unknown;
             error?: components["schemas"]["RunError"];
             usage?: components["schemas"]["Usage"];
@@ -488,12 +507,35 @@ export interface components {
             trace_id?: string;
             record?: components["schemas"]["Place"];
         };
+        /** @description What a step of the chain did */
+        StepTaken: {
+            /** @description the way to it: pages[3].summary */
+            step: string;
+            kind: string;
+            /** @description grows; known today: ok, skipped, fallback, error_skipped, kept (from an earlier turn), or the class of the error */
+            outcome: string;
+            attempts: number;
+            /** @description from the begin of the turn's work */
+            began_us: number;
+            took_us: number;
+        };
+        /** @description What a turn of a run did */
+        Turn: {
+            turn: number;
+            /** @description in the order of their ends */
+            trail: components["schemas"]["StepTaken"][];
+            /** @description steps that are not in the trail, because there were too many */
+            left_out: number;
+            documents: components["schemas"]["Document"][];
+        };
         Steps: {
             run_id: string;
             /** @description in the order in which they left */
             steps: components["schemas"]["Step"][];
             /** @description everything that was retrieved for the run; empty until its audit is recorded */
             documents: components["schemas"]["Document"][];
+            /** @description those that are over */
+            turns: components["schemas"]["Turn"][];
         };
         RecordPlace: {
             /** @description grows; known today: request, result, attempt (audit of a paid call), run (audit of the run), dead_letter (the record that became one) */
@@ -632,6 +674,31 @@ export interface components {
                 [key: string]: string;
             };
         };
+        /** @description What somebody decides about one step */
+        Decision: {
+            approved: boolean;
+            /** @description in place of what there was to decide on, within the schema of the approval */
+            value?: unknown;
+            comment?: string;
+            /** @description who decided */
+            by?: string;
+        };
+        /** @description What a run waits for */
+        Approval: {
+            step: string;
+            /** @description for whoever decides */
+            message: string;
+            /** @description what there is to decide on: any JSON */
+            value: unknown;
+            /** @description JSON Schema of a value that may take its place; without it the value stays as it is */
+            schema?: unknown;
+        };
+        /** @description Of a run that waits for a single step, the decision; or one for each of several, by their names: those that are left out wait on. */
+        Resume: {
+            decisions: {
+                [key: string]: components["schemas"]["Decision"];
+            };
+        } | components["schemas"]["Decision"];
         Invoked: {
             /** @description any JSON */
             output: unknown;
@@ -1086,6 +1153,16 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description the run waits for a decision: POST /runs/{id}/resume */
+            409: {
+                headers: {
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description too large */
             413: {
                 headers: {
@@ -1250,6 +1327,8 @@ export interface operations {
                 tenant?: string;
                 /** @description wait this long for the result: 30, 30s, 500ms, 2m */
                 wait?: string;
+                /** @description that turn; by default the last one that is known */
+                turn?: number;
             };
             header?: never;
             path: {
@@ -1274,6 +1353,111 @@ export interface operations {
             405: components["responses"]["MethodNotAllowed"];
             421: components["responses"]["Foreign"];
             422: components["responses"]["Invalid"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    resumeRun: {
+        parameters: {
+            query?: {
+                /** @description whose; by default the one this api was configured with */
+                tenant?: string;
+                /** @description wait this long for the result: 30, 30s, 500ms, 2m */
+                wait?: string;
+            };
+            header?: never;
+            path: {
+                /** @description the run's */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Resume"];
+            };
+        };
+        responses: {
+            /** @description with `wait`: how the turn ended */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Run"];
+                };
+            };
+            /** @description it is on the stream */
+            202: {
+                headers: {
+                    Location?: string;
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Run"];
+                };
+            };
+            /** @description not JSON */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            403: components["responses"]["Foreign"];
+            404: components["responses"]["NotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            /** @description the body did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the run does not wait for a decision, or somebody else has decided */
+            409: {
+                headers: {
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description not JSON by its content-type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            421: components["responses"]["Foreign"];
+            422: components["responses"]["Invalid"];
+            /** @description the brokers refused the request */
+            500: {
+                headers: {
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             503: components["responses"]["Unavailable"];
         };
     };
@@ -1445,6 +1629,8 @@ export interface operations {
                 tenant?: string;
                 /** @description instead of the header, for clients that cannot set it */
                 last_event_id?: string;
+                /** @description that turn; by default the last one that is known */
+                turn?: number;
             };
             header?: {
                 /** @description the id of the last event that was seen; browsers send it by themselves */

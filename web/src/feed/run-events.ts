@@ -7,6 +7,7 @@ import { queries } from "../api/queries.ts";
 import { follow, type Link } from "./follow.ts";
 
 /** `interrupted` is not final: a resume goes on. */
+export const isOver = (run: Pick<Run, "status">) => isFinal(run) || run.status === "interrupted";
 export const isFinal = ({ status }: Pick<Run, "status">) => ["completed", "failed", "cancelled"].includes(status);
 
 /** The audit of a call is in Postgres a moment after its result; looked for this often. */
@@ -15,7 +16,8 @@ const AUDIT_TRIES = [200, 400, 800, 1_600, 3_000];
 export function useRunEvents(id: string, run: Run | undefined): Link {
   const client = useQueryClient();
   const [link, setLink] = useState<Link>({ is: "connecting" });
-  const isRunning = run !== undefined && !isFinal(run);
+  const isRunning = run !== undefined && !isOver(run);
+  const turn = run?.turn ?? 0;
 
   useEffect(() => {
     if (!isRunning) return;
@@ -31,16 +33,16 @@ export function useRunEvents(id: string, run: Run | undefined): Link {
       }
     };
     void follow(
-      `/runs/${encodeURIComponent(id)}/events`,
+      `/runs/${encodeURIComponent(id)}/events${turn > 0 ? `?turn=${turn}` : ""}`,
       { event, link: setLink, last: (name) => name === "result" },
       stopping.signal,
     );
     return () => stopping.abort();
-  }, [client, id, isRunning]);
+  }, [client, id, isRunning, turn]);
 
   const status = run?.status;
   useEffect(() => {
-    if (status === undefined || !isFinal({ status })) return;
+    if (status === undefined || !isOver({ status })) return;
     let timer: ReturnType<typeof setTimeout>;
     const look = async (tries: number) => {
       await Promise.all([
@@ -48,7 +50,8 @@ export function useRunEvents(id: string, run: Run | undefined): Link {
         client.refetchQueries(queries.records(id)),
         client.refetchQueries(queries.run(id)),
       ]);
-      const steps = client.getQueryData<Steps>(queries.steps(id).queryKey)?.steps ?? [];
+      const known = client.getQueryData<Steps>(queries.steps(id).queryKey)?.steps ?? [];
+      const steps = known.filter((step) => step.turn === turn);
       const wanted = client.getQueryData<Run>(queries.run(id).queryKey)?.attempts ?? 0;
       const isBooked = steps.length >= wanted && steps.every(({ record }) => record !== undefined);
       const wait = AUDIT_TRIES[tries];
@@ -56,13 +59,13 @@ export function useRunEvents(id: string, run: Run | undefined): Link {
     };
     void look(0);
     return () => clearTimeout(timer);
-  }, [client, id, status]);
+  }, [client, id, status, turn]);
 
   return link;
 }
 
 function withStep(known: Steps | undefined, id: string, step: Step): Steps {
-  const before = known ?? { run_id: id, steps: [], documents: [] };
+  const before = known ?? { run_id: id, steps: [], documents: [], turns: [] };
   const others = before.steps.filter(({ attempt_id }) => attempt_id !== step.attempt_id);
   const began = ({ started_at, ended_at }: Step) => Date.parse(started_at ?? ended_at ?? "");
   return { ...before, steps: [...others, step].sort((a, b) => began(a) - began(b)) };

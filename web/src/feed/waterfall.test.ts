@@ -42,7 +42,7 @@ test("segments never leave their bar, whatever the clocks say", () => {
 });
 
 test("the axis has round places", () => {
-  expect(ticks(500)).toEqual([0, 100, 200, 300, 400, 500]);
+  expect(ticks(500)).toEqual([0, 100, 200, 300, 400]);
   expect(ticks(37)).toEqual([0, 10, 20, 30]);
-  expect(ticks(1)).toHaveLength(6);
+  expect(ticks(1)).toHaveLength(5);
 });

@@ -13,7 +13,9 @@ export type Bar = { step: Step | null; segments: Segment[]; from: number; to: nu
 export type Waterfall = { bars: Bar[]; length: number; ticks: number[] };
 
 export function waterfall(run: Run, steps: readonly Step[], now: number): Waterfall {
-  const zero = Date.parse(run.accepted_at ?? run.created_at ?? "") || now;
+  // A run keeps the date of its first turn.
+  const begun = run.turn > 0 ? (run.created_at ?? run.accepted_at) : (run.accepted_at ?? run.created_at);
+  const zero = Date.parse(begun ?? "") || now;
   const since = (time: string | null | undefined) => (time ? Date.parse(time) - zero : undefined);
   const isOver = run.completed_at !== undefined;
   const bars = steps.map((step) => bar(step, since(step.started_at), since(step.ended_at), now - zero, isOver));
@@ -53,12 +55,12 @@ function bar(step: Step, started: number | undefined, ended: number | undefined,
   return { step, segments, from, to };
 }
 
-/** Round places on the axis, four to seven of them with zero. */
+/** Round places on the axis, four to seven of them with zero; none so near its end that a label would not fit. */
 export function ticks(length: number): number[] {
   const rough = length / 5;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((of) => of * power).find((step) => step >= rough) ?? rough;
   const made: number[] = [];
-  for (let at = 0; at <= length; at += step) made.push(at);
+  for (let at = 0; at <= length * 0.9; at += step) made.push(at);
   return made;
 }

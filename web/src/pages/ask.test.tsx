@@ -26,7 +26,7 @@ const ask = (input_schema: object = schema, more: Parameters<typeof show>[1] = {
       "GET /chains/answer": { name: "answer", version: 1, versions: [], input_schema },
       "POST /runs": run({ status: "completed", chain: "answer@1" }),
       "GET /runs/run-1": run({ status: "completed", chain: "answer@1" }),
-      "GET /runs/run-1/steps": { run_id: "run-1", steps: [], documents: [] },
+      "GET /runs/run-1/steps": { run_id: "run-1", steps: [], documents: [], turns: [] },
       "GET /runs/run-1/records": { run_id: "run-1", records: [] },
       ...more,
     },

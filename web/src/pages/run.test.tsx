@@ -10,7 +10,7 @@ afterEach(cleanup);
 const chain = "answer@1#be780557e061";
 const about = (rest: Parameters<typeof run>[0], more: Answers = {}): Answers => ({
   "GET /runs/run-1": run({ chain, input: { question: "What is a lane?" }, ...rest }),
-  "GET /runs/run-1/steps": { run_id: "run-1", steps: [], documents: [] },
+  "GET /runs/run-1/steps": { run_id: "run-1", steps: [], documents: [], turns: [] },
   "GET /runs/run-1/records": { run_id: "run-1", records: [] },
   ...more,
 });
@@ -103,4 +103,48 @@ test("run again sends the same input to the same chain, and goes there", async (
   await userEvent.click(await screen.findByRole("button", { name: /Run again/ }));
   await expect.poll(() => location.pathname).toBe("/ui/runs/run-2");
   expect(bodies).toEqual([{ chain: "answer@1", input: { question: "What is a lane?" }, metadata: {} }]);
+});
+
+test("a run that waits shows what there is to decide, and goes on with the decision", async () => {
+  const approval = {
+    step: "approval",
+    message: "Give back 70?",
+    value: { amount: 70 },
+    schema: { type: "object" },
+  };
+  const next = run({ turn: 1, status: "queued" });
+  const answers = about(
+    { status: "interrupted", output: { approvals: [approval] }, attempts: 0 },
+    { "POST /runs/run-1/resume": next, "GET /runs/run-1/events": stream() },
+  );
+  const { calls, bodies } = open(answers);
+  const question = await screen.findByRole("region", { name: "Decision: approval" });
+  expect(within(question).getByRole("heading", { name: "Give back 70?" })).toBeTruthy();
+  const value = within(question).getByLabelText(/^Value/);
+  await userEvent.clear(value);
+  await userEvent.type(value, "nonsense");
+  expect(within(question).getByText("This is not JSON.")).toBeTruthy();
+  expect(within(question).getByRole<HTMLButtonElement>("button", { name: "Approve" }).disabled).toBe(true);
+  await userEvent.clear(value);
+  await userEvent.type(value, '{{"amount":35}');
+  await userEvent.type(within(question).getByLabelText("Comment"), "half");
+  await userEvent.click(within(question).getByRole("button", { name: "Approve" }));
+  expect(await screen.findByText("It appears here when it commits.")).toBeTruthy();
+  expect(bodies).toEqual([{ decisions: { approval: { approved: true, value: { amount: 35 }, comment: "half" } } }]);
+  expect(calls).toContain("GET /runs/run-1/events");
+  expect(screen.getByRole("heading", { level: 1 }).textContent).toContain("Queued");
+});
+
+test("what each step did is told, also of those that call nobody", async () => {
+  const taken = { step: "route", kind: "switch", outcome: "ok", attempts: 1, began_us: 5, took_us: 7 };
+  const skipped = { ...taken, step: "letter", kind: "transform", outcome: "skipped", attempts: 0 };
+  const turns = [{ turn: 0, trail: [taken, skipped], left_out: 0, documents: [] }];
+  open(
+    about(
+      { status: "completed", output: 1, attempts: 0 },
+      { "GET /runs/run-1/steps": { run_id: "run-1", steps: [], documents: [], turns } },
+    ),
+  );
+  expect(await screen.findByText("What each of 2 steps did")).toBeTruthy();
+  expect(screen.getByText("skipped: not wanted")).toBeTruthy();
 });

@@ -3,17 +3,19 @@
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useEffect } from "react";
 import { Link, useLocation } from "wouter";
-import { api, type Run } from "../api/client.ts";
+import { api, type Run, type Step } from "../api/client.ts";
 import { queries } from "../api/queries.ts";
 import { chainDigest, chainName, count, duration, moment, money, quoted } from "../format.ts";
 import { CopyButton, useCopy } from "../parts/copy.tsx";
 import { DeadLetterPanel } from "../parts/dead-letter.tsx";
 import { Documents } from "../parts/documents.tsx";
+import { Approvals } from "../parts/approvals.tsx";
 import { Broken, Loading } from "../parts/empty.tsx";
 import { Icon } from "../parts/icon.tsx";
 import { Records } from "../parts/records.tsx";
 import { useKeys } from "../parts/shortcuts.tsx";
 import { Status } from "../parts/status.tsx";
+import { Trail } from "../parts/trail.tsx";
 import { Value } from "../parts/value.tsx";
 import { Waterfall } from "../parts/waterfall.tsx";
 import { isFinal, useRunEvents } from "../feed/run-events.ts";
@@ -97,7 +99,11 @@ export function RunPage({ id }: { id: string }) {
       )}
       <div className="in-and-out">
         <Value title="Input" value={run.input} />
-        {isFinal(run) ? (
+        {run.status === "interrupted" ? (
+          <div>
+            <Approvals run={run} />
+          </div>
+        ) : isFinal(run) ? (
           run.output !== undefined && <Value title="Output" value={run.output} isProse />
         ) : (
           <section className="panel" aria-busy="true">
@@ -116,7 +122,11 @@ export function RunPage({ id }: { id: string }) {
         {steps.error ? (
           <Broken error={steps.error} retry={() => void steps.refetch()} />
         ) : (
-          <Waterfall run={run} steps={steps.data?.steps ?? []} />
+          <>
+            <Waterfall run={run} steps={(steps.data?.steps ?? []).filter(({ turn }) => turn === run.turn)} />
+            <EarlierTurns run={run} steps={steps.data?.steps ?? []} />
+            <Trail turns={steps.data?.turns ?? []} />
+          </>
         )}
       </section>
       <Documents steps={steps.data} />
@@ -124,6 +134,24 @@ export function RunPage({ id }: { id: string }) {
       <Records run={run} />
     </div>
   );
+}
+
+/** What was paid before somebody decided: each turn on an axis of its own, however long it waited. */
+function EarlierTurns({ run, steps }: { run: Run; steps: readonly Step[] }) {
+  const turns = [...new Set(steps.map(({ turn }) => turn))].filter((turn) => turn < run.turn);
+  return turns.map((turn) => {
+    const its = steps.filter((step) => step.turn === turn);
+    const begun = its[0]?.started_at ?? run.accepted_at;
+    const { id, tenant, status } = run;
+    return (
+      <details className="trail" key={turn}>
+        <summary>
+          {count(its.length)} paid call{its.length === 1 ? "" : "s"} of turn {turn}
+        </summary>
+        <Waterfall run={{ id, tenant, status, turn: 0, ...(begun ? { accepted_at: begun } : {}) }} steps={its} />
+      </details>
+    );
+  });
 }
 
 function Summary({ run }: { run: Run }) {

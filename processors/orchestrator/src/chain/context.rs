@@ -8,7 +8,9 @@ use serde_json::Value;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{error::StepError, idle::Idle, mocks::Mocks, render::Rendering, resources::Services, turn::Turn};
+use super::{
+    error::StepError, idle::Idle, mocks::Mocks, render::Rendering, resources::Services, trail::Recorder, turn::Turn,
+};
 
 #[derive(Debug, Clone)]
 pub struct Context {
@@ -36,6 +38,8 @@ pub(crate) struct Surroundings<'r> {
     chain: &'r str,
     /// What was done before, and what is left for later.
     pub(crate) turn: &'r Turn<'r>,
+    /// What steps did, for the audit.
+    pub(crate) trail: &'r Recorder,
     /// The steps that this place is in, as records name them: `compare.a.`, `chunks[3].`.
     path: String,
     /// That of the run, or an earlier one that a `timeout` around this place has set.
@@ -65,6 +69,7 @@ impl<'r> Surroundings<'r> {
         world: World<'r>,
         chain: &'r str,
         turn: &'r Turn<'r>,
+        trail: &'r Recorder,
         budget: Budget,
     ) -> Self {
         Self {
@@ -72,6 +77,7 @@ impl<'r> Surroundings<'r> {
             world,
             chain,
             turn,
+            trail,
             path: String::new(),
             deadline: context.deadline,
             stop: context.cancelled.child_token(),

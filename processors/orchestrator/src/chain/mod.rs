@@ -54,6 +54,7 @@ mod sensitive;
 mod steps;
 mod template;
 mod templated;
+mod trail;
 mod trial;
 mod turn;
 mod types;
@@ -75,6 +76,7 @@ pub use self::{
     editor::SCHEMA,
     outcome::{Ending, Failure, Outcome},
     resources::{Others, Resources, Services},
+    trail::Trail,
     trial::{Trial, Verdict},
     turn::{Approval, State},
 };

@@ -2,12 +2,13 @@
 
 use serde_json::Value;
 
-use super::{bill::Bill, turn::State};
+use super::{bill::Bill, trail::Trail, turn::State};
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
     pub ending: Ending,
     pub bill: Bill,
+    pub trail: Trail,
 }
 
 #[derive(Debug, Clone, PartialEq)]

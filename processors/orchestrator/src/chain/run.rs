@@ -16,6 +16,7 @@ use super::{
     frame::Frame,
     outcome::{Ending, Failure, Outcome},
     resources::Services,
+    trail::Recorder,
     turn::{Spent, State, Turn},
 };
 
@@ -33,7 +34,8 @@ impl Chain {
         } = accepted.so_far.spent;
         let budget = Budget::after(Money(nano_dollars), tokens, calls, self.limit);
         let turn = Turn::of(self, &accepted.so_far);
-        let around = Surroundings::new(context, world, &self.id, &turn, budget);
+        let trail = Recorder::new();
+        let around = Surroundings::new(context, world, &self.id, &turn, &trail, budget);
         let mut bill = Bill::default();
         let ending = match self.steps.run(&Frame::new(accepted), &around, &mut bill).await {
             Ok(done) => match self.output_in(done.scope()) {
@@ -60,7 +62,11 @@ impl Chain {
                 }
             }
         };
-        Outcome { ending, bill }
+        Outcome {
+            ending,
+            bill,
+            trail: trail.into_trail(),
+        }
     }
 
     /// What it gives where its steps are done.

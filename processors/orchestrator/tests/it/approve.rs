@@ -24,6 +24,16 @@ fn steps(state: &State) -> Vec<&str> {
     state.approvals.iter().map(|approval| approval.step.as_str()).collect()
 }
 
+/// What the steps did, by their names.
+fn trail(outcome: &Outcome) -> Vec<(&str, &str)> {
+    let steps = outcome.trail.steps.iter();
+    let mut trail: Vec<_> = steps
+        .map(|taken| (taken.step.as_str(), taken.outcome.as_str()))
+        .collect();
+    trail.sort_unstable();
+    trail
+}
+
 fn refused(chain: &Chain, state: &State, decisions: Value) -> String {
     let state_text = json!(state).to_string();
     chain.resume(&state_text, state.turn + 1, decisions).unwrap_err()
@@ -44,6 +54,10 @@ async fn what_was_done_is_not_done_again_and_what_does_not_wait_goes_on() {
     let outcome = scripted.run.run(&chain, json!({"n": 7})).await;
 
     assert_eq!(outcome.bill.attempts.len(), 2, "before and beside");
+    assert_eq!(
+        trail(&outcome),
+        [("approval", "interrupted"), ("before", "ok"), ("beside", "ok")]
+    );
     let state = waits(outcome);
     let approval = &state.approvals[0];
     assert_eq!(
@@ -57,6 +71,15 @@ async fn what_was_done_is_not_done_again_and_what_does_not_wait_goes_on() {
 
     assert_eq!(outcome.bill.attempts.len(), 1, "only what had to wait");
     assert_eq!(outcome.bill.attempts[0].turn, 1);
+    assert_eq!(
+        trail(&outcome),
+        [
+            ("after", "ok"),
+            ("approval", "ok"),
+            ("before", "kept"),
+            ("beside", "kept")
+        ]
+    );
     assert_eq!(outcome.ending, Ending::Completed(json!([true, "do", true, true])));
 }
 

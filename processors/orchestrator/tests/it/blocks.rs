@@ -382,3 +382,66 @@ fn what_is_inside_of_a_step_is_drawn_inside_of_it() {
             {"name": "a", "steps": [{"id": "one", "kind": "transform", "waits_for": []}]}]})
     );
 }
+
+#[tokio::test]
+async fn the_audit_tells_what_each_step_did() {
+    let run = Run::new().await;
+    let mut tried = broken("tried");
+    tried["retry"] = json!({"max_attempts": 2, "initial": "1ms", "on": ["template"]});
+    tried["fallback"] = json!([{"id": "plain", "transform": 1}]);
+    let mut ignored = broken("ignored");
+    ignored["on_error"] = json!("skip");
+    let chain = run.chain(
+        &json!([
+            tried,
+            ignored,
+            {"id": "unwanted", "when": "{{ false }}", "transform": 1},
+            {"id": "each", "map": {"over": [1, 2], "as": "n", "max_items": 2, "steps": [{"id": "made", "transform": "{{ n }}"}]}},
+            {"id": "fails", "when": "{{ steps.tried == 1 and steps.each.items | length > 1 }}", "transform": "{{ input.missing.deep }}"}]),
+        "1",
+    );
+
+    let outcome = run.run(&chain, json!({})).await;
+
+    assert_eq!(why(&outcome), ("template", "fails"));
+    let steps = &outcome.trail.steps;
+    let mut told: Vec<_> = steps
+        .iter()
+        .map(|taken| {
+            (
+                taken.step.as_str(),
+                taken.kind.as_str(),
+                taken.outcome.as_str(),
+                taken.attempts,
+            )
+        })
+        .collect();
+    told.sort_unstable();
+    assert_eq!(
+        told,
+        [
+            ("each", "map", "ok", 1),
+            ("each[0].made", "transform", "ok", 1),
+            ("each[1].made", "transform", "ok", 1),
+            ("fails", "transform", "template", 1),
+            ("ignored", "transform", "error_skipped", 1),
+            ("tried", "transform", "fallback", 2),
+            ("tried.fallback.plain", "transform", "ok", 1),
+            ("unwanted", "transform", "skipped", 0),
+        ]
+    );
+    assert!(steps.iter().all(|taken| taken.began_us >= 0 && taken.took_us >= 0));
+    assert_eq!(steps.last().unwrap().step, "fails", "in the order of their ends");
+}
+
+#[tokio::test]
+async fn a_run_of_very_many_steps_counts_those_that_it_does_not_tell() {
+    let run = Run::new().await;
+    let items: Vec<u32> = (0..1_500).collect();
+    let each = json!({"over": items, "as": "n", "max_items": 1_500, "steps": [{"id": "made", "transform": 1}]});
+    let chain = run.chain(&json!([{"id": "each", "map": each}]), "1");
+
+    let outcome = run.run(&chain, json!({})).await;
+
+    assert_eq!((outcome.trail.steps.len(), outcome.trail.left_out), (1_000, 501));
+}

@@ -17,12 +17,12 @@ pub(crate) async fn insert(connection: &mut PgConnection, rows: &[AuditRow<'_>])
         r"INSERT INTO audit (tenant, request_id, accepted_at, topic_partition, topic_offset, kind, attempt_id, turn, src,
               chain, step, provider, model, route_reason, attempt, outcome, input_tokens, output_tokens, usage_source,
               cost_nanos, queue_us, connect_us, first_token_us, total_us, prompt, response, prompt_sha256,
-              response_sha256, documents, trace_id, started_at)
+              response_sha256, documents, trace_id, started_at, trail, trail_left_out)
           SELECT * FROM UNNEST($1::text[], $2::text[], $3::timestamptz[], $4::int[], $5::bigint[], $6::text[], $7::text[],
               $8::int[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::int[],
               $16::text[], $17::bigint[], $18::bigint[], $19::text[], $20::bigint[], $21::bigint[], $22::bigint[],
               $23::bigint[], $24::bigint[], $25::text[], $26::text[], $27::text[], $28::text[], $29::text[], $30::text[],
-              $31::timestamptz[])
+              $31::timestamptz[], $32::text[], $33::int[])
           ON CONFLICT DO NOTHING",
     )
     .bind(column(rows, |row| row.audit.tenant.as_str()))
@@ -56,6 +56,8 @@ pub(crate) async fn insert(connection: &mut PgConnection, rows: &[AuditRow<'_>])
     .bind(column(rows, |row| json!(row.audit.documents).to_string()))
     .bind(column(rows, |row| row.audit.trace_id.as_deref()))
     .bind(dates(rows, |row| row.audit.started_at)?)
+    .bind(column(rows, |row| json!(row.audit.trail).to_string()))
+    .bind(column(rows, |row| row.audit.trail_left_out))
     .execute(connection)
     .await?;
     Ok(())

@@ -24,6 +24,7 @@ use std::collections::BTreeSet;
 
 use models::Worst;
 use serde_json::Value;
+use tokio::time::Instant;
 use yaml::{Fields, Node, Position, Problems};
 
 #[cfg(test)]
@@ -31,7 +32,14 @@ pub(crate) use self::kind::vocabulary;
 use self::{kind::Kind, options::Options};
 
 use super::{
-    bill::Bill, block::Block, context::Surroundings, error::Failed, frame::Frame, resources::Resources, types::Field,
+    bill::Bill,
+    block::Block,
+    context::Surroundings,
+    error::{Failed, StepError},
+    frame::Frame,
+    resources::Resources,
+    trail::Way,
+    types::Field,
     typing::Scope,
 };
 
@@ -130,14 +138,25 @@ impl Step {
         bill: &mut Bill,
     ) -> Result<Value, Failed> {
         let name = around.name(&self.id);
+        let (began, kind) = (Instant::now(), self.kind.name());
         if let Some(output) = around.turn.given(&name) {
+            around.trail.ended(&name, kind, began, 0, Ok(Way::Kept));
             return Ok(output);
         }
-        let ran = self.options.run(&self.kind, &name, frame, around, bill).await;
-        if let Ok(output) = &ran {
-            around.turn.keep(&name, output);
+        let mut attempts = 0;
+        let ran = self
+            .options
+            .run(&self.kind, &name, frame, around, &mut attempts, bill)
+            .await;
+        let outcome = ran.as_ref().map(|(way, _)| *way).map_err(StepError::class);
+        around.trail.ended(&name, kind, began, attempts, outcome);
+        match ran {
+            Ok((_, output)) => {
+                around.turn.keep(&name, &output);
+                Ok(output)
+            }
+            Err(error) => Err(Failed::of(&name, error)),
         }
-        ran.map_err(|error| Failed::of(&name, error))
     }
 
     /// Whether it may wait for a person, or a step inside of it.

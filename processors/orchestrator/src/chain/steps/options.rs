@@ -16,6 +16,7 @@ use crate::chain::{
     frame::Frame,
     resources::Resources,
     templated::Templated,
+    trail::Way,
     types::{Field, Type},
     typing::Scope,
 };
@@ -140,13 +141,14 @@ impl Options {
         name: &str,
         frame: &Frame<'c>,
         around: &Surroundings<'_>,
+        attempts: &mut u32,
         bill: &mut Bill,
-    ) -> Result<Value, StepError> {
+    ) -> Result<(Way, Value), StepError> {
         around.go_on()?;
         if let Some(when) = &self.when
             && !when.is_true(frame.scope())?
         {
-            return self.skipped(frame);
+            return Ok((Way::Skipped, self.skipped(frame)?));
         }
         if let Some(rendering) = around.rendering() {
             kind.render(name, frame, rendering)?;
@@ -154,9 +156,12 @@ impl Options {
         let around = &around.spending(self.budget);
         let result = match around.mock(name) {
             Some(mocked) => mocked,
-            None => self.timed(kind, name, frame, around, bill).await,
+            None => self.timed(kind, name, frame, around, attempts, bill).await,
         };
-        let Err(error) = result else { return result };
+        let error = match result {
+            Ok(output) => return Ok((Way::Ran, output)),
+            Err(error) => error,
+        };
         // Whatever is left to do, there is no time for it, or nothing went wrong.
         if around.go_on().is_err() || error.is_interruption() {
             return Err(error);
@@ -164,12 +169,15 @@ impl Options {
         let result = match &self.fallback {
             Some(Fallback { on, steps }) if on.as_ref().is_none_or(|on| on.hold(&error)) => {
                 let frame = frame.with_names([("error", told(&error))]);
-                steps.output(&frame, &around.inside(name, ".fallback"), bill).await
+                let output = steps.output(&frame, &around.inside(name, ".fallback"), bill).await;
+                output.map(|output| (Way::FellBack, output))
             }
             Some(_) | None => Err(error),
         };
         match result {
-            Err(error) if self.skip_errors && around.go_on().is_ok() && !error.is_interruption() => self.skipped(frame),
+            Err(error) if self.skip_errors && around.go_on().is_ok() && !error.is_interruption() => {
+                Ok((Way::ErrorSkipped, self.skipped(frame)?))
+            }
             result => result,
         }
     }
@@ -187,13 +195,14 @@ impl Options {
         name: &str,
         frame: &Frame<'c>,
         around: &Surroundings<'_>,
+        attempts: &mut u32,
         bill: &mut Bill,
     ) -> Result<Value, StepError> {
         let Some(after) = self.timeout else {
-            return self.attempts(kind, name, frame, around, bill).await;
+            return self.attempts(kind, name, frame, around, attempts, bill).await;
         };
         let sooner = around.until(Instant::now() + after);
-        let result = self.attempts(kind, name, frame, &sooner, bill).await;
+        let result = self.attempts(kind, name, frame, &sooner, attempts, bill).await;
         match result {
             Err(error) if error.class() == "deadline_exceeded" && around.go_on().is_ok() => {
                 Err(StepError::Timeout { after })
@@ -208,24 +217,25 @@ impl Options {
         name: &str,
         frame: &Frame<'c>,
         around: &Surroundings<'_>,
+        attempts: &mut u32,
         bill: &mut Bill,
     ) -> Result<Value, StepError> {
+        *attempts = 1;
         let Some((retry, on)) = &self.retry else {
             return kind.run(name, frame, around, bill).await;
         };
         let around = &around.retried();
-        let mut failed = 0;
         loop {
             let error = match kind.run(name, frame, around, bill).await {
                 Err(error) if on.hold(&error) => error,
                 result => return result,
             };
-            failed += 1;
-            let wait = retry.wait(failed, error.retry_after());
-            if failed >= retry.max_attempts || Instant::now() + wait >= around.deadline {
+            let wait = retry.wait(*attempts, error.retry_after());
+            if *attempts >= retry.max_attempts || Instant::now() + wait >= around.deadline {
                 return Err(error);
             }
             around.in_time(tokio::time::sleep(wait)).await?;
+            *attempts += 1;
         }
     }
 }
