@@ -25,7 +25,7 @@ pub struct RunResult {
     pub tenant: String,
     /// `topic/partition/offset` of the request.
     pub src: String,
-    /// The Kafka timestamp of the request: the day key of every table.
+    /// The Kafka timestamp of the request, of the first one of a run that was resumed: the day key of every table.
     pub accepted_at: Timestamp,
     pub turn: i32,
     /// `name@version#sha256`; none when no chain could be found.
@@ -69,7 +69,7 @@ pub struct Usage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Timings {
-    /// From `accepted_at` to the dispatch.
+    /// From the Kafka timestamp of the request to the dispatch.
     pub queued_us: i64,
     /// From the dispatch to the outcome.
     pub ran_us: i64,

@@ -22,7 +22,7 @@ pub(crate) fn describe() {
 pub(crate) fn ended(chain: &str, result: &RunResult) {
     let chain = chain.to_owned();
     counter!(RUNS, "chain" => chain.clone(), "status" => result.status.clone()).increment(1);
-    let latency = result.completed_at.micros_since(result.accepted_at).max(0);
+    let latency = (result.timings.queued_us + result.timings.ran_us).max(0);
     histogram!(RUN_SECONDS, "chain" => chain).record(latency as f64 / 1e6);
 }
 

@@ -39,6 +39,8 @@ pub(crate) struct Orchestrator {
 pub(crate) struct Work {
     pub(crate) identity: Identity,
     pub(crate) turn: i32,
+    /// Of a run that was resumed, that of its first turn.
+    pub(crate) accepted_at: Timestamp,
     pub(crate) chain: Arc<Chain>,
     pub(crate) accepted: Accepted,
     pub(crate) deadline: Timestamp,
@@ -154,6 +156,10 @@ impl Orchestrator {
         Ok(Work {
             identity: asked.identity,
             turn: asked.turn,
+            accepted_at: accepted
+                .so_far
+                .accepted_at
+                .unwrap_or_else(|| Timestamp::from_millis(record.timestamp_ms)),
             chain,
             accepted,
             deadline,
@@ -198,7 +204,7 @@ impl Orchestrator {
             request_id: work.identity.request_id.clone(),
             tenant: work.identity.tenant.clone(),
             src: work.identity.src.clone(),
-            accepted_at: Timestamp::from_millis(run.record.timestamp_ms),
+            accepted_at: work.accepted_at,
             turn: work.turn,
             trace_id: trace_id(&run.record),
             deadline: after(Duration::from_micros(left)),

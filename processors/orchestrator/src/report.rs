@@ -25,7 +25,7 @@ impl Report {
     pub(crate) fn of_run(work: &Work, record: &Record, outcome: Outcome, started_at: Timestamp) -> Self {
         let Outcome { ending, bill, trail } = outcome;
         let completed_at = Timestamp::now();
-        let accepted_at = Timestamp::from_millis(record.timestamp_ms);
+        let asked_at = Timestamp::from_millis(record.timestamp_ms);
         let mut state = None;
         let (status, output, error) = match ending {
             Ending::Completed(output) => (status::COMPLETED, Some(output.to_string()), None),
@@ -47,13 +47,13 @@ impl Report {
             usage: bill.usage,
             cost: bill.cost,
             timings: Timings {
-                queued_us: started_at.micros_since(accepted_at),
+                queued_us: started_at.micros_since(asked_at),
                 ran_us: completed_at.micros_since(started_at),
             },
             attempts: i32::try_from(bill.attempts.len()).unwrap_or(i32::MAX),
             state,
             completed_at,
-            ..result_for(&work.identity, accepted_at)
+            ..result_for(&work.identity, work.accepted_at)
         };
         let run = Audit {
             // The texts are in the request and in the result: this holds them to it.
@@ -75,16 +75,16 @@ impl Report {
     /// Of a request that never ran, or whose outputs were refused; `chain` as far as it is known.
     pub(crate) fn of_rejected(sender: &Sender, chain: Option<String>, record: &Record, rejection: &Rejection) -> Self {
         let now = Timestamp::now();
-        let accepted_at = Timestamp::from_millis(record.timestamp_ms);
+        let asked_at = Timestamp::from_millis(record.timestamp_ms);
         let result = RunResult {
             turn: sender.turn,
             chain,
             timings: Timings {
-                queued_us: now.micros_since(accepted_at),
+                queued_us: now.micros_since(asked_at),
                 ran_us: 0,
             },
             completed_at: now,
-            ..result_for(&sender.identity, accepted_at)
+            ..result_for(&sender.identity, sender.accepted_at.unwrap_or(asked_at))
         };
         let run = Audit {
             started_at: now,

@@ -9,6 +9,8 @@ use schemas::{
 use serde_json::Value;
 use topics::{Record, engine::Rejection};
 
+use crate::chain::State;
+
 /// How the records of one request topic are to be read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Binding {
@@ -47,6 +49,8 @@ pub(crate) struct Asked {
 pub(crate) struct Sender {
     pub(crate) identity: Identity,
     pub(crate) turn: i32,
+    /// That of the run, if this was to go on with it.
+    pub(crate) accepted_at: Option<Timestamp>,
     /// `name` or `name@version`
     pub(crate) chain: Option<String>,
 }
@@ -121,7 +125,8 @@ impl Reader {
         let identity = identify(&claims(record, binding, request.as_ref()));
         Sender {
             identity: identity.unwrap_or_else(|InvalidIdentity { identity, .. }| identity),
-            turn: request.map_or(0, |request| request.turn),
+            turn: request.as_ref().map_or(0, |request| request.turn),
+            accepted_at: request.and_then(|request| State::accepted_at(&request.state?)),
             chain,
         }
     }

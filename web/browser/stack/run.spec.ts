@@ -52,3 +52,26 @@ test("a request that cannot run shows why, and the record as it came", async ({ 
   await expect(page.getByRole("region", { name: "Error" })).toContainText("question");
   await expect(page.getByRole("region", { name: "Dead letter" })).toContainText("qestion");
 });
+
+test("a refund waits for somebody, who gives back less", async ({ page }) => {
+  await page.goto("/ui/ask?chain=refund-approval");
+  await page.getByRole("textbox", { name: "order", exact: true }).fill("A-1");
+  await page.getByLabel("amount").fill("70");
+  await page.getByLabel("reason").fill("The cup broke on the first day.");
+  await page.getByRole("button", { name: "Send" }).click();
+  await expect(page.getByRole("region", { name: "Events" }).getByRole("heading")).toHaveText("Interrupted");
+  await page.getByRole("link", { name: "Open the run" }).click();
+
+  const question = page.getByRole("region", { name: "Decision: approval" });
+  await expect(question).toContainText("Give back 70 for order A-1?");
+  await question.getByLabel(/^Value/).fill('{"amount": 35}');
+  await question.getByLabel("Comment").fill("half of it");
+  await question.getByRole("button", { name: "Approve" }).click();
+
+  await expect(page.getByRole("heading", { level: 1 }).getByText("Completed")).toBeVisible();
+  await expect(page.getByRole("region", { name: "Output" })).toContainText("35");
+  const steps = page.getByRole("region", { name: "Steps" });
+  await steps.getByText(/^What each of/).click();
+  await expect(steps.getByRole("row", { name: /summary chat kept/ })).toBeVisible();
+  await expect(steps.getByText("1 paid call of turn 0")).toBeVisible();
+});

@@ -50,10 +50,11 @@ export function useRunEvents(id: string, run: Run | undefined): Link {
         client.refetchQueries(queries.records(id)),
         client.refetchQueries(queries.run(id)),
       ]);
-      const known = client.getQueryData<Steps>(queries.steps(id).queryKey)?.steps ?? [];
-      const steps = known.filter((step) => step.turn === turn);
+      const known = client.getQueryData<Steps>(queries.steps(id).queryKey);
+      const steps = (known?.steps ?? []).filter((step) => step.turn === turn);
+      const isTold = known?.turns.some((told) => told.turn === turn) ?? false;
       const wanted = client.getQueryData<Run>(queries.run(id).queryKey)?.attempts ?? 0;
-      const isBooked = steps.length >= wanted && steps.every(({ record }) => record !== undefined);
+      const isBooked = isTold && steps.length >= wanted && steps.every(({ record }) => record !== undefined);
       const wait = AUDIT_TRIES[tries];
       if (!isBooked && wait !== undefined) timer = setTimeout(() => void look(tries + 1), wait);
     };

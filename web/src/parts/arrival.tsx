@@ -9,6 +9,7 @@ import { useFeed } from "../feed/use-feed.ts";
 import type { Feed, Row } from "../feed/store.ts";
 import { clock, duration, money } from "../format.ts";
 import { to } from "../routes.ts";
+import { Approvals } from "./approvals.tsx";
 import { Broken, Empty } from "./empty.tsx";
 import { Status } from "./status.tsx";
 import { Value } from "./value.tsx";
@@ -75,6 +76,7 @@ function Events({ sent }: { sent: Run }) {
         </ol>
       </section>
       {run.error && <Broken error={new Problem(run.error.class, run.error.message, 0, false)} />}
+      {run.status === "interrupted" && <Approvals run={run} />}
       {isFinal(run) && run.output !== undefined && <Value title="Output" value={run.output} isProse />}
     </>
   );

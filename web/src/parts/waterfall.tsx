@@ -1,6 +1,6 @@
 import { useState } from "react";
 import type { Run, Step } from "../api/client.ts";
-import { isFinal } from "../feed/run-events.ts";
+import { isFinal, isOver } from "../feed/run-events.ts";
 import { useNow } from "../feed/use-feed.ts";
 import { type Bar, type Segment, waterfall } from "../feed/waterfall.ts";
 import { count, duration, money } from "../format.ts";
@@ -18,7 +18,7 @@ const segmentWords: Record<Segment["kind"], string> = {
 };
 
 export function Waterfall({ run, steps }: { run: Run; steps: readonly Step[] }) {
-  const now = useNow(isFinal(run) ? 3_600_000 : 100);
+  const now = useNow(isOver(run) ? 3_600_000 : 100);
   const { bars, length, ticks } = waterfall(run, steps, now);
   const kinds = new Set(bars.flatMap(({ segments }) => segments.map(({ kind }) => kind)));
   const place = (from: number, to: number) => ({

@@ -47,7 +47,7 @@ impl Chain {
                 }),
             },
             Err(waits) if waits.error.is_interruption() => {
-                Ending::Interrupted(Box::new(State::new(self, context.turn, accepted, turn, &bill)))
+                Ending::Interrupted(Box::new(State::new(self, context, accepted, turn, &bill)))
             }
             Err(failed) => {
                 let failure = Failure {

@@ -9,11 +9,11 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use schemas::{Money, Usage};
+use schemas::{Money, Timestamp, Usage};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Accepted, Chain, bill::Bill};
+use super::{Accepted, Chain, bill::Bill, context::Context};
 
 const FORMAT: u32 = 1;
 
@@ -26,6 +26,8 @@ pub struct State {
     pub chain: String,
     /// That of the result which holds it.
     pub turn: i32,
+    /// When the run was accepted: all its turns are kept under that day.
+    accepted_at: Timestamp,
     /// The key of the request, in base64: a resume keeps its place among the others of that key.
     pub key: Option<String>,
     input: Value,
@@ -75,6 +77,8 @@ pub(crate) struct Spent {
 /// What the turns before have left.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct SoFar {
+    /// None in the first turn.
+    pub(crate) accepted_at: Option<Timestamp>,
     outputs: BTreeMap<String, Value>,
     decisions: BTreeMap<String, Decision>,
     pub(crate) spent: Spent,
@@ -137,6 +141,7 @@ impl Chain {
         }
         let accepted = self.accept(state.input, state.params)?;
         let so_far = SoFar {
+            accepted_at: Some(state.accepted_at),
             outputs: state.outputs,
             decisions,
             spent: state.spent,
@@ -146,13 +151,14 @@ impl Chain {
 }
 
 impl State {
-    pub(super) fn new(chain: &Chain, turn: i32, accepted: &Accepted, left: Turn<'_>, bill: &Bill) -> Self {
+    pub(super) fn new(chain: &Chain, context: &Context, accepted: &Accepted, left: Turn<'_>, bill: &Bill) -> Self {
         let Turn { before, left, .. } = left;
         let Left { outputs, approvals } = left.into_inner().unwrap_or_else(PoisonError::into_inner);
         Self {
             format: FORMAT,
             chain: chain.id.clone(),
-            turn,
+            turn: context.turn,
+            accepted_at: context.accepted_at,
             key: None,
             input: accepted.input.clone(),
             params: accepted.params.clone(),
@@ -160,6 +166,11 @@ impl State {
             spent: before.spent.and(bill),
             approvals,
         }
+    }
+
+    /// When the run was accepted, if the text is a state at all.
+    pub(crate) fn accepted_at(text: &str) -> Option<Timestamp> {
+        serde_json::from_str(text).map(|state: Self| state.accepted_at).ok()
     }
 
     pub(crate) fn with_key(self, key: Option<String>) -> Self {

@@ -62,6 +62,11 @@ async fn a_run_waits_for_a_person_and_goes_on_in_another_process() {
     let done = world.committed(&src).await;
     assert_eq!((done.result.status.as_str(), done.result.turn), (status::COMPLETED, 1));
     assert_eq!(done.result.chain.as_deref(), Some(chain.as_str()));
+    assert_eq!(
+        done.result.accepted_at, result.accepted_at,
+        "its turns are kept together"
+    );
+    assert!(done.result.timings.queued_us < done.result.completed_at.micros_since(result.accepted_at));
     let output: Value = serde_json::from_str(&done.result.output.unwrap()).unwrap();
     assert_eq!(output["refunded"], 35);
     let paid: Vec<(&str, i32)> = done.attempts.iter().map(|row| (row.step.as_str(), row.turn)).collect();
