@@ -10,18 +10,22 @@ const MAY_KNOW: [(&str, &[&str]); 6] = [
     ("apache-avro", &["schemas"]),
     ("schema_registry_converter", &["schemas"]),
     ("warp", &["api"]),
-    ("reqwest", &["models", "retrieval", "schemas"]),
+    ("reqwest", &["models", "retrieval", "egress", "schemas"]),
     ("sqlx", &["recorder", "api"]),
 ];
 
 /// A crate, and the crates of this workspace that it may name outside its tests.
-const MAY_USE: [(&str, &[&str]); 10] = [
+const MAY_USE: [(&str, &[&str]); 11] = [
     ("yaml", &[]),
     ("schemas", &[]),
     ("topics", &["yaml"]),
     ("retrieval", &[]),
+    ("egress", &[]),
     ("models", &["schemas", "yaml"]),
-    ("orchestrator", &["schemas", "topics", "models", "retrieval", "yaml"]),
+    (
+        "orchestrator",
+        &["schemas", "topics", "models", "retrieval", "egress", "yaml"],
+    ),
     ("indexer", &["schemas", "topics", "models", "retrieval"]),
     ("recorder", &["schemas", "topics"]),
     ("api", &["schemas", "topics"]),
