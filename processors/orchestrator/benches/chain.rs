@@ -12,7 +12,7 @@ use std::{
 };
 
 use models::{LimitWait, Models};
-use orchestrator::{Chain, Context, Others, Resources, Verdict};
+use orchestrator::{Chain, Context, Resources, Verdict};
 use schemas::Timestamp;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -162,11 +162,7 @@ fn chain(steps: &Value, output: &str, tests: &Value) -> Chain {
 }
 
 fn resources() -> Resources {
-    Resources {
-        models: Arc::new(Models::load(models::DEFAULT_FILE, "models.yaml").unwrap()),
-        indexes: Vec::new(),
-        chains: Others::default(),
-    }
+    Resources::of(Arc::new(Models::load(models::DEFAULT_FILE, "models.yaml").unwrap()))
 }
 
 fn context(deadline: Duration) -> Context {

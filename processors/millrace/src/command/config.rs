@@ -1,14 +1,14 @@
 use std::{path::Path, process::ExitCode};
 
 use clap::Subcommand;
-use orchestrator::{Chains, Resources};
+use orchestrator::Chains;
 
 use crate::{
     config::{self, Config},
     telemetry,
 };
 
-use super::{chain::models, output, topics::catalog};
+use super::{chain::resources, output, topics::catalog};
 
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
@@ -44,14 +44,9 @@ pub fn execute(command: &ConfigCommand, path: Option<&Path>) -> anyhow::Result<E
 
 fn mistakes(config: &Config) -> Vec<anyhow::Error> {
     let mut mistakes: Vec<_> = catalog(config).err().into_iter().collect();
-    match models(config) {
+    match resources(config) {
         Err(error) => mistakes.push(error),
-        Ok(models) => {
-            let resources = Resources {
-                models,
-                indexes: config.indexes.clone(),
-                chains: orchestrator::Others::default(),
-            };
+        Ok(resources) => {
             let loaded = Chains::load(std::slice::from_ref(&config.chains), &resources);
             mistakes.extend(loaded.err().map(anyhow::Error::from));
         }

@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use api::health::{Health, Readiness};
 use clap::Args;
 use models::{Books, Caller, Unrecorded};
-use orchestrator::Services;
+use orchestrator::{Resources, Services};
 use retrieval::{IndexSpec, Pinecone};
 use schemas::Registry;
 use tokio::{sync::watch, task::JoinSet};
@@ -16,7 +16,7 @@ use tracing::{error, info, warn};
 
 use crate::{books::KafkaBooks, config::Config, shutdown, telemetry};
 
-use super::{chain::models, topics::catalog};
+use super::{chain::resources, topics::catalog};
 use role::Role;
 
 /// Every role is stateless: run as many copies as there is work, of all roles or of each alone. SIGTERM stops reading,
@@ -58,6 +58,7 @@ struct Process {
     catalog: Catalog,
     registry: Registry,
     pinecone: Pinecone,
+    resources: Resources,
     /// One for the process: it holds the connections and the limits of each provider's key.
     caller: Arc<Caller>,
     history: History,
@@ -68,7 +69,7 @@ struct Process {
 impl Process {
     fn build(roles: &[Role], config: Config) -> anyhow::Result<Self> {
         let catalog = catalog(&config)?;
-        let models = models(&config)?;
+        let resources = resources(&config)?;
         let registry = Registry::new(&config.registry)?;
         let pinecone = config.pinecone()?;
         let metrics = telemetry::metrics()?;
@@ -99,7 +100,8 @@ impl Process {
             catalog,
             registry,
             pinecone,
-            caller: Arc::new(Caller::new(models, books)?),
+            caller: Arc::new(Caller::new(Arc::clone(&resources.models), books)?),
+            resources,
             history,
             roles: senders,
             health: Health::new(receivers, metrics),
@@ -126,7 +128,7 @@ impl Process {
         }
         for (role, ready) in roles {
             match role {
-                Role::Orchestrator => spawn(&mut running, role, self.orchestrator(ready, shutdown.clone())),
+                Role::Orchestrator => spawn(&mut running, role, self.orchestrator(ready, shutdown.clone())?),
                 Role::Indexer => spawn(&mut running, role, self.indexer(ready, shutdown.clone())?),
                 Role::Recorder => spawn(&mut running, role, self.recorder(ready, shutdown.clone())),
                 Role::Api => spawn(&mut running, role, self.api(ready, shutdown.clone())),
@@ -160,7 +162,7 @@ impl Process {
         &self,
         ready: watch::Sender<Result<(), String>>,
         shutdown: CancellationToken,
-    ) -> impl Future<Output = anyhow::Result<()>> + use<> {
+    ) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + use<>> {
         let settings = orchestrator::Settings {
             kafka: self.config.kafka.clone(),
             catalog: self.catalog.clone(),
@@ -171,13 +173,9 @@ impl Process {
         };
         let dependencies = orchestrator::Dependencies {
             registry: self.registry.clone(),
-            services: Services {
-                caller: Arc::clone(&self.caller),
-                pinecone: self.pinecone.clone(),
-                indexes: self.config.indexes.clone(),
-            },
+            services: Services::new(self.resources.clone(), Arc::clone(&self.caller), self.pinecone.clone())?,
         };
-        async move { Ok(orchestrator::run(settings, dependencies, ready, shutdown).await?) }
+        Ok(async move { Ok(orchestrator::run(settings, dependencies, ready, shutdown).await?) })
     }
 
     fn indexer(

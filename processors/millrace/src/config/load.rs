@@ -197,10 +197,10 @@ mod tests {
     fn every_mistake_is_told_at_once() {
         let said = parse_text(
             "kafka:\n  bootstrap_server: x:1\norchestrator:\n  in_flight: many\n  order: random\nindexes: [{name: kb}]\nfrobnicate: 1\n\
-             registry: {url: \"htp://x\"}\n",
+             registry: {url: \"htp://x\"}\nhttp: {hosts: [{host: a.example}, {host: 10.0.0.1}]}\n",
         )
         .unwrap_err();
-        assert_eq!(said.len(), 6, "{said:#?}");
+        assert_eq!(said.len(), 7, "{said:#?}");
         for part in [
             "bootstrap_server`",
             "orchestrator.in_flight",
@@ -208,6 +208,7 @@ mod tests {
             "indexes[0]",
             "`frobnicate`",
             "registry.url: must begin with http",
+            "http.hosts[1].host: `10.0.0.1` is an address of this machine",
         ] {
             assert!(said.iter().any(|line| line.contains(part)), "{part} in {said:#?}");
         }

@@ -11,10 +11,12 @@ use std::{
     env,
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use anyhow::bail;
 use api::ApiSettings;
+use egress::{EgressSettings, Hosts};
 use indexer::Splitting;
 use recorder::RecorderSettings;
 use retrieval::{ApiKey, IndexSpec, Pinecone, PineconeSettings};
@@ -50,6 +52,10 @@ pub struct Config {
     /// Vector indexes, by the name that chains use.
     #[serde(default)]
     pub indexes: Vec<IndexSpec>,
+
+    /// What `http` steps of chains may call.
+    #[serde(default)]
+    pub http: EgressSettings,
 
     #[serde(default)]
     pub orchestrator: EngineTuning,
@@ -139,9 +145,23 @@ impl Config {
         })?)
     }
 
+    /// What chains may call.
+    pub fn hosts(&self) -> anyhow::Result<Arc<Hosts>> {
+        match Hosts::new(&self.http) {
+            Ok(hosts) => Ok(Arc::new(hosts)),
+            Err(mistakes) => {
+                let lines: Vec<String> = mistakes
+                    .iter()
+                    .map(|(place, what)| format!("{place}: {what}"))
+                    .collect();
+                bail!("{}", lines.join("\n"))
+            }
+        }
+    }
+
     /// What no type says: where, and what.
     fn mistakes(&self) -> Vec<(String, String)> {
-        let mut mistakes = Vec::new();
+        let mut mistakes = Hosts::new(&self.http).err().unwrap_or_default();
         let mut wrong = |place: &str, what: String| mistakes.push((place.to_owned(), what));
         for (part, engine) in [
             ("orchestrator", &self.orchestrator),

@@ -6,7 +6,9 @@ use std::{env, fs};
 use serde_json::Value;
 
 /// Words in the name of a setting that make it a secret.
-const SECRET: [&str; 4] = ["password", "secret", "api_key", "key.pem"];
+const SECRET: [&str; 5] = ["password", "secret", "api_key", "key.pem", "bearer"];
+/// Everything under a setting of this name is one.
+const OF_SECRETS: &str = "headers";
 
 /// Replaces references by what they refer to. Returns the mistakes; none repeats a secret.
 pub fn resolve(document: &mut Value) -> Vec<String> {
@@ -25,14 +27,16 @@ fn visit(value: &mut Value, path: &str, mistakes: &mut Vec<String>) {
                 }
                 return;
             }
+            let of_secrets = path.ends_with(OF_SECRETS);
             for (name, value) in fields {
                 let path = if path.is_empty() {
                     name.clone()
                 } else {
                     format!("{path}.{name}")
                 };
-                let is_secret =
-                    SECRET.iter().any(|word| name.contains(word)) || value.as_str().is_some_and(has_password);
+                let is_secret = of_secrets
+                    || SECRET.iter().any(|word| name.contains(word))
+                    || value.as_str().is_some_and(has_password);
                 if value.is_string() && is_secret {
                     mistakes.push(format!(
                         "{path}: is a secret; write {{env: NAME}} or {{file: PATH}} in its place"
@@ -107,15 +111,21 @@ mod tests {
         fs::write(file.path(), "hunter2\n").unwrap();
         let mut document = json!({"kafka": {"client": {
             "sasl.password": {"file": file.path()}, "ssl.key.password": "hunter3", "sasl.username": {"env": "NO_SUCH_ONE"},
-        }}, "postgres": {"url": "postgres://me:hunter4@db/runs"}});
+        }}, "postgres": {"url": "postgres://me:hunter4@db/runs"}, "http": {"hosts": [
+            {"host": "a.example", "headers": {"x-one": "hunter5", "x-two": {"file": file.path()}}},
+            {"host": "b.example", "bearer": "hunter6"},
+        ]}});
         let mistakes = resolve(&mut document);
         assert_eq!(document["kafka"]["client"]["sasl.password"], "hunter2");
+        assert_eq!(document["http"]["hosts"][0]["headers"]["x-two"], "hunter2");
         assert_eq!(
             mistakes,
             [
                 "kafka.client.ssl.key.password: is a secret; write {env: NAME} or {file: PATH} in its place",
                 "kafka.client.sasl.username: the environment variable NO_SUCH_ONE is not set",
                 "postgres.url: is a secret; write {env: NAME} or {file: PATH} in its place",
+                "http.hosts[0].headers.x-one: is a secret; write {env: NAME} or {file: PATH} in its place",
+                "http.hosts[1].bearer: is a secret; write {env: NAME} or {file: PATH} in its place",
             ]
         );
     }

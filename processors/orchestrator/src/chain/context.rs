@@ -4,7 +4,8 @@ use std::fmt::Display;
 
 use models::{Budget, CallContext, Limit, LimitWait};
 use schemas::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -188,6 +189,18 @@ impl<'r> Surroundings<'r> {
             budget: self.budget.clone(),
             limit_wait: self.idle.of_step(),
         }
+    }
+
+    /// The same for a step of a run however often it is made: 32 hex digits.
+    pub(crate) fn idempotency_key(&self, step: &str) -> String {
+        let Context {
+            request_id,
+            tenant,
+            turn,
+            ..
+        } = self.context;
+        let digest = Sha256::digest(json!([tenant, request_id, turn, step]).to_string());
+        digest[..16].iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Whether there is time for another step.

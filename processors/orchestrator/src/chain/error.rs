@@ -2,6 +2,7 @@
 
 use std::{error::Error, fmt, time::Duration};
 
+use egress::EgressError;
 use models::ModelError;
 use retrieval::RetrievalError;
 
@@ -22,6 +23,10 @@ pub(crate) enum StepError {
     Output { message: String },
     #[error("the retrieval failed")]
     Retrieval(#[source] RetrievalError),
+    #[error(transparent)]
+    Http(#[from] EgressError),
+    #[error("the answer is not what `response.schema` asks for: {message}")]
+    Response { message: String },
     /// The chain was checked against other indexes than it runs with.
     #[error("no index `{index}` is configured")]
     UnknownIndex { index: String },
@@ -119,6 +124,8 @@ impl StepError {
             Self::Output { .. } => "invalid_output",
             Self::Retrieval(error) if error.is_transient() => "retrieval_unavailable",
             Self::Retrieval(_) => "retrieval",
+            Self::Http(error) => error.class(),
+            Self::Response { .. } => "invalid_answer",
             Self::UnknownIndex { .. } => "unknown_index",
             Self::Parse { .. } => "parse",
             Self::Blocked { .. } => "blocked",
@@ -146,6 +153,7 @@ impl StepError {
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Model(error) => error.retry_after,
+            Self::Http(error) => error.retry_after(),
             Self::Inside(failed) => failed.error.retry_after(),
             _ => None,
         }

@@ -11,6 +11,7 @@
 //!   - {id: docs, retrieve: {index: …, query: "{{ input.question }}", top_k: "{{ params.top_k }}", min_score: 0.2, filter: {…}}}
 //!   - {id: answer, chat: {model: [smart, fast], messages: [{role: user, content: …}], params: {…}, output: {schema: {…}}}}
 //!   - {id: vectors, embed: {model: embedding, texts: ["{{ steps.answer.text }}"]}}
+//!   - {id: order, http: {url: "https://api.example.com/orders/{{ input.order }}", response: {schema: {…}}}}
 //!   - {id: kind, parse: {text: "{{ steps.answer.text }}", enum: [refund, question]}}    # or json, lines, regex
 //!   - {id: covered, redact: {value: "{{ input.question }}", types: [email, phone]}}
 //!   - {id: reply, switch: {on: "{{ steps.kind }}", cases: {refund: [STEPS], question: [STEPS]}}}
@@ -122,7 +123,7 @@ pub struct Accepted {
 }
 
 impl Chain {
-    /// Reads a chain file and checks it against the models and indexes there are. `file` names it in the problems.
+    /// Reads a chain file and checks it against the models, indexes and hosts there are. `file` names it in the problems.
     ///
     /// # Errors
     /// Every mistake, in the order of the file.

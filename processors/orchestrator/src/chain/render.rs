@@ -1,53 +1,76 @@
-//! What a chain would send to the providers, for an input: nothing is called.
+//! What a chain would send, for an input: nothing is called.
 
 use std::{
     collections::BTreeMap,
     sync::{Mutex, PoisonError},
 };
 
-use models::{ChatRequest, Models, Rendered};
-use serde_json::Value;
+use egress::Request;
+use models::{ChatRequest, Rendered};
+use serde_json::{Value, json};
 
 use super::{
     Accepted, Chain,
     context::{Context, World},
     mocks::Mocks,
     outcome::Ending,
+    resources::Resources,
 };
 
 /// Collects what steps would send.
-pub(crate) struct Rendering<'m> {
-    models: &'m Models,
-    requests: Mutex<Vec<(String, Rendered)>>,
+pub(crate) struct Rendering<'r> {
+    resources: &'r Resources,
+    requests: Mutex<Vec<Value>>,
 }
 
 impl Rendering<'_> {
     pub(crate) fn chat(&self, step: &str, alias: &str, request: &ChatRequest) {
-        self.add(step, self.models.render_chat(alias, request));
+        self.model(step, self.resources.models.render_chat(alias, request));
     }
 
     pub(crate) fn embed(&self, step: &str, alias: &str, texts: &[String]) {
-        self.add(step, self.models.render_embed(alias, texts));
+        self.model(step, self.resources.models.render_embed(alias, texts));
     }
 
-    fn add(&self, step: &str, rendered: Option<Rendered>) {
+    pub(crate) fn http(&self, step: &str, request: &Request) {
+        let mut shown = json!({"step": step});
+        if let (Value::Object(shown), Value::Object(fields)) = (&mut shown, request.shown(&self.resources.hosts)) {
+            shown.extend(fields);
+        }
+        self.add(shown);
+    }
+
+    fn model(&self, step: &str, rendered: Option<Rendered>) {
+        if let Some(rendered) = rendered {
+            self.add(json!({
+                "step": step,
+                "model": rendered.alias,
+                "provider": rendered.provider,
+                "url": rendered.url,
+                "body": rendered.body,
+                "tokens": {"input": rendered.tokens.0, "output": rendered.tokens.1},
+            }));
+        }
+    }
+
+    fn add(&self, shown: Value) {
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-        requests.extend(rendered.map(|rendered| (step.to_owned(), rendered)));
+        requests.push(shown);
     }
 }
 
 impl Chain {
-    /// What each step would send first, by its name, in the order in which they run, and how the run ended. Steps that call
-    /// something give what `mocks` says; where it says nothing, the run ends there with the class `not_mocked`.
+    /// What each step would send first, `{step, url, body, …}`, in the order in which they run, and how the run ended. Steps
+    /// that call something give what `mocks` says; where it says nothing, the run ends there with the class `not_mocked`.
     pub async fn render(
         &self,
         accepted: &Accepted,
         mocks: BTreeMap<String, Value>,
         context: &Context,
-        models: &Models,
-    ) -> (Vec<(String, Rendered)>, Ending) {
+        resources: &Resources,
+    ) -> (Vec<Value>, Ending) {
         let rendering = Rendering {
-            models,
+            resources,
             requests: Mutex::default(),
         };
         let mocks = Mocks::new(mocks);

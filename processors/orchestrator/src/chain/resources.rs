@@ -5,16 +5,18 @@ use std::{
     sync::Arc,
 };
 
+use egress::{Egress, Hosts, SetupError};
 use models::{Caller, Models};
 use retrieval::{IndexSpec, Match, Pinecone, Query, RetrievalError, Vector};
 
 use super::{Chain, error::StepError};
 
-/// The models file, the indexes and the other chains: chains are checked against these.
+/// The models file, the indexes, the hosts and the other chains: chains are checked against these.
 #[derive(Debug, Clone)]
 pub struct Resources {
     pub models: Arc<Models>,
     pub indexes: Vec<IndexSpec>,
+    pub hosts: Arc<Hosts>,
     /// Those that others may run.
     pub chains: Others,
 }
@@ -60,6 +62,17 @@ impl FromIterator<Arc<Chain>> for Others {
 }
 
 impl Resources {
+    /// With these models, and nothing else.
+    #[must_use]
+    pub fn of(models: Arc<Models>) -> Self {
+        Self {
+            models,
+            indexes: Vec::new(),
+            hosts: Arc::default(),
+            chains: Others::default(),
+        }
+    }
+
     pub(crate) fn index(&self, name: &str) -> Option<&IndexSpec> {
         self.indexes.iter().find(|spec| spec.name == name)
     }
@@ -70,14 +83,29 @@ impl Resources {
 pub struct Services {
     pub caller: Arc<Caller>,
     pub pinecone: Pinecone,
-    pub indexes: Vec<IndexSpec>,
+    indexes: Vec<IndexSpec>,
+    pub(crate) egress: Egress,
 }
 
 impl Services {
+    /// To run with what chains were checked against.
+    ///
+    /// # Errors
+    /// The client of the hosts cannot be set up.
+    pub fn new(resources: Resources, caller: Arc<Caller>, pinecone: Pinecone) -> Result<Self, SetupError> {
+        Ok(Self {
+            caller,
+            pinecone,
+            indexes: resources.indexes,
+            egress: Egress::new(resources.hosts)?,
+        })
+    }
+
     pub(crate) fn resources(&self) -> Resources {
         Resources {
             models: Arc::clone(self.caller.models()),
             indexes: self.indexes.clone(),
+            hosts: Arc::clone(self.egress.hosts()),
             chains: Others::default(),
         }
     }

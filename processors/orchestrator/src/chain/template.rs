@@ -5,8 +5,9 @@
 
 use std::{collections::BTreeSet, sync::LazyLock};
 
-use minijinja::machinery::{WhitespaceConfig, ast};
+use minijinja::machinery::{Token, WhitespaceConfig, ast};
 use minijinja::syntax::SyntaxConfig;
+use minijinja::value::ValueKind;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Expression, UndefinedBehavior, Value};
 use yaml::{Position, Problems, Text};
 
@@ -58,7 +59,33 @@ pub(crate) struct TemplateError {
 impl Template {
     /// One that does not parse is a problem, and empty: what stands around it can still be checked.
     pub(crate) fn parse(text: &Text, problems: &Problems) -> Self {
-        Self::compile(text).unwrap_or_else(|error| {
+        Self::parse_in(None, text, problems)
+    }
+
+    /// One whose values are written as `encode` writes them, what stands around them as it is. A value is text, a number or
+    /// a boolean, and not empty.
+    pub(crate) fn encoding(encode: fn(&str) -> String, text: &Text, problems: &Problems) -> Self {
+        let mut language = LANGUAGE.clone();
+        language.set_formatter(move |out, _, value| {
+            let written = match value.kind() {
+                ValueKind::String | ValueKind::Number | ValueKind::Bool => value.to_string(),
+                other => {
+                    return Err(Error::new(
+                        ErrorKind::BadSerialization,
+                        format!("a value in it is {other}"),
+                    ));
+                }
+            };
+            if written.is_empty() {
+                return Err(Error::new(ErrorKind::BadSerialization, "a value in it is empty"));
+            }
+            out.write_str(&encode(&written)).map_err(Error::from)
+        });
+        Self::parse_in(Some(language), text, problems)
+    }
+
+    fn parse_in(language: Option<Environment<'static>>, text: &Text, problems: &Problems) -> Self {
+        Self::compile(language, text).unwrap_or_else(|error| {
             report(text, &error, problems);
             Self {
                 text: Text::default(),
@@ -68,20 +95,21 @@ impl Template {
         })
     }
 
-    fn compile(text: &Text) -> Result<Self, Error> {
+    /// In a `language` of its own it always renders text.
+    fn compile(language: Option<Environment<'static>>, text: &Text) -> Result<Self, Error> {
         if tokens(&text.value) > MAX_TOKENS {
             let detail =
                 format!("more than {MAX_TOKENS} words and signs in one template; move a part to a `transform` step");
             return Err(Error::new(ErrorKind::SyntaxError, detail));
         }
-        let (program, names) = match expression(&text.value)? {
-            Some(source) => {
+        let (program, names) = match (expression(&text.value)?, &language) {
+            (Some(source), None) => {
                 let expression = LANGUAGE.compile_expression_owned(source.to_owned())?;
                 let names = expression.undeclared_variables(true);
                 (Program::Value(expression), names)
             }
-            None => {
-                let mut environment = LANGUAGE.clone();
+            (Some(_) | None, _) => {
+                let mut environment = language.unwrap_or_else(|| LANGUAGE.clone());
                 environment.add_template_owned(NAME, text.value.clone())?;
                 let names = environment.get_template(NAME)?.undeclared_variables(true);
                 (Program::Text(Box::new(environment)), names)
@@ -117,6 +145,18 @@ impl Template {
         let marks = ["{{", "{%", "{#"];
         let plain = !marks.iter().any(|mark| self.text.value.contains(mark));
         plain.then_some(self.text.value.as_str())
+    }
+
+    /// Where one of `marks` stands outside of its templates.
+    pub(crate) fn literally(&self, marks: &[char]) -> Option<Position> {
+        let source = &self.text.value;
+        let tokens = minijinja::machinery::tokenize(source, false, SyntaxConfig, WhitespaceConfig::default());
+        let places = tokens.map_while(Result::ok).filter_map(|(token, span)| match token {
+            Token::TemplateData(data) => Some(span.start_offset as usize + data.find(marks)?),
+            _ => None,
+        });
+        let at = { places }.next()?;
+        Some(self.position_of(at, at + 1))
     }
 
     /// Whether it gives a value, not text.

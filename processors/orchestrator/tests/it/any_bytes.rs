@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::resources::resources;
 
 /// Words that lead far into the reading of a chain, so that noise gets there too.
-const WORDS: [&str; 68] = [
+const WORDS: [&str; 74] = [
     "apiVersion: chain/v1",
     "kind: Chain",
     "metadata: ",
@@ -22,6 +22,12 @@ const WORDS: [&str; 68] = [
     "chat: ",
     "embed: ",
     "retrieve: ",
+    "http: ",
+    "url: ",
+    "https://api.example.com/",
+    "method: POST",
+    "query: ",
+    "response: ",
     "transform: ",
     "switch: ",
     "on: ",
@@ -127,6 +133,11 @@ fn read_template(template: &str) {
         "steps": [{"id": "a", "chat": {"model": "answer", "messages": [{"role": "system", "content": template}]}}],
         "output": {"value": "{{ steps.a.text }}"}});
     let _ = Chain::read(&chain.to_string(), "any.yaml", &resources());
+    for url in [template.to_owned(), format!("https://api.example.com/{template}")] {
+        let mut chain = chain.clone();
+        chain["steps"] = json!([{"id": "a", "http": {"url": url, "query": {"q": template}, "body": template}}]);
+        let _ = Chain::read(&chain.to_string(), "any.yaml", &resources());
+    }
 }
 
 fn any_json() -> impl Strategy<Value = Value> {

@@ -10,6 +10,7 @@ mod any_bytes;
 mod approve;
 mod blocks;
 mod chains;
+mod http;
 mod kafka;
 mod lint;
 mod resources;

@@ -2,8 +2,9 @@
 
 use std::sync::{Arc, LazyLock};
 
+use egress::{EgressSettings, HostSettings, Hosts};
 use models::Models;
-use orchestrator::{Others, Resources};
+use orchestrator::Resources;
 use retrieval::{IndexSpec, Metric};
 
 pub fn resources() -> Resources {
@@ -11,14 +12,30 @@ pub fn resources() -> Resources {
         Arc::new(Models::load(models::DEFAULT_FILE, "models.yaml").expect("the models file that ships"))
     });
     Resources {
-        models: Arc::clone(&MODELS),
+        hosts: Arc::new(hosts(vec![host("api.example.com")])),
         indexes: vec![
             index("millrace-docs", "embedding", 384, Metric::Cosine),
             index("wide", "embedding", 1536, Metric::Cosine),
             index("far", "embedding", 384, Metric::Euclidean),
             index("spoken", "answer", 384, Metric::Cosine),
         ],
-        chains: Others::default(),
+        ..Resources::of(Arc::clone(&MODELS))
+    }
+}
+
+pub fn hosts(hosts: Vec<HostSettings>) -> Hosts {
+    Hosts::new(&EgressSettings { hosts }).expect("hosts that make sense")
+}
+
+/// One that has a secret.
+pub fn host(name: &str) -> HostSettings {
+    HostSettings {
+        host: name.to_owned(),
+        port: None,
+        plain: false,
+        private: false,
+        bearer: Some("hunter2".to_owned()),
+        headers: std::collections::BTreeMap::new(),
     }
 }
 

@@ -40,11 +40,9 @@ impl Run {
             api_key: ApiKey::new("local"),
             ..PineconeSettings::default()
         };
-        let services = Services {
-            caller: Arc::new(Caller::new(Arc::clone(&resources.models), Arc::new(Unrecorded)).unwrap()),
-            pinecone: Pinecone::new(&settings).unwrap(),
-            indexes: resources.indexes.clone(),
-        };
+        let caller = Caller::new(Arc::clone(&resources.models), Arc::new(Unrecorded)).unwrap();
+        let pinecone = Pinecone::new(&settings).unwrap();
+        let services = Services::new(resources.clone(), Arc::new(caller), pinecone).unwrap();
         Self {
             resources,
             services,

@@ -24,13 +24,8 @@ impl Scripted {
             model.url
         );
         let models = Models::load(&models, "models.yaml").unwrap();
-        let resources = Resources {
-            models: Arc::new(models),
-            indexes: Vec::new(),
-            chains: orchestrator::Others::default(),
-        };
         Self {
-            run: Run::with(resources).await,
+            run: Run::with(Resources::of(Arc::new(models))).await,
             model,
         }
     }

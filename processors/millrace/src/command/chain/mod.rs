@@ -82,11 +82,7 @@ Example, for editors with the YAML language server; in the first line of a chain
 }
 
 pub async fn execute(command: Chain, config: &Config) -> anyhow::Result<ExitCode> {
-    let resources = Resources {
-        models: models(config)?,
-        indexes: config.indexes.clone(),
-        chains: orchestrator::Others::default(),
-    };
+    let resources = resources(config)?;
     match command {
         Chain::Lint { paths } => lint::execute(paths, config, &resources),
         Chain::Run(command) => run::execute(command, config, resources).await,
@@ -128,8 +124,17 @@ fn context(chain: &ChainFile, cancelled: CancellationToken) -> orchestrator::Con
     }
 }
 
+/// What chains may name.
+pub fn resources(config: &Config) -> anyhow::Result<Resources> {
+    Ok(Resources {
+        indexes: config.indexes.clone(),
+        hosts: config.hosts()?,
+        ..Resources::of(models(config)?)
+    })
+}
+
 /// The models of the configured file, or the `local` ones.
-pub fn models(config: &Config) -> anyhow::Result<Arc<Models>> {
+fn models(config: &Config) -> anyhow::Result<Arc<Models>> {
     let (text, path) = match &config.models {
         Some(path) => {
             let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;

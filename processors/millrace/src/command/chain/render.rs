@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 use anyhow::{Context, bail};
 use clap::Args;
 use orchestrator::{Ending, Resources};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::{context, read};
@@ -41,16 +41,8 @@ pub(super) async fn execute(command: Render, resources: &Resources) -> anyhow::R
         Err(mistake) => bail!("{mistake}"),
     };
     let context = context(&chain, CancellationToken::new());
-    let (requests, ending) = chain.render(&accepted, mocks, &context, &resources.models).await;
-    for (step, rendered) in &requests {
-        let shown = json!({
-            "step": step,
-            "model": rendered.alias,
-            "provider": rendered.provider,
-            "url": rendered.url,
-            "body": rendered.body,
-            "tokens": {"input": rendered.tokens.0, "output": rendered.tokens.1},
-        });
+    let (requests, ending) = chain.render(&accepted, mocks, &context, resources).await;
+    for shown in &requests {
         output::line(format_args!("{shown:#}"))?;
     }
     let Ending::Failed(failure) = ending else {

@@ -42,11 +42,8 @@ pub(super) async fn execute(command: Run, config: &Config, resources: Resources)
         Ok(accepted) => accepted,
         Err(mistake) => bail!("{mistake}"),
     };
-    let services = Services {
-        caller: Arc::new(Caller::new(Arc::clone(&resources.models), Arc::new(Unrecorded))?),
-        pinecone: config.pinecone()?,
-        indexes: resources.indexes,
-    };
+    let caller = Caller::new(Arc::clone(&resources.models), Arc::new(Unrecorded))?;
+    let services = Services::new(resources, Arc::new(caller), config.pinecone()?)?;
     let cancelled = shutdown::on_signal()?;
     let context = context(&chain, cancelled);
     let mut outcome = chain.run(&accepted, &context, &services).await;

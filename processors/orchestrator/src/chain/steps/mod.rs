@@ -6,6 +6,7 @@ mod at_once;
 mod chat;
 mod classes;
 mod embed;
+mod http;
 mod json_text;
 mod kind;
 mod map;
@@ -44,7 +45,7 @@ use super::{
 };
 
 /// What belongs to the language and not to this version: kinds of steps, and options of any step.
-const LATER: [&str; 3] = ["rerank", "http", "journal"];
+const LATER: [&str; 2] = ["rerank", "journal"];
 
 #[derive(Debug)]
 pub(crate) struct Step {

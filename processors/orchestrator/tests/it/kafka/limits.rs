@@ -54,11 +54,7 @@ async fn runs_that_wait_for_a_full_provider_leave_their_slots_to_others() {
         );
         fs::write(folder.path().join(format!("{name}.yaml")), chain).unwrap();
     }
-    let resources = Resources {
-        models: Arc::new(models),
-        indexes: Vec::new(),
-        chains: orchestrator::Others::default(),
-    };
+    let resources = Resources::of(Arc::new(models));
     let tuning = EngineTuning {
         in_flight: 2,
         ..EngineTuning::default()

@@ -177,14 +177,10 @@ impl World {
             chains: vec![chains],
             oversized_outputs: self.oversized.clone(),
         };
-        let dependencies = Dependencies {
-            registry,
-            services: Services {
-                caller: Arc::new(Caller::new(resources.models, Arc::new(Unrecorded)).unwrap()),
-                pinecone: Pinecone::new(&PineconeSettings::default()).unwrap(),
-                indexes: resources.indexes,
-            },
-        };
+        let caller = Caller::new(Arc::clone(&resources.models), Arc::new(Unrecorded)).unwrap();
+        let pinecone = Pinecone::new(&PineconeSettings::default()).unwrap();
+        let services = Services::new(resources, Arc::new(caller), pinecone).unwrap();
+        let dependencies = Dependencies { registry, services };
         let (sender, ready) = watch::channel(Err("starting".to_owned()));
         let shutdown = CancellationToken::new();
         let role = tokio::spawn(orchestrator::run(settings, dependencies, sender, shutdown.clone()));
