@@ -194,6 +194,17 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_that_is_not_there_is_told_once() {
+        for text in [
+            "postgres: {url: {env: NO_SUCH_ONE}}",
+            "http: {hosts: [{host: a.example, bearer: {env: NO_SUCH_ONE}}]}",
+        ] {
+            let said = parse_text(text).unwrap_err();
+            assert_eq!(said.len(), 1, "{said:#?}");
+        }
+    }
+
+    #[test]
     fn every_mistake_is_told_at_once() {
         let said = parse_text(
             "kafka:\n  bootstrap_server: x:1\norchestrator:\n  in_flight: many\n  order: random\nindexes: [{name: kb}]\nfrobnicate: 1\n\

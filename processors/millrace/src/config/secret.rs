@@ -23,7 +23,11 @@ fn visit(value: &mut Value, path: &str, mistakes: &mut Vec<String>) {
             if let Some(reference) = reference(fields) {
                 match reference.read() {
                     Ok(text) => *value = Value::String(text),
-                    Err(error) => mistakes.push(format!("{path}: {error}")),
+                    Err(error) => {
+                        mistakes.push(format!("{path}: {error}"));
+                        // What it should hold is not there: that is told once.
+                        *value = Value::String(String::new());
+                    }
                 }
                 return;
             }

@@ -37,7 +37,7 @@ pub(super) fn execute(paths: Vec<PathBuf>, config: &Config, resources: &Resource
 fn worst(worst: &Worst) -> String {
     let Worst { calls, tokens, cost } = worst;
     if *calls == 0 {
-        return "calls nothing".to_owned();
+        return "calls no model".to_owned();
     }
     let calls = match calls {
         1 => "1 call".to_owned(),
