@@ -90,7 +90,8 @@ impl Transport {
                 ),
             };
             let pause = asked_pause.unwrap_or_else(|| jittered(attempts));
-            if !error.is_transient() || Instant::now() + pause >= deadline {
+            // A server may ask for a pause that no clock can count.
+            if !error.is_transient() || pause >= deadline.saturating_duration_since(Instant::now()) {
                 return Err(error);
             }
             tracing::debug!(

@@ -217,7 +217,9 @@ impl Caller {
             }
             let wait = model.retry.wait(made, failure.retry_after);
             let too_long = !route.is_last && wait > model.retry.max;
-            if too_long || Instant::now() + wait >= context.deadline {
+            // A provider may ask for a wait that no clock can count.
+            let left = context.deadline.saturating_duration_since(Instant::now());
+            if too_long || wait >= left {
                 return Err(failure);
             }
             let _waiting = context.limit_wait.begin();

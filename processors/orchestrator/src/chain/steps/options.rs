@@ -230,8 +230,10 @@ impl Options {
                 Err(error) if on.hold(&error) => error,
                 result => return result,
             };
+            // Whoever asks for a wait may ask for one that no clock can count.
             let wait = retry.wait(*attempts, error.retry_after());
-            if *attempts >= retry.max_attempts || Instant::now() + wait >= around.deadline {
+            let left = around.deadline.saturating_duration_since(Instant::now());
+            if *attempts >= retry.max_attempts || wait >= left {
                 return Err(error);
             }
             around.in_time(tokio::time::sleep(wait)).await?;

@@ -244,6 +244,19 @@ async fn who_asks_to_be_left_alone_is_left_alone_and_asked_again() {
 }
 
 #[tokio::test]
+async fn a_wait_that_cannot_end_in_time_is_not_begun() {
+    let forever = u64::MAX.to_string();
+    let site = Site::start(move |_| Reply::Whole(429, vec![("retry-after", forever.clone())], String::new())).await;
+    let run = run(vec![site.listed("s")]).await;
+    let step = json!({"retry": {"max_attempts": 2}, "http": {"url": site.url("/")}});
+
+    let outcome = called(&run, step, json!({})).await;
+
+    assert_eq!(failure(&outcome).class, "rate_limited");
+    assert_eq!(site.asked().len(), 1);
+}
+
+#[tokio::test]
 async fn a_status_that_is_not_fine_is_a_failure_with_a_class() {
     let site = Site::start(|asked| {
         let status = asked.line.trim_start_matches("GET /").parse().unwrap();
