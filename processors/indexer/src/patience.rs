@@ -55,7 +55,8 @@ impl<'a> Patience<'a> {
             .min(LONGEST_PAUSE);
         let pause = backoff.max(asked.unwrap_or_default());
         self.setbacks += 1;
-        if !passes || Instant::now() + pause >= self.context.deadline {
+        // A server may ask for a pause that no clock can count.
+        if !passes || pause >= self.context.deadline.saturating_duration_since(Instant::now()) {
             return Err(failure);
         }
         metrics::waited(&failure.class);
