@@ -13,8 +13,8 @@ pub struct Rendered {
     pub url: Option<String>,
     /// The body, to the byte; for a model in this process what it is given.
     pub body: Value,
-    /// Tokens of prompt and answer at most, by estimate.
-    pub tokens: (i64, i64),
+    /// Tokens of prompt and answer at most, by estimate; `None` where tokens are not what is counted.
+    pub tokens: Option<(i64, i64)>,
 }
 
 impl Models {
@@ -46,7 +46,7 @@ impl Models {
             provider: model.provider().to_owned(),
             url,
             body,
-            tokens: (tokens.input, tokens.output),
+            tokens: Some((tokens.input, tokens.output)),
         })
     }
 }

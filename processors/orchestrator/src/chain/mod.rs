@@ -9,6 +9,7 @@
 //! budget: {deadline: 60s, usd: 0.05, tokens: 8000, calls: 10}  # no call leaves that may cost more than is left
 //! steps:                                  # each runs as soon as the steps that it reads are done
 //!   - {id: docs, retrieve: {index: …, query: "{{ input.question }}", top_k: "{{ params.top_k }}", min_score: 0.2, filter: {…}}}
+//!   - {id: best, rerank: {model: bge-reranker-v2-m3, query: "{{ input.question }}", documents: "{{ steps.docs.items }}", top_n: 3}}
 //!   - {id: answer, chat: {model: [smart, fast], messages: [{role: user, content: …}], params: {…}, output: {schema: {…}}}}
 //!   - {id: vectors, embed: {model: embedding, texts: ["{{ steps.answer.text }}"]}}
 //!   - {id: kind, parse: {text: "{{ steps.answer.text }}", enum: [refund, question]}}    # or json, lines, regex

@@ -6,6 +6,7 @@ use std::{
 };
 
 use models::{ChatRequest, Models, Rendered};
+use retrieval::{PineconeSettings, Rerank};
 use serde_json::Value;
 
 use super::{
@@ -18,6 +19,7 @@ use super::{
 /// Collects what steps would send.
 pub(crate) struct Rendering<'m> {
     models: &'m Models,
+    pinecone: &'m PineconeSettings,
     requests: Mutex<Vec<(String, Rendered)>>,
 }
 
@@ -28,6 +30,17 @@ impl Rendering<'_> {
 
     pub(crate) fn embed(&self, step: &str, alias: &str, texts: &[String]) {
         self.add(step, self.models.render_embed(alias, texts));
+    }
+
+    pub(crate) fn rerank(&self, step: &str, rerank: &Rerank) {
+        let rendered = Rendered {
+            alias: rerank.model.clone(),
+            provider: "pinecone".to_owned(),
+            url: Some(self.pinecone.rerank_url()),
+            body: rerank.body(),
+            tokens: None,
+        };
+        self.add(step, Some(rendered));
     }
 
     fn add(&self, step: &str, rendered: Option<Rendered>) {
@@ -45,9 +58,11 @@ impl Chain {
         mocks: BTreeMap<String, Value>,
         context: &Context,
         models: &Models,
+        pinecone: &PineconeSettings,
     ) -> (Vec<(String, Rendered)>, Ending) {
         let rendering = Rendering {
             models,
+            pinecone,
             requests: Mutex::default(),
         };
         let mocks = Mocks::new(mocks);

@@ -6,7 +6,7 @@ use std::{
 };
 
 use models::{Caller, Models};
-use retrieval::{IndexSpec, Match, Pinecone, Query, RetrievalError, Vector};
+use retrieval::{IndexSpec, Match, Pinecone, Query, Ranked, Rerank, RetrievalError, Vector};
 
 use super::{Chain, error::StepError};
 
@@ -98,5 +98,9 @@ impl Services {
         ids: &[String],
     ) -> Result<Vec<Vector>, RetrievalError> {
         self.pinecone.index(&spec.index).await?.fetch(namespace, ids).await
+    }
+
+    pub(crate) async fn rerank(&self, rerank: &Rerank) -> Result<Vec<Ranked>, RetrievalError> {
+        self.pinecone.rerank(rerank).await
     }
 }

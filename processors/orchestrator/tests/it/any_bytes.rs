@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::resources::resources;
 
 /// Words that lead far into the reading of a chain, so that noise gets there too.
-const WORDS: [&str; 68] = [
+const WORDS: [&str; 72] = [
     "apiVersion: chain/v1",
     "kind: Chain",
     "metadata: ",
@@ -22,6 +22,10 @@ const WORDS: [&str; 68] = [
     "chat: ",
     "embed: ",
     "retrieve: ",
+    "rerank: ",
+    "documents: ",
+    "query: ",
+    "index: millrace-docs",
     "transform: ",
     "switch: ",
     "on: ",

@@ -12,6 +12,7 @@ mod blocks;
 mod chains;
 mod kafka;
 mod lint;
+mod reranking;
 mod resources;
 mod retrieval;
 mod run;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::{context, read};
-use crate::command::output;
+use crate::{command::output, config::Config};
 
 /// Nothing is called: steps that would call something give what `--mock` says, and the first without one ends it.
 #[derive(Debug, Args)]
@@ -29,7 +29,7 @@ pub struct Render {
     mocks: Vec<String>,
 }
 
-pub(super) async fn execute(command: Render, resources: &Resources) -> anyhow::Result<ExitCode> {
+pub(super) async fn execute(command: Render, config: &Config, resources: &Resources) -> anyhow::Result<ExitCode> {
     let Some(chain) = read(&command.file, resources)? else {
         return Ok(ExitCode::FAILURE);
     };
@@ -41,7 +41,9 @@ pub(super) async fn execute(command: Render, resources: &Resources) -> anyhow::R
         Err(mistake) => bail!("{mistake}"),
     };
     let context = context(&chain, CancellationToken::new());
-    let (requests, ending) = chain.render(&accepted, mocks, &context, &resources.models).await;
+    let (requests, ending) = chain
+        .render(&accepted, mocks, &context, &resources.models, &config.pinecone)
+        .await;
     for (step, rendered) in &requests {
         let shown = json!({
             "step": step,
@@ -49,7 +51,7 @@ pub(super) async fn execute(command: Render, resources: &Resources) -> anyhow::R
             "provider": rendered.provider,
             "url": rendered.url,
             "body": rendered.body,
-            "tokens": {"input": rendered.tokens.0, "output": rendered.tokens.1},
+            "tokens": rendered.tokens.map(|(input, output)| json!({"input": input, "output": output})),
         });
         output::line(format_args!("{shown:#}"))?;
     }

@@ -8,7 +8,7 @@ use yaml::{Node, Problems};
 
 use super::{
     Check, approve::Approve, chat::Chat, embed::Embed, map::Map, nested::Nested, parallel::Parallel, parse::Parse,
-    redact::Redact, repeat::Repeat, retrieve::Retrieve, switch::Switch, transform::Transform,
+    redact::Redact, repeat::Repeat, rerank::Rerank, retrieve::Retrieve, switch::Switch, transform::Transform,
 };
 use crate::chain::{
     bill::Bill, block::Block, context::Surroundings, error::StepError, frame::Frame, render::Rendering,
@@ -20,6 +20,7 @@ pub(super) enum Kind {
     Chat(Box<Chat>),
     Embed(Embed),
     Retrieve(Box<Retrieve>),
+    Rerank(Box<Rerank>),
     Transform(Transform),
     Parse(Parse),
     Redact(Redact),
@@ -33,10 +34,11 @@ pub(super) enum Kind {
 
 impl Kind {
     /// As they are written in a file.
-    pub(super) const NAMES: [&str; 12] = [
+    pub(super) const NAMES: [&str; 13] = [
         "chat",
         "embed",
         "retrieve",
+        "rerank",
         "transform",
         "parse",
         "redact",
@@ -53,6 +55,7 @@ impl Kind {
             "chat" => Chat::read(node, problems).map(|chat| Self::Chat(Box::new(chat))),
             "embed" => Embed::read(node, problems).map(Self::Embed),
             "retrieve" => Retrieve::read(node, problems).map(|retrieve| Self::Retrieve(Box::new(retrieve))),
+            "rerank" => Rerank::read(node, problems).map(|rerank| Self::Rerank(Box::new(rerank))),
             "transform" => Some(Self::Transform(Transform::read(node, problems))),
             "parse" => Parse::read(node, problems).map(Self::Parse),
             "redact" => Redact::read(node, problems).map(Self::Redact),
@@ -72,6 +75,7 @@ impl Kind {
             Self::Chat(_) => "chat",
             Self::Embed(_) => "embed",
             Self::Retrieve(_) => "retrieve",
+            Self::Rerank(_) => "rerank",
             Self::Transform(_) => "transform",
             Self::Parse(_) => "parse",
             Self::Redact(_) => "redact",
@@ -90,6 +94,7 @@ impl Kind {
             Self::Chat(chat) => chat.reads(steps),
             Self::Embed(embed) => embed.reads(steps),
             Self::Retrieve(retrieve) => retrieve.reads(steps),
+            Self::Rerank(rerank) => rerank.reads(steps),
             Self::Transform(transform) => transform.reads(steps),
             Self::Parse(parse) => parse.reads(steps),
             Self::Redact(redact) => redact.reads(steps),
@@ -108,6 +113,7 @@ impl Kind {
             Self::Chat(chat) => chat.blocks(),
             Self::Embed(_)
             | Self::Retrieve(_)
+            | Self::Rerank(_)
             | Self::Transform(_)
             | Self::Parse(_)
             | Self::Redact(_)
@@ -135,6 +141,7 @@ impl Kind {
             Self::Chat(_)
             | Self::Embed(_)
             | Self::Retrieve(_)
+            | Self::Rerank(_)
             | Self::Transform(_)
             | Self::Parse(_)
             | Self::Redact(_)
@@ -151,6 +158,7 @@ impl Kind {
             Self::Chat(chat) => chat.check(check),
             Self::Embed(embed) => embed.check(check),
             Self::Retrieve(retrieve) => retrieve.check(check),
+            Self::Rerank(rerank) => rerank.check(check),
             Self::Transform(transform) => transform.check(check),
             Self::Parse(parse) => parse.check(check),
             Self::Redact(redact) => redact.check(check),
@@ -173,7 +181,10 @@ impl Kind {
             Self::Chat(chat) => chat.worst(resources, once),
             Self::Embed(embed) => embed.worst(&resources.models, once),
             Self::Retrieve(retrieve) => retrieve.worst(resources, once),
-            Self::Transform(_) | Self::Parse(_) | Self::Redact(_) | Self::Approve(_) => Worst::NOTHING,
+            // What Pinecone bills, a rerank or the reads of a retrieval, is not in the books.
+            Self::Rerank(_) | Self::Transform(_) | Self::Parse(_) | Self::Redact(_) | Self::Approve(_) => {
+                Worst::NOTHING
+            }
             Self::Switch(switch) => {
                 let each = switch.blocks().into_iter().map(|(_, block)| block.worst(resources));
                 each.fold(Worst::NOTHING, Worst::or)
@@ -190,6 +201,7 @@ impl Kind {
         match self {
             Self::Chat(chat) => chat.render(name, frame.scope(), rendering),
             Self::Embed(embed) => embed.render(name, frame.scope(), rendering),
+            Self::Rerank(rerank) => rerank.render(name, frame.scope(), rendering),
             Self::Retrieve(_)
             | Self::Transform(_)
             | Self::Parse(_)
@@ -205,7 +217,7 @@ impl Kind {
 
     /// Whether it does nothing but reach outside of the run. A chat says by itself when it does: its tools are steps too.
     fn calls(&self) -> bool {
-        matches!(self, Self::Embed(_) | Self::Retrieve(_))
+        matches!(self, Self::Embed(_) | Self::Retrieve(_) | Self::Rerank(_))
     }
 
     pub(super) async fn run<'c>(
@@ -221,6 +233,7 @@ impl Kind {
             Self::Chat(chat) => chat.run(name, frame, around, bill).await,
             Self::Embed(embed) => embed.run(name, frame.scope(), around, bill).await,
             Self::Retrieve(retrieve) => retrieve.run(name, frame.scope(), around, bill).await,
+            Self::Rerank(rerank) => rerank.run(name, frame.scope(), around).await,
             Self::Transform(transform) => transform.run(frame.scope()),
             Self::Parse(parse) => parse.run(frame.scope()),
             Self::Redact(redact) => redact.run(frame.scope()),
@@ -242,6 +255,7 @@ pub(crate) fn vocabulary() -> Vec<(&'static str, Vec<&'static str>)> {
         ("chat", Chat::KEYS.into()),
         ("embed", Embed::KEYS.into()),
         ("retrieve", Retrieve::KEYS.into()),
+        ("rerank", Rerank::KEYS.into()),
         ("parse", Parse::KEYS.into()),
         ("redact", Redact::KEYS.into()),
         ("switch", Switch::KEYS.into()),

@@ -16,6 +16,7 @@ mod parallel;
 mod parse;
 mod redact;
 mod repeat;
+mod rerank;
 mod retrieve;
 mod switch;
 mod transform;
@@ -44,7 +45,7 @@ use super::{
 };
 
 /// What belongs to the language and not to this version: kinds of steps, and options of any step.
-const LATER: [&str; 3] = ["rerank", "http", "journal"];
+const LATER: [&str; 2] = ["http", "journal"];
 
 #[derive(Debug)]
 pub(crate) struct Step {

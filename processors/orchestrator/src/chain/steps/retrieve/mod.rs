@@ -1,22 +1,30 @@
-//! Passages from an index: what is asked ([`questions`]), how several rankings become one ([`fuse`], [`mmr`]), and the wholes
-//! of which they are parts ([`parents`]).
+//! Passages from an index: what is asked ([`questions`]), how several rankings become one ([`fuse`], [`mmr`]), the wholes of
+//! which they are parts ([`parents`]), and what a model makes of their order ([`reranking`]).
 
 mod fuse;
 mod mmr;
 mod parents;
 mod questions;
+mod reranking;
 
 use std::collections::BTreeSet;
 
 use futures::future::try_join_all;
 use models::{Kind, Worst};
-use retrieval::{IndexSpec, Match, Metric, Query};
+use retrieval::{IndexSpec, Match, Metric, Query, Ranked};
 use schemas::RetrievedDocument;
 use serde_json::{Value, json};
 use yaml::{Fields, Node, Position, Problems};
 
-use self::questions::{Diversity, Fusion, parent_field};
-use super::{Check, number::Number};
+use self::{
+    questions::{Diversity, Fusion, parent_field},
+    reranking::Reranking,
+};
+use super::{
+    Check,
+    number::Number,
+    rerank::{scored, scored_type},
+};
 use crate::chain::{
     bill::Bill,
     context::Surroundings,
@@ -48,7 +56,7 @@ const OPERATORS: [&str; 11] = [
 ///
 /// It reads the namespace of the request's tenant, which is where the indexer writes; `namespace:` names another one. Several
 /// `queries` are asked at once and their rankings fused; `mmr` passes over what repeats a passage that is taken; `parents`
-/// gives the whole of which a passage is a part.
+/// gives the whole of which a passage is a part; `rerank` orders what is left anew.
 #[derive(Debug)]
 pub(crate) struct Retrieve {
     index: String,
@@ -61,6 +69,7 @@ pub(crate) struct Retrieve {
     diversity: Option<Diversity>,
     /// The metadata field that holds the id of the whole.
     parents: Option<String>,
+    reranking: Option<Reranking>,
 }
 
 #[derive(Debug)]
@@ -70,7 +79,7 @@ enum Queries {
 }
 
 impl Retrieve {
-    pub(super) const KEYS: [&str; 10] = [
+    pub(super) const KEYS: [&str; 11] = [
         "index",
         "query",
         "queries",
@@ -81,10 +90,11 @@ impl Retrieve {
         "mmr",
         "fuse",
         "parents",
+        "rerank",
     ];
 
     pub(super) fn read(node: &Node, problems: &Problems) -> Option<Self> {
-        let later = ["vector", "rerank", "hybrid", "cache"];
+        let later = ["vector", "hybrid", "cache"];
         let fields = Fields::of(node, "a retrieve step", &Self::KEYS, &later, problems)?;
         let index = fields.require_text("index", "handbook");
         let queries = Queries::read(&fields);
@@ -101,6 +111,9 @@ impl Retrieve {
         let filter = fields.get("filter").map(|node| Templated::read(node, problems));
         let diversity = fields.get("mmr").map(|node| Diversity::read(node, problems));
         let parents = fields.get("parents").map(|node| parent_field(node, problems));
+        let reranking = fields
+            .get("rerank")
+            .map(|node| Reranking::read(node, queries.as_ref(), problems));
         if let (Some(mmr), Some(Queries::Several(..))) = (fields.get("mmr"), &queries) {
             let help = "ask one `query`, or leave `mmr` out: fused rankings have no one question to be near to";
             problems.add(mmr.position, "`mmr` and `queries` do not go together", help);
@@ -117,6 +130,7 @@ impl Retrieve {
             filter,
             diversity: diversity.map_or(Some(None), |diversity| Some(Some(diversity?)))?,
             parents: parents.map_or(Some(None), |parents| Some(Some(parents?)))?,
+            reranking: reranking.map_or(Some(None), |reranking| Some(Some(reranking?)))?,
         })
     }
 
@@ -131,6 +145,9 @@ impl Retrieve {
         }
         if let Some(filter) = &self.filter {
             filter.steps(steps);
+        }
+        if let Some(reranking) = &self.reranking {
+            reranking.reads(steps);
         }
     }
 
@@ -147,12 +164,19 @@ impl Retrieve {
             filter.infer(check.scope, None, check.problems);
             check_filter(filter, check.problems);
         }
-        let item = Type::object([
+        let found = Type::object([
             ("id", Type::Text { untrusted: true }),
             ("score", Type::Number),
             ("text", Type::Text { untrusted: true }),
             ("metadata", Type::Any { untrusted: true }),
         ]);
+        let item = match &self.reranking {
+            Some(reranking) => {
+                reranking.check(self.top_k.as_ref(), check);
+                scored_type(found)
+            }
+            None => found,
+        };
         Type::object([("items", Type::list(item))])
     }
 
@@ -260,13 +284,30 @@ impl Retrieve {
             let wholes = parents::of(found, field, services, spec, &namespace);
             found = around.in_time(wholes).await?.map_err(StepError::Retrieval)?;
         }
-        bill.found(found.iter().map(|found| RetrievedDocument {
-            index: spec.name.clone(),
-            namespace: namespace.clone(),
-            id: found.id.clone(),
-            score: f64::from(found.score),
-        }));
-        Ok(json!({"items": found.into_iter().map(|found| item(found, &spec.text_key)).collect::<Vec<_>>()}))
+        let mut documents: Vec<RetrievedDocument> = found
+            .iter()
+            .map(|found| RetrievedDocument {
+                index: spec.name.clone(),
+                namespace: namespace.clone(),
+                id: found.id.clone(),
+                score: f64::from(found.score),
+            })
+            .collect();
+        let mut items: Vec<Value> = found.into_iter().map(|found| item(found, &spec.text_key)).collect();
+        if let Some(reranking) = &self.reranking {
+            let question = questions.first().map_or("", String::as_str);
+            let ranked = reranking.rank(question, &items, scope, services, around).await?;
+            let again = |Ranked { index, score }| {
+                let document = RetrievedDocument {
+                    score,
+                    ..documents[index].clone()
+                };
+                (document, scored(items[index].clone(), score))
+            };
+            (documents, items) = ranked.into_iter().map(again).unzip();
+        }
+        bill.found(documents.into_iter());
+        Ok(json!({"items": items}))
     }
 
     /// Its questions are embedded in one request.
