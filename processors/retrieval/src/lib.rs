@@ -21,5 +21,5 @@ pub use error::RetrievalError;
 pub use index::{Delete, Index, IndexStats, NamespaceStats};
 pub use pinecone::{API_VERSION, ApiKey, IndexDescription, Pinecone, PineconeSettings};
 pub use rerank::{MAX_RERANKED, Ranked, Rerank};
-pub use spec::{IndexSpec, Metric};
+pub use spec::{FieldType, IndexSpec, Metric};
 pub use vector::{Match, Metadata, Query, Vector};

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::resources::resources;
 
 /// Words that lead far into the reading of a chain, so that noise gets there too.
-const WORDS: [&str; 72] = [
+const WORDS: [&str; 75] = [
     "apiVersion: chain/v1",
     "kind: Chain",
     "metadata: ",
@@ -25,7 +25,10 @@ const WORDS: [&str; 72] = [
     "rerank: ",
     "documents: ",
     "query: ",
-    "index: millrace-docs",
+    "index: films",
+    "filter: ",
+    "$in: ",
+    "year: ",
     "transform: ",
     "switch: ",
     "on: ",

@@ -1,10 +1,13 @@
 //! What the chains of these tests may name: the local models, and indexes good and bad.
 
-use std::sync::{Arc, LazyLock};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock},
+};
 
 use models::Models;
 use orchestrator::{Others, Resources};
-use retrieval::{IndexSpec, Metric};
+use retrieval::{FieldType, IndexSpec, Metric};
 
 pub fn resources() -> Resources {
     static MODELS: LazyLock<Arc<Models>> = LazyLock::new(|| {
@@ -17,6 +20,17 @@ pub fn resources() -> Resources {
             index("wide", "embedding", 1536, Metric::Cosine),
             index("far", "embedding", 384, Metric::Euclidean),
             index("spoken", "answer", 384, Metric::Cosine),
+            IndexSpec {
+                fields: [
+                    ("lang", FieldType::String),
+                    ("year", FieldType::Number),
+                    ("draft", FieldType::Boolean),
+                    ("tags", FieldType::List),
+                ]
+                .map(|(name, of)| (name.to_owned(), of))
+                .into(),
+                ..index("films", "embedding", 384, Metric::Cosine)
+            },
         ],
         chains: Others::default(),
     }
@@ -30,5 +44,6 @@ fn index(name: &str, embedding: &str, dimension: u32, metric: Metric) -> IndexSp
         dimension,
         metric,
         text_key: "text".to_owned(),
+        fields: BTreeMap::new(),
     }
 }

@@ -1,7 +1,9 @@
-//! Passages from an index: what is asked ([`questions`]), how several rankings become one ([`fuse`], [`mmr`]), the wholes of
+//! Passages from an index ([`index`]): what is asked ([`questions`]) of which passages ([`filter`]), how several rankings become one ([`fuse`], [`mmr`]), the wholes of
 //! which they are parts ([`parents`]), and what a model makes of their order ([`reranking`]).
 
+mod filter;
 mod fuse;
+mod index;
 mod mmr;
 mod parents;
 mod questions;
@@ -10,8 +12,8 @@ mod reranking;
 use std::collections::BTreeSet;
 
 use futures::future::try_join_all;
-use models::{Kind, Worst};
-use retrieval::{IndexSpec, Match, Metric, Query, Ranked};
+use models::Worst;
+use retrieval::{Match, Query, Ranked};
 use schemas::RetrievedDocument;
 use serde_json::{Value, json};
 use yaml::{Fields, Node, Position, Problems};
@@ -46,11 +48,6 @@ const NAMESPACE: Sink = Sink {
     what: "the choice of a namespace",
     help: "leave `namespace` out to read the tenant's own, or take it from a field that its schema trusts",
 };
-
-/// Operators of Pinecone's metadata filter.
-const OPERATORS: [&str; 11] = [
-    "$eq", "$ne", "$gt", "$gte", "$lt", "$lte", "$in", "$nin", "$exists", "$and", "$or",
-];
 
 /// `retrieve: {index, query, …}`: its output is `items`, nearest first, each with `id`, `score`, `text` and `metadata`.
 ///
@@ -152,7 +149,7 @@ impl Retrieve {
     }
 
     pub(super) fn check(&self, check: &mut Check<'_>) -> Type {
-        self.check_index(check);
+        index::check(&self.index, self.index_position, self.min_score.as_ref(), check);
         self.queries.check(check);
         if let Some(namespace) = &self.namespace {
             typing::infer(namespace, check.scope, Some(NAMESPACE), check.problems);
@@ -161,8 +158,7 @@ impl Retrieve {
             number.check(check);
         }
         if let Some(filter) = &self.filter {
-            filter.infer(check.scope, None, check.problems);
-            check_filter(filter, check.problems);
+            filter::check(filter, check.resources.index(&self.index), check);
         }
         let found = Type::object([
             ("id", Type::Text { untrusted: true }),
@@ -178,57 +174,6 @@ impl Retrieve {
             None => found,
         };
         Type::object([("items", Type::list(item))])
-    }
-
-    fn check_index(&self, check: &mut Check<'_>) {
-        let resources = check.resources;
-        let Some(spec) = resources.index(&self.index) else {
-            let message = format!("no index `{}` is configured", self.index);
-            let known = resources.indexes.iter().map(|spec| spec.name.as_str());
-            check
-                .problems
-                .add_unknown(self.index_position, message, &self.index, known);
-            return;
-        };
-        let message = match resources.models.get(&spec.embedding).map(|model| model.kind) {
-            None => format!(
-                "index `{}` is embedded by `{}`, which the models file does not have",
-                spec.name, spec.embedding
-            ),
-            Some(Kind::Chat { .. }) => {
-                format!(
-                    "index `{}` is embedded by `{}`, which is a chat model",
-                    spec.name, spec.embedding
-                )
-            }
-            Some(Kind::Embed { dimension }) if dimension != spec.dimension => format!(
-                "index `{}` has vectors of {} numbers, its embedding model `{}` gives {dimension}",
-                spec.name, spec.dimension, spec.embedding
-            ),
-            Some(Kind::Embed { .. }) => {
-                self.check_min_score(spec, check);
-                return;
-            }
-        };
-        check.problems.add(
-            self.index_position,
-            message,
-            "mend `indexes:` in millrace.yaml or the models file",
-        );
-    }
-
-    fn check_min_score(&self, spec: &IndexSpec, check: &mut Check<'_>) {
-        if let Some(min_score) = &self.min_score
-            && spec.metric == Metric::Euclidean
-        {
-            let message = format!(
-                "index `{}` measures distance: its nearest passages have the lowest scores",
-                spec.name
-            );
-            check
-                .problems
-                .add(min_score.value.position, message, "remove `min_score`");
-        }
     }
 
     pub(super) async fn run(
@@ -345,22 +290,4 @@ fn item(found: Match, text_key: &str) -> Value {
         .remove(text_key)
         .unwrap_or_else(|| Value::String(String::new()));
     json!({"id": found.id, "score": found.score, "text": text, "metadata": metadata})
-}
-
-/// That every `$word` in a filter is an operator.
-fn check_filter(filter: &Templated, problems: &Problems) {
-    for (name, value) in filter.children() {
-        if let Some(name) = name
-            && name.starts_with('$')
-            && !OPERATORS.contains(&name)
-        {
-            problems.add_unknown(
-                value.position,
-                format!("a filter has no operator `{name}`"),
-                name,
-                OPERATORS,
-            );
-        }
-        check_filter(value, problems);
-    }
 }
