@@ -166,6 +166,7 @@ fn resources() -> Resources {
         models: Arc::new(Models::load(models::DEFAULT_FILE, "models.yaml").unwrap()),
         indexes: Vec::new(),
         chains: Others::default(),
+        hash_key: None,
     }
 }
 

@@ -51,6 +51,7 @@ fn mistakes(config: &Config) -> Vec<anyhow::Error> {
                 models,
                 indexes: config.indexes.clone(),
                 chains: orchestrator::Others::default(),
+                hash_key: config.hash_key.clone(),
             };
             let loaded = Chains::load(std::slice::from_ref(&config.chains), &resources);
             mistakes.extend(loaded.err().map(anyhow::Error::from));

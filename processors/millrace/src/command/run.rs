@@ -175,6 +175,7 @@ impl Process {
                 caller: Arc::clone(&self.caller),
                 pinecone: self.pinecone.clone(),
                 indexes: self.config.indexes.clone(),
+                hash_key: self.config.hash_key.clone(),
             },
         };
         async move { Ok(orchestrator::run(settings, dependencies, ready, shutdown).await?) }

@@ -16,6 +16,7 @@ use std::{
 use anyhow::bail;
 use api::ApiSettings;
 use indexer::Splitting;
+use orchestrator::HashKey;
 use recorder::RecorderSettings;
 use retrieval::{ApiKey, IndexSpec, Pinecone, PineconeSettings};
 use schemas::RegistrySettings;
@@ -50,6 +51,10 @@ pub struct Config {
     /// Vector indexes, by the name that chains use.
     #[serde(default)]
     pub indexes: Vec<IndexSpec>,
+
+    /// What `strategy: hash` of a redaction hashes with: a secret, from the environment or a file.
+    #[serde(default)]
+    pub hash_key: Option<HashKey>,
 
     #[serde(default)]
     pub orchestrator: EngineTuning,

@@ -6,7 +6,7 @@ use std::{env, fs};
 use serde_json::Value;
 
 /// Words in the name of a setting that make it a secret.
-const SECRET: [&str; 4] = ["password", "secret", "api_key", "key.pem"];
+const SECRET: [&str; 5] = ["password", "secret", "api_key", "hash_key", "key.pem"];
 
 /// Replaces references by what they refer to. Returns the mistakes; none repeats a secret.
 pub fn resolve(document: &mut Value) -> Vec<String> {

@@ -124,8 +124,9 @@ fn a_rerank_is_shown_as_it_goes_to_pinecone() {
     let desk = Desk::new();
     desk.write(
         "best.yaml",
-        "apiVersion: chain/v1\nkind: Chain\nmetadata: {name: best, version: 1}\ninput: {schema: {}}\nsteps:\n\
-         - {id: best, rerank: {model: bge-reranker-v2-m3, query: \"{{ input.q }}\", documents: [Ada, Eve], top_n: 1}}\n\
+        "apiVersion: chain/v1\nkind: Chain\nmetadata: {name: best, version: 1}\ninput: {schema: {}}\n\
+         redact: {provider: {types: [email]}}\nsteps:\n\
+         - {id: best, rerank: {model: bge-reranker-v2-m3, query: \"{{ input.q }}\", documents: [ada@example.com, Eve], top_n: 1}}\n\
          output: {value: \"{{ steps.best.items }}\"}\n",
     );
 
@@ -136,7 +137,7 @@ fn a_rerank_is_shown_as_it_goes_to_pinecone() {
     assert_eq!(
         request["body"],
         json!({
-            "model": "bge-reranker-v2-m3", "query": "Who?", "documents": [{"text": "Ada"}, {"text": "Eve"}],
+            "model": "bge-reranker-v2-m3", "query": "Who?", "documents": [{"text": "[REDACTED_EMAIL]"}, {"text": "Eve"}],
             "rank_fields": ["text"], "return_documents": false, "top_n": 1})
     );
     assert!(shown.err.contains("--mock 'best="), "{}", shown.err);

@@ -8,7 +8,7 @@ use std::{
 use models::{Caller, Models};
 use retrieval::{IndexSpec, Match, Pinecone, Query, Ranked, Rerank, RetrievalError, Vector};
 
-use super::{Chain, error::StepError};
+use super::{Chain, error::StepError, hash_key::HashKey};
 
 /// The models file, the indexes and the other chains: chains are checked against these.
 #[derive(Debug, Clone)]
@@ -17,6 +17,8 @@ pub struct Resources {
     pub indexes: Vec<IndexSpec>,
     /// Those that others may run.
     pub chains: Others,
+    /// For `strategy: hash` of a redaction.
+    pub hash_key: Option<HashKey>,
 }
 
 /// The chains that a chain may run.
@@ -71,6 +73,7 @@ pub struct Services {
     pub caller: Arc<Caller>,
     pub pinecone: Pinecone,
     pub indexes: Vec<IndexSpec>,
+    pub hash_key: Option<HashKey>,
 }
 
 impl Services {
@@ -79,6 +82,7 @@ impl Services {
             models: Arc::clone(self.caller.models()),
             indexes: self.indexes.clone(),
             chains: Others::default(),
+            hash_key: self.hash_key.clone(),
         }
     }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::resources::resources;
 
 /// Words that lead far into the reading of a chain, so that noise gets there too.
-const WORDS: [&str; 75] = [
+const WORDS: [&str; 79] = [
     "apiVersion: chain/v1",
     "kind: Chain",
     "metadata: ",
@@ -23,6 +23,10 @@ const WORDS: [&str; 75] = [
     "embed: ",
     "retrieve: ",
     "rerank: ",
+    "redact: ",
+    "provider: ",
+    "audit: ",
+    "strategy: hash",
     "documents: ",
     "query: ",
     "index: films",

@@ -11,6 +11,7 @@ mod approve;
 mod blocks;
 mod chains;
 mod kafka;
+mod leaving;
 mod lint;
 mod reranking;
 mod resources;

@@ -33,10 +33,11 @@ pub fn resources() -> Resources {
             },
         ],
         chains: Others::default(),
+        hash_key: None,
     }
 }
 
-fn index(name: &str, embedding: &str, dimension: u32, metric: Metric) -> IndexSpec {
+pub fn index(name: &str, embedding: &str, dimension: u32, metric: Metric) -> IndexSpec {
     IndexSpec {
         name: name.to_owned(),
         index: name.to_owned(),

@@ -28,6 +28,7 @@ impl Scripted {
             models: Arc::new(models),
             indexes: Vec::new(),
             chains: orchestrator::Others::default(),
+            hash_key: None,
         };
         Self {
             run: Run::with(resources).await,

@@ -86,6 +86,7 @@ pub async fn execute(command: Chain, config: &Config) -> anyhow::Result<ExitCode
         models: models(config)?,
         indexes: config.indexes.clone(),
         chains: orchestrator::Others::default(),
+        hash_key: config.hash_key.clone(),
     };
     match command {
         Chain::Lint { paths } => lint::execute(paths, config, &resources),

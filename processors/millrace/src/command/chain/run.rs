@@ -46,6 +46,7 @@ pub(super) async fn execute(command: Run, config: &Config, resources: Resources)
         caller: Arc::new(Caller::new(Arc::clone(&resources.models), Arc::new(Unrecorded))?),
         pinecone: config.pinecone()?,
         indexes: resources.indexes,
+        hash_key: resources.hash_key,
     };
     let cancelled = shutdown::on_signal()?;
     let context = context(&chain, cancelled);

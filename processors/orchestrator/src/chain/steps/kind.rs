@@ -11,8 +11,8 @@ use super::{
     redact::Redact, repeat::Repeat, rerank::Rerank, retrieve::Retrieve, switch::Switch, transform::Transform,
 };
 use crate::chain::{
-    bill::Bill, block::Block, context::Surroundings, error::StepError, frame::Frame, render::Rendering,
-    resources::Resources, types::Type,
+    bill::Bill, block::Block, context::Surroundings, error::StepError, frame::Frame, leaving::Leaving,
+    render::Rendering, resources::Resources, types::Type,
 };
 
 #[derive(Debug)]
@@ -197,11 +197,17 @@ impl Kind {
     }
 
     /// Shows what it would send.
-    pub(super) fn render(&self, name: &str, frame: &Frame<'_>, rendering: &Rendering<'_>) -> Result<(), StepError> {
+    pub(super) fn render(
+        &self,
+        name: &str,
+        frame: &Frame<'_>,
+        leaving: &Leaving,
+        rendering: &Rendering<'_>,
+    ) -> Result<(), StepError> {
         match self {
-            Self::Chat(chat) => chat.render(name, frame.scope(), rendering),
-            Self::Embed(embed) => embed.render(name, frame.scope(), rendering),
-            Self::Rerank(rerank) => rerank.render(name, frame.scope(), rendering),
+            Self::Chat(chat) => chat.render(name, frame.scope(), leaving, rendering),
+            Self::Embed(embed) => embed.render(name, frame.scope(), leaving, rendering),
+            Self::Rerank(rerank) => rerank.render(name, frame.scope(), leaving, rendering),
             Self::Retrieve(_)
             | Self::Transform(_)
             | Self::Parse(_)

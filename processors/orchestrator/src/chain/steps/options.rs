@@ -151,7 +151,7 @@ impl Options {
             return Ok((Way::Skipped, self.skipped(frame)?));
         }
         if let Some(rendering) = around.rendering() {
-            kind.render(name, frame, rendering)?;
+            kind.render(name, frame, around.leaving(), rendering)?;
         }
         let around = &around.spending(self.budget);
         let result = match around.mock(name) {

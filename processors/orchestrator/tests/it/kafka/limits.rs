@@ -58,6 +58,7 @@ async fn runs_that_wait_for_a_full_provider_leave_their_slots_to_others() {
         models: Arc::new(models),
         indexes: Vec::new(),
         chains: orchestrator::Others::default(),
+        hash_key: None,
     };
     let tuning = EngineTuning {
         in_flight: 2,

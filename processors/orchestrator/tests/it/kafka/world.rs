@@ -183,6 +183,7 @@ impl World {
                 caller: Arc::new(Caller::new(resources.models, Arc::new(Unrecorded)).unwrap()),
                 pinecone: Pinecone::new(&PineconeSettings::default()).unwrap(),
                 indexes: resources.indexes,
+                hash_key: resources.hash_key,
             },
         };
         let (sender, ready) = watch::channel(Err("starting".to_owned()));

@@ -14,6 +14,7 @@ use crate::chain::{
     context::Surroundings,
     error::StepError,
     fits::misfit,
+    leaving::Leaving,
     render::Rendering,
     template::Template,
     templated::Templated,
@@ -111,7 +112,7 @@ impl Rerank {
     ) -> Result<Value, StepError> {
         let services = around.services(step)?;
         let documents = self.documents(scope)?;
-        let request = self.request(&documents, scope)?;
+        let request = around.leaving().rerank(self.request(&documents, scope)?)?;
         let ranked = around.in_time(services.rerank(&request)).await?;
         let ranked = ranked.map_err(StepError::Retrieval)?.into_iter();
         let items = ranked.map(|Ranked { index, score }| scored(documents[index].clone(), score));
@@ -123,9 +124,11 @@ impl Rerank {
         &self,
         step: &str,
         scope: &minijinja::Value,
+        leaving: &Leaving,
         rendering: &Rendering<'_>,
     ) -> Result<(), StepError> {
-        rendering.rerank(step, &self.request(&self.documents(scope)?, scope)?);
+        let request = leaving.rerank(self.request(&self.documents(scope)?, scope)?)?;
+        rendering.rerank(step, &request);
         Ok(())
     }
 

@@ -1,5 +1,6 @@
-//! Passages from an index ([`index`]): what is asked ([`questions`]) of which passages ([`filter`]), how several rankings become one ([`fuse`], [`mmr`]), the wholes of
-//! which they are parts ([`parents`]), and what a model makes of their order ([`reranking`]).
+//! Passages from an index ([`index`]): what is asked ([`questions`]) of which passages ([`filter`]), how several rankings
+//! become one ([`fuse`], [`mmr`]), the wholes of which they are parts ([`parents`]), and what a model makes of their order
+//! ([`reranking`]).
 
 mod filter;
 mod fuse;
@@ -202,11 +203,9 @@ impl Retrieve {
         let filter = self.filter.as_ref().map(|filter| filter.value(scope)).transpose()?;
         let questions = self.queries.questions(scope)?;
 
-        let called = services
-            .caller
-            .embed(&spec.embedding, &questions, &around.call(step))
-            .await;
-        let vectors = bill.take(called)?.vectors;
+        let asked = around.leaving().texts(questions.clone())?;
+        let called = services.caller.embed(&spec.embedding, &asked, &around.call(step)).await;
+        let vectors = bill.take(called, around.leaving())?.vectors;
         let query = |vector: &Vec<f32>| Query {
             namespace: namespace.clone(),
             vector: vector.clone(),

@@ -81,6 +81,7 @@ impl Reranking {
             .iter()
             .map(|item| item["text"].as_str().unwrap_or_default().to_owned());
         let request = self.reranker.request(question, texts.collect(), scope)?;
+        let request = around.leaving().rerank(request)?;
         let ranked = around.in_time(services.rerank(&request)).await?;
         ranked.map_err(StepError::Retrieval)
     }
