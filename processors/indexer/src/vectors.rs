@@ -59,7 +59,11 @@ fn plan(document: &Document, chunk: &Chunk, prefix: &str, spec: &IndexSpec) -> P
     let text = &document.content[chunk.range.clone()];
     let mut metadata = Metadata::new();
     for (key, value) in &document.metadata {
-        metadata.insert(key.clone(), value.as_str().into());
+        let value = match spec.fields.get(key) {
+            Some(field) => field.of_text(value),
+            None => value.as_str().into(),
+        };
+        metadata.insert(key.clone(), value);
     }
     for (key, value) in [
         ("document_id", document.document_id.as_str()),
@@ -108,7 +112,8 @@ fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use retrieval::Metric;
+    use retrieval::{FieldType, Metric};
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -120,6 +125,7 @@ mod tests {
             dimension: 8,
             metric: Metric::Cosine,
             text_key: "text".to_owned(),
+            fields: std::collections::BTreeMap::new(),
         }
     }
 
@@ -157,6 +163,50 @@ mod tests {
         assert_eq!(
             ["document_id", "title", "heading", "text", "lang"].map(value),
             ["guide/a b.md", "Guide", "Install", "apt", "en"]
+        );
+    }
+
+    #[test]
+    fn metadata_are_of_the_type_that_the_index_declares() {
+        let fields = [
+            ("year", FieldType::Number),
+            ("draft", FieldType::Boolean),
+            ("tags", FieldType::List),
+            ("lang", FieldType::String),
+        ];
+        let spec = IndexSpec {
+            fields: fields.map(|(name, of)| (name.to_owned(), of)).into(),
+            ..spec()
+        };
+        let stored = |metadata: [(&str, &str); 5]| {
+            let document = Document {
+                metadata: metadata.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+                ..document()
+            };
+            let planned = planned(&document, &Splitting::default(), &spec);
+            ["year", "draft", "tags", "lang", "other"].map(|key| planned[0].metadata[key].clone())
+        };
+
+        assert_eq!(
+            stored([
+                ("year", "1979"),
+                ("draft", "true"),
+                ("tags", r#"["a"]"#),
+                ("lang", "1"),
+                ("other", "1")
+            ]),
+            [json!(1979), json!(true), json!(["a"]), json!("1"), json!("1")]
+        );
+        assert_eq!(
+            stored([
+                ("year", "soon"),
+                ("draft", "1"),
+                ("tags", "[1]"),
+                ("lang", "en"),
+                ("other", "x")
+            ]),
+            ["soon", "1", "[1]", "en", "x"].map(Value::from),
+            "what is not of the type stays what it was"
         );
     }
 

@@ -22,8 +22,8 @@ mod service;
 mod settings;
 
 pub use chain::{
-    Accepted, Approval, Bill, Chain, Change, Context, Difference, Ending, Failure, Others, Outcome, Position, Problem,
-    Resources, SCHEMA, Services, State, Trial, Verdict,
+    Accepted, Approval, Bill, Chain, Change, Context, Difference, Ending, Failure, HashKey, Others, Outcome, Position,
+    Problem, Resources, SCHEMA, Services, ShortHashKey, State, Trial, Verdict,
 };
 pub use chain_files::{LoadError, load_one};
 pub use chains::{Chains, Conflict, Missing};

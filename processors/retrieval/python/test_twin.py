@@ -143,3 +143,38 @@ def test_refusals(index):
             call()
         assert part in str(refused.value)
     assert index.describe_index_stats().total_vector_count == 0
+
+
+DOCUMENTS = [
+    {"id": "a", "text": "Bananas are yellow.", "title": "Fruit"},
+    {"id": "b", "text": "The broker keeps its offsets in a topic.", "title": "Offsets"},
+    {"id": "c", "text": "The broker is away.", "title": "Brokers"},
+]
+
+
+def test_rerank(client):
+    rerank = client.inference.rerank
+    ask = {"model": "bge-reranker-v2-m3", "query": "Where does the broker keep offsets?"}
+
+    ranked = rerank(documents=DOCUMENTS, **ask)
+    assert [found["index"] for found in ranked.data] == [1, 2, 0]
+    assert ranked.data[0]["document"]["title"] == "Offsets"
+    scores = [found["score"] for found in ranked.data]
+    assert scores == sorted(scores, reverse=True) and 0 <= scores[-1] < scores[0] <= 1
+    assert ranked.model == "twin-by-words", "it says what it is"
+
+    texts = [document["text"] for document in DOCUMENTS]
+    first = rerank(documents=texts, top_n=1, return_documents=False, parameters={"truncate": "END"}, **ask)
+    assert [found["index"] for found in first.data] == [1] and first.data[0]["score"] == scores[0]
+    by_title = rerank(documents=DOCUMENTS, rank_fields=["title"], model="any", query="fruit")
+    assert by_title.data[0]["index"] == 0
+
+
+def test_rerank_refusals(client):
+    for change, part in [
+        ({"rank_fields": ["body"]}, "no text `body`"),
+        ({"documents": ["x"] * 201}, "1 to 200 documents"),
+    ]:
+        with pytest.raises(PineconeApiException) as refused:
+            client.inference.rerank(**{"model": "any", "query": "x", "documents": DOCUMENTS, **change})
+        assert part in str(refused.value)

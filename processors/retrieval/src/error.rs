@@ -53,6 +53,8 @@ pub enum RetrievalError {
     },
     #[error("vector {id:?} takes {bytes} bytes as JSON, Pinecone takes at most {limit} a request: index shorter texts")]
     TooLarge { id: String, bytes: usize, limit: usize },
+    #[error("{count} texts are to be ranked, and one call takes {limit} at most: rank fewer")]
+    TooManyTexts { count: usize, limit: usize },
     #[error("index {index:?} was not ready within {seconds} s of its creation")]
     NotReady { index: String, seconds: u64 },
 }
@@ -71,7 +73,8 @@ impl RetrievalError {
             | Self::NotFound { .. }
             | Self::AlreadyExists { .. }
             | Self::Decode { .. }
-            | Self::TooLarge { .. } => false,
+            | Self::TooLarge { .. }
+            | Self::TooManyTexts { .. } => false,
         }
     }
 }

@@ -13,8 +13,8 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use crate::{
-    Index, IndexSpec, Metric, RetrievalError,
-    transport::{Call, Transport},
+    Index, IndexSpec, Metric, RetrievalError, rerank,
+    transport::{Answer, Call, Transport},
 };
 
 /// The version of the API this client speaks: the newest whose control plane says `dimension` and `metric`, which is what
@@ -42,6 +42,14 @@ pub struct PineconeSettings {
     /// How long a call may take with all its attempts and the pauses between them.
     #[serde(default = "default_call_timeout_ms")]
     pub call_timeout_ms: u64,
+}
+
+impl PineconeSettings {
+    /// Where [`Pinecone::rerank`] asks.
+    #[must_use]
+    pub fn rerank_url(&self) -> String {
+        format!("{}/{}", self.control_url.trim_end_matches('/'), rerank::PATH)
+    }
 }
 
 impl Default for PineconeSettings {
@@ -187,6 +195,14 @@ impl Pinecone {
                 });
             }
         }
+    }
+
+    pub(crate) fn control_url(&self) -> &str {
+        &self.control_url
+    }
+
+    pub(crate) async fn send(&self, call: Call) -> Result<Answer, RetrievalError> {
+        self.transport.send(call).await
     }
 
     fn lock_hosts(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<str>>> {

@@ -1,6 +1,9 @@
 //! What a chain calls an index, and what it stands for.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// One entry of `indexes:` in `millrace.yaml`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +22,9 @@ pub struct IndexSpec {
     /// The metadata key that holds a chunk's text.
     #[serde(default = "default_text_key")]
     pub text_key: String,
+    /// The metadata by which chains may filter: `{year: number}`. Filters are held to it; where it is empty, by any.
+    #[serde(default)]
+    pub fields: BTreeMap<String, FieldType>,
 }
 
 impl IndexSpec {
@@ -32,6 +38,30 @@ impl IndexSpec {
 
 fn default_text_key() -> String {
     "text".to_owned()
+}
+
+/// What a metadata field holds. Pinecone has no others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FieldType {
+    String,
+    Number,
+    Boolean,
+    /// Of strings.
+    List,
+}
+
+impl FieldType {
+    /// What a document that knows only texts means: the value of this type that `text` is in JSON, else the text.
+    #[must_use]
+    pub fn of_text(self, text: &str) -> Value {
+        let value = serde_json::from_str(text).ok().filter(|value| match (self, value) {
+            (Self::Number, Value::Number(_)) | (Self::Boolean, Value::Bool(_)) => true,
+            (Self::List, Value::Array(items)) => items.iter().all(Value::is_string),
+            _ => false,
+        });
+        value.unwrap_or_else(|| Value::String(text.to_owned()))
+    }
 }
 
 /// How similarity is measured, in Pinecone's words.

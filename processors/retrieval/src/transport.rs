@@ -1,7 +1,7 @@
 //! One request to Pinecone, repeated while that can help.
 //!
-//! Every call of this crate can be repeated safely: upsert and delete say what shall be, and a repeated create answers
-//! "exists already". What is retried is what Pinecone's own clients retry, plus lost connections.
+//! Every call of this crate can be repeated safely: upsert and delete say what shall be, a repeated create answers "exists
+//! already", and the others only read. What is retried is what Pinecone's own clients retry, plus lost connections.
 
 use std::time::{Duration, SystemTime};
 
@@ -169,11 +169,15 @@ impl Call {
 
 impl Answer {
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, RetrievalError> {
-        serde_json::from_slice(&self.body).map_err(|source| RetrievalError::Decode {
+        serde_json::from_slice(&self.body).map_err(|source| self.unreadable(source))
+    }
+
+    pub(crate) fn unreadable(&self, source: serde_json::Error) -> RetrievalError {
+        RetrievalError::Decode {
             call: self.call,
             host: self.host.clone(),
             source,
-        })
+        }
     }
 }
 

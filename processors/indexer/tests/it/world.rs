@@ -105,6 +105,7 @@ impl World {
                 dimension: 384,
                 metric: Metric::Cosine,
                 text_key: "text".to_owned(),
+                fields: std::collections::BTreeMap::new(),
             },
             producer: Producer::new(&kafka, ProducerSettings::new("test")).unwrap(),
             documents: registry.encoder(&kafka.topic("documents")).await.unwrap(),

@@ -18,6 +18,7 @@ use anyhow::bail;
 use api::ApiSettings;
 use egress::{EgressSettings, Hosts};
 use indexer::Splitting;
+use orchestrator::HashKey;
 use recorder::RecorderSettings;
 use retrieval::{ApiKey, IndexSpec, Pinecone, PineconeSettings};
 use schemas::RegistrySettings;
@@ -56,6 +57,9 @@ pub struct Config {
     /// What `http` steps of chains may call.
     #[serde(default)]
     pub http: EgressSettings,
+    /// What `strategy: hash` of a redaction hashes with: a secret, from the environment or a file.
+    #[serde(default)]
+    pub hash_key: Option<HashKey>,
 
     #[serde(default)]
     pub orchestrator: EngineTuning,

@@ -6,7 +6,7 @@ use std::{env, fs};
 use serde_json::Value;
 
 /// Words in the name of a setting that make it a secret.
-const SECRET: [&str; 5] = ["password", "secret", "api_key", "key.pem", "bearer"];
+const SECRET: [&str; 6] = ["password", "secret", "api_key", "hash_key", "key.pem", "bearer"];
 /// Everything under a setting of this name is one.
 const OF_SECRETS: &str = "headers";
 

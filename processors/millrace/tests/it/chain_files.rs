@@ -120,6 +120,30 @@ fn what_would_be_sent_is_shown_to_the_byte() {
 }
 
 #[test]
+fn a_rerank_is_shown_as_it_goes_to_pinecone() {
+    let desk = Desk::new();
+    desk.write(
+        "best.yaml",
+        "apiVersion: chain/v1\nkind: Chain\nmetadata: {name: best, version: 1}\ninput: {schema: {}}\n\
+         redact: {provider: {types: [email]}}\nsteps:\n\
+         - {id: best, rerank: {model: bge-reranker-v2-m3, query: \"{{ input.q }}\", documents: [ada@example.com, Eve], top_n: 1}}\n\
+         output: {value: \"{{ steps.best.items }}\"}\n",
+    );
+
+    let shown = desk.chain(&["render", "chains/best.yaml", r#"{"q": "Who?"}"#]);
+
+    let request: Value = serde_json::from_str(&shown.out).unwrap();
+    assert!(request["url"].as_str().unwrap().ends_with("/rerank"), "{request}");
+    assert_eq!(
+        request["body"],
+        json!({
+            "model": "bge-reranker-v2-m3", "query": "Who?", "documents": [{"text": "[REDACTED_EMAIL]"}, {"text": "Eve"}],
+            "rank_fields": ["text"], "return_documents": false, "top_n": 1})
+    );
+    assert!(shown.err.contains("--mock 'best="), "{}", shown.err);
+}
+
+#[test]
 fn a_new_version_says_whom_it_breaks() {
     let desk = Desk::new();
     let before = shipped("summarize.yaml");

@@ -3,6 +3,8 @@
 use models::{Called, ModelError};
 use schemas::{Audit, Money, RetrievedDocument, Usage, usage_source};
 
+use super::leaving::Leaving;
+
 /// Kept per step while it runs, and for the run as a whole.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Bill {
@@ -15,9 +17,10 @@ pub struct Bill {
 }
 
 impl Bill {
-    /// Takes over what a call cost, and gives how it ended.
-    pub(crate) fn take<T>(&mut self, called: Called<T>) -> Result<T, ModelError> {
-        self.attempts.extend(called.attempts);
+    /// Takes over what a call cost, with as much of its texts as may leave, and gives how it ended.
+    pub(crate) fn take<T>(&mut self, called: Called<T>, leaving: &Leaving) -> Result<T, ModelError> {
+        self.attempts
+            .extend(called.attempts.into_iter().map(|row| leaving.audited(row)));
         self.add(&called.usage, called.cost);
         called.result
     }

@@ -10,7 +10,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    error::StepError, idle::Idle, mocks::Mocks, render::Rendering, resources::Services, trail::Recorder, turn::Turn,
+    error::StepError, idle::Idle, leaving::Leaving, mocks::Mocks, render::Rendering, resources::Services,
+    trail::Recorder, turn::Turn,
 };
 
 #[derive(Debug, Clone)]
@@ -52,6 +53,7 @@ pub(crate) struct Surroundings<'r> {
     budget: Budget,
     /// The step tries what fails again by itself: its caller need not.
     retried: bool,
+    leaving: Leaving,
 }
 
 /// What steps reach outside of the run.
@@ -85,6 +87,7 @@ impl<'r> Surroundings<'r> {
             idle: Idle::new(context.limit_wait.clone()),
             budget,
             retried: false,
+            leaving: Leaving::default(),
         }
     }
 
@@ -117,6 +120,19 @@ impl<'r> Surroundings<'r> {
             budget: self.budget.part(limit),
             ..self.clone()
         }
+    }
+
+    /// Inside of a chain that says what of its texts may leave.
+    pub(crate) fn redacting(self, leaving: &Leaving) -> Self {
+        Self {
+            leaving: self.leaving.and(leaving),
+            ..self
+        }
+    }
+
+    /// What of the texts here may leave.
+    pub(crate) fn leaving(&self) -> &Leaving {
+        &self.leaving
     }
 
     /// How records name a step of this place.

@@ -12,8 +12,8 @@ use sha2::{Digest, Sha256};
 use yaml::{Fields, Node, Position, Problem, Problems};
 
 use super::{
-    Chain, Output, block::Block, fits::misfit, metadata::Metadata, params::Params, resources::Resources,
-    schema::Schema, steps::Check, templated::Templated, trial::Trial, types::Type, typing::Scope,
+    Chain, Output, block::Block, fits::misfit, leaving::Leaving, metadata::Metadata, params::Params,
+    resources::Resources, schema::Schema, steps::Check, templated::Templated, trial::Trial, types::Type, typing::Scope,
 };
 
 /// Larger files are not read: what checks a chain may take time in proportion to its square.
@@ -31,6 +31,7 @@ pub(crate) struct Draft {
     input: Option<Schema>,
     params: Option<Params>,
     budget: Option<(Duration, Limit)>,
+    leaving: Option<Leaving>,
     steps: Block,
     output: Option<Output>,
     trials: Vec<Trial>,
@@ -56,6 +57,7 @@ impl Draft {
             "input",
             "params",
             "budget",
+            "redact",
             "steps",
             "output",
             "tests",
@@ -78,6 +80,9 @@ impl Draft {
             .map_or(Some((DEFAULT_DEADLINE, Limit::default())), |node| {
                 budget(node, &problems)
             });
+        let leaving = fields
+            .get("redact")
+            .map_or(Some(Leaving::default()), |node| Leaving::read(node, &problems));
         let steps = fields
             .require("steps", "[{id: answer, chat: {…}}]")
             .map_or_else(Block::unread, |node| Block::read(node, "`steps`", &problems));
@@ -92,6 +97,7 @@ impl Draft {
             input,
             params,
             budget,
+            leaving,
             steps,
             output,
             trials,
@@ -125,6 +131,9 @@ impl Draft {
             self.input.as_ref().map_or(Type::ANY, Schema::type_of),
             self.params.as_ref().map_or(Type::ANY, Params::type_of),
         );
+        if let Some(leaving) = &self.leaving {
+            leaving.check(resources, &self.problems);
+        }
         let (scope, _) = self.steps.check(&mut Check {
             scope: &scope,
             resources,
@@ -139,6 +148,7 @@ impl Draft {
             input,
             params,
             budget,
+            leaving,
             steps,
             output,
             trials,
@@ -159,6 +169,7 @@ impl Draft {
                 source,
                 deadline,
                 limit,
+                leaving: leaving?,
                 input: input?,
                 params: params?,
                 steps,

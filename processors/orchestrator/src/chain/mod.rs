@@ -7,8 +7,10 @@
 //! input: {schema: {…}}                    # JSON Schema; `x-trust: untrusted` marks what strangers write
 //! params: {top_k: {type: integer, default: 4}}
 //! budget: {deadline: 60s, usd: 0.05, tokens: 8000, calls: 10}  # no call leaves that may cost more than is left
+//! redact: {provider: {types: [email], strategy: mask}, audit: {types: [email, phone]}}   # what leaves; steps see all
 //! steps:                                  # each runs as soon as the steps that it reads are done
 //!   - {id: docs, retrieve: {index: …, query: "{{ input.question }}", top_k: "{{ params.top_k }}", min_score: 0.2, filter: {…}}}
+//!   - {id: best, rerank: {model: bge-reranker-v2-m3, query: "{{ input.question }}", documents: "{{ steps.docs.items }}", top_n: 3}}
 //!   - {id: answer, chat: {model: [smart, fast], messages: [{role: user, content: …}], params: {…}, output: {schema: {…}}}}
 //!   - {id: vectors, embed: {model: embedding, texts: ["{{ steps.answer.text }}"]}}
 //!   - {id: order, http: {url: "https://api.example.com/orders/{{ input.order }}", response: {schema: {…}}}}
@@ -35,6 +37,7 @@
 mod bill;
 mod block;
 mod context;
+mod cover;
 mod diff;
 mod document;
 mod editor;
@@ -42,7 +45,9 @@ mod error;
 mod fits;
 mod frame;
 mod graph;
+mod hash_key;
 mod idle;
+mod leaving;
 mod metadata;
 mod mocks;
 mod outcome;
@@ -66,7 +71,9 @@ use std::time::Duration;
 use models::{Limit, Worst};
 use serde_json::Value;
 
-use self::{block::Block, params::Params, schema::Schema, templated::Templated, turn::SoFar, types::Type};
+use self::{
+    block::Block, leaving::Leaving, params::Params, schema::Schema, templated::Templated, turn::SoFar, types::Type,
+};
 
 pub(crate) use self::document::Draft;
 
@@ -75,6 +82,7 @@ pub use self::{
     context::Context,
     diff::{Change, Difference},
     editor::SCHEMA,
+    hash_key::{HashKey, ShortHashKey},
     outcome::{Ending, Failure, Outcome},
     resources::{Others, Resources, Services},
     trail::Trail,
@@ -99,6 +107,7 @@ pub struct Chain {
     pub deadline: Duration,
     /// What all its calls may cost together.
     limit: Limit,
+    leaving: Leaving,
     input: Schema,
     params: Params,
     steps: Block,

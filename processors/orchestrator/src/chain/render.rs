@@ -7,6 +7,7 @@ use std::{
 
 use egress::Request;
 use models::{ChatRequest, Rendered};
+use retrieval::{PineconeSettings, Rerank};
 use serde_json::{Value, json};
 
 use super::{
@@ -20,6 +21,7 @@ use super::{
 /// Collects what steps would send.
 pub(crate) struct Rendering<'r> {
     resources: &'r Resources,
+    pinecone: &'r PineconeSettings,
     requests: Mutex<Vec<Value>>,
 }
 
@@ -30,6 +32,16 @@ impl Rendering<'_> {
 
     pub(crate) fn embed(&self, step: &str, alias: &str, texts: &[String]) {
         self.model(step, self.resources.models.render_embed(alias, texts));
+    }
+
+    pub(crate) fn rerank(&self, step: &str, rerank: &Rerank) {
+        self.add(json!({
+            "step": step,
+            "model": rerank.model,
+            "provider": "pinecone",
+            "url": self.pinecone.rerank_url(),
+            "body": rerank.body(),
+        }));
     }
 
     pub(crate) fn http(&self, step: &str, request: &Request) {
@@ -68,9 +80,11 @@ impl Chain {
         mocks: BTreeMap<String, Value>,
         context: &Context,
         resources: &Resources,
+        pinecone: &PineconeSettings,
     ) -> (Vec<Value>, Ending) {
         let rendering = Rendering {
             resources,
+            pinecone,
             requests: Mutex::default(),
         };
         let mocks = Mocks::new(mocks);

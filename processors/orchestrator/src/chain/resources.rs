@@ -7,9 +7,9 @@ use std::{
 
 use egress::{Egress, Hosts, SetupError};
 use models::{Caller, Models};
-use retrieval::{IndexSpec, Match, Pinecone, Query, RetrievalError, Vector};
+use retrieval::{IndexSpec, Match, Pinecone, Query, Ranked, Rerank, RetrievalError, Vector};
 
-use super::{Chain, error::StepError};
+use super::{Chain, error::StepError, hash_key::HashKey};
 
 /// The models file, the indexes, the hosts and the other chains: chains are checked against these.
 #[derive(Debug, Clone)]
@@ -19,6 +19,8 @@ pub struct Resources {
     pub hosts: Arc<Hosts>,
     /// Those that others may run.
     pub chains: Others,
+    /// For `strategy: hash` of a redaction.
+    pub hash_key: Option<HashKey>,
 }
 
 /// The chains that a chain may run.
@@ -70,6 +72,7 @@ impl Resources {
             indexes: Vec::new(),
             hosts: Arc::default(),
             chains: Others::default(),
+            hash_key: None,
         }
     }
 
@@ -85,6 +88,7 @@ pub struct Services {
     pub pinecone: Pinecone,
     indexes: Vec<IndexSpec>,
     pub(crate) egress: Egress,
+    pub(crate) hash_key: Option<HashKey>,
 }
 
 impl Services {
@@ -98,6 +102,7 @@ impl Services {
             pinecone,
             indexes: resources.indexes,
             egress: Egress::new(resources.hosts)?,
+            hash_key: resources.hash_key,
         })
     }
 
@@ -107,6 +112,7 @@ impl Services {
             indexes: self.indexes.clone(),
             hosts: Arc::clone(self.egress.hosts()),
             chains: Others::default(),
+            hash_key: self.hash_key.clone(),
         }
     }
 
@@ -126,5 +132,9 @@ impl Services {
         ids: &[String],
     ) -> Result<Vec<Vector>, RetrievalError> {
         self.pinecone.index(&spec.index).await?.fetch(namespace, ids).await
+    }
+
+    pub(crate) async fn rerank(&self, rerank: &Rerank) -> Result<Vec<Ranked>, RetrievalError> {
+        self.pinecone.rerank(rerank).await
     }
 }

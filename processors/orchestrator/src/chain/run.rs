@@ -35,7 +35,7 @@ impl Chain {
         let budget = Budget::after(Money(nano_dollars), tokens, calls, self.limit);
         let turn = Turn::of(self, &accepted.so_far);
         let trail = Recorder::new();
-        let around = Surroundings::new(context, world, &self.id, &turn, &trail, budget);
+        let around = Surroundings::new(context, world, &self.id, &turn, &trail, budget).redacting(&self.leaving);
         let mut bill = Bill::default();
         let ending = match self.steps.run(&Frame::new(accepted), &around, &mut bill).await {
             Ok(done) => match self.output_in(done.scope()) {

@@ -135,14 +135,19 @@ impl Templated {
         }
     }
 
-    /// The entries of a mapping and the items of a list, with the names of the former.
-    pub(crate) fn children(&self) -> impl Iterator<Item = (Option<&str>, &Self)> {
-        let (items, entries) = match &self.form {
-            Form::List(items) => (items.as_slice(), [].as_slice()),
-            Form::Map(entries) => ([].as_slice(), entries.as_slice()),
-            Form::Literal(_) | Form::Template(_) => ([].as_slice(), [].as_slice()),
-        };
-        let items = items.iter().map(|item| (None, item));
-        items.chain(entries.iter().map(|(key, value)| (Some(key.as_str()), value)))
+    /// The entries, where the file has a mapping.
+    pub(crate) fn entries(&self) -> Option<&[(String, Self)]> {
+        match &self.form {
+            Form::Map(entries) => Some(entries),
+            Form::Literal(_) | Form::Template(_) | Form::List(_) => None,
+        }
+    }
+
+    /// The items, where the file has a list.
+    pub(crate) fn items(&self) -> Option<&[Self]> {
+        match &self.form {
+            Form::List(items) => Some(items),
+            Form::Literal(_) | Form::Template(_) | Form::Map(_) => None,
+        }
     }
 }

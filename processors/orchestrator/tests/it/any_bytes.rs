@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::resources::resources;
 
 /// Words that lead far into the reading of a chain, so that noise gets there too.
-const WORDS: [&str; 74] = [
+const WORDS: [&str; 84] = [
     "apiVersion: chain/v1",
     "kind: Chain",
     "metadata: ",
@@ -28,6 +28,16 @@ const WORDS: [&str; 74] = [
     "method: POST",
     "query: ",
     "response: ",
+    "rerank: ",
+    "redact: ",
+    "provider: ",
+    "audit: ",
+    "strategy: hash",
+    "documents: ",
+    "index: films",
+    "filter: ",
+    "$in: ",
+    "year: ",
     "transform: ",
     "switch: ",
     "on: ",

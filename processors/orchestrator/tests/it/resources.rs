@@ -1,11 +1,14 @@
 //! What the chains of these tests may name: the local models, and indexes good and bad.
 
-use std::sync::{Arc, LazyLock};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock},
+};
 
 use egress::{EgressSettings, HostSettings, Hosts};
 use models::Models;
 use orchestrator::Resources;
-use retrieval::{IndexSpec, Metric};
+use retrieval::{FieldType, IndexSpec, Metric};
 
 pub fn resources() -> Resources {
     static MODELS: LazyLock<Arc<Models>> = LazyLock::new(|| {
@@ -18,6 +21,17 @@ pub fn resources() -> Resources {
             index("wide", "embedding", 1536, Metric::Cosine),
             index("far", "embedding", 384, Metric::Euclidean),
             index("spoken", "answer", 384, Metric::Cosine),
+            IndexSpec {
+                fields: [
+                    ("lang", FieldType::String),
+                    ("year", FieldType::Number),
+                    ("draft", FieldType::Boolean),
+                    ("tags", FieldType::List),
+                ]
+                .map(|(name, of)| (name.to_owned(), of))
+                .into(),
+                ..index("films", "embedding", 384, Metric::Cosine)
+            },
         ],
         ..Resources::of(Arc::clone(&MODELS))
     }
@@ -39,7 +53,7 @@ pub fn host(name: &str) -> HostSettings {
     }
 }
 
-fn index(name: &str, embedding: &str, dimension: u32, metric: Metric) -> IndexSpec {
+pub fn index(name: &str, embedding: &str, dimension: u32, metric: Metric) -> IndexSpec {
     IndexSpec {
         name: name.to_owned(),
         index: name.to_owned(),
@@ -47,5 +61,6 @@ fn index(name: &str, embedding: &str, dimension: u32, metric: Metric) -> IndexSp
         dimension,
         metric,
         text_key: "text".to_owned(),
+        fields: BTreeMap::new(),
     }
 }

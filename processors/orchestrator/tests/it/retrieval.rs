@@ -82,3 +82,49 @@ async fn a_part_stands_for_the_whole() {
         "the whole once, and a part whose whole is gone"
     );
 }
+
+#[tokio::test]
+async fn a_filter_that_fits_what_the_index_declares_is_let_through() {
+    let run = Run::new().await;
+    let films = [
+        (
+            "alien",
+            "A film.",
+            json!({"lang": "en", "year": 1979, "draft": false, "tags": ["horror", "space"]}),
+        ),
+        (
+            "brazil",
+            "A film.",
+            json!({"lang": "en", "year": 1985, "draft": true, "tags": ["comedy"]}),
+        ),
+        (
+            "metropolis",
+            "A film.",
+            json!({"lang": "de", "year": 1927, "tags": ["space"]}),
+        ),
+    ];
+    run.index_with("films", "acme", &films).await;
+
+    for (filter, expected) in [
+        (
+            json!({"lang": "{{ 'en' }}", "year": {"$gte": 1980, "$lt": "{{ input.q | length * 100 }}"}}),
+            vec!["brazil"],
+        ),
+        (
+            json!({"$or": [{"draft": {"$exists": false}}, {"draft": {"$eq": false}}]}),
+            vec!["alien", "metropolis"],
+        ),
+        (
+            json!({"$and": [{"tags": "space"}, {"lang": {"$in": ["de", "fr"]}}]}),
+            vec!["metropolis"],
+        ),
+    ] {
+        let mut found = ids(
+            &run,
+            json!({"index": "films", "query": "{{ input.q }}", "filter": filter}),
+        )
+        .await;
+        found.sort();
+        assert_eq!(found, expected, "{filter}");
+    }
+}

@@ -146,6 +146,20 @@ impl Run {
             "input": {"schema": {}}, "steps": steps, "output": {"value": output}});
         self.read(&document.to_string())
     }
+
+    /// The same, and what of its texts may leave.
+    pub fn redacting(&self, redact: &Value, steps: &Value, output: &str) -> Chain {
+        let document = json!({
+            "apiVersion": "chain/v1", "kind": "Chain", "metadata": {"name": "test", "version": 1}, "redact": redact,
+            "input": {"schema": {}}, "steps": steps, "output": {"value": output}});
+        self.read(&document.to_string())
+    }
+
+    /// The same place, where others may run this chain.
+    pub fn knowing(mut self, chain: Chain) -> Self {
+        self.resources.chains.add(Arc::new(chain));
+        self
+    }
 }
 
 pub fn context(tenant: &str) -> Context {

@@ -13,7 +13,7 @@ use super::{
     definition::{ControlShape, Definition},
     indexes::Indexes,
     refusal::{Reason, Refusal},
-    vectors,
+    rerank, vectors,
 };
 
 pub(super) struct Call {
@@ -66,6 +66,7 @@ impl Call {
                 indexes.delete(name)?;
                 Ok(Answer::empty(StatusCode::ACCEPTED))
             }
+            ("POST", ["rerank"]) => rerank::rerank(body),
             (method, ["data", index, call @ ..]) => {
                 let index = indexes.get(index)?;
                 match (method, call) {

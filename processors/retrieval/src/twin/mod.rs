@@ -1,7 +1,7 @@
 //! A local server that speaks Pinecone's API, for development and tests: persistent, exact, on loopback.
 //!
-//! It serves create, describe, list and delete of indexes, and upsert, query, fetch, list, delete and statistics of dense
-//! vectors. Every other call is answered with 501 and says so. It has one consistency: what a write's answer has
+//! It serves create, describe, list and delete of indexes, upsert, query, fetch, list, delete and statistics of dense
+//! vectors, and rerank, by words instead of a model. Every other call is answered with 501 and says so. It has one consistency: what a write's answer has
 //! acknowledged is on the disk and in every later read. Search compares every vector: nothing is approximate, and 100,000
 //! vectors of 1,536 dimensions take 600 MB and, in a release build, tens of milliseconds a question.
 
@@ -12,6 +12,7 @@ mod call;
 mod definition;
 mod new_vector;
 mod refusal;
+mod rerank;
 mod vectors;
 
 mod distance;

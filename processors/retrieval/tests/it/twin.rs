@@ -29,6 +29,7 @@ fn spec(dimension: u32) -> IndexSpec {
         dimension,
         metric: Metric::Cosine,
         text_key: "text".to_owned(),
+        fields: std::collections::BTreeMap::new(),
     }
 }
 

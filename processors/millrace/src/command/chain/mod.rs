@@ -87,7 +87,7 @@ pub async fn execute(command: Chain, config: &Config) -> anyhow::Result<ExitCode
         Chain::Lint { paths } => lint::execute(paths, config, &resources),
         Chain::Run(command) => run::execute(command, config, resources).await,
         Chain::Test { paths } => test::execute(paths, config, &resources).await,
-        Chain::Render(command) => render::execute(command, &resources).await,
+        Chain::Render(command) => render::execute(command, config, &resources).await,
         Chain::Graph { file } => graph::execute(&file, &resources),
         Chain::Diff(command) => diff::execute(&command, &resources),
         Chain::Schema => {
@@ -129,6 +129,7 @@ pub fn resources(config: &Config) -> anyhow::Result<Resources> {
     Ok(Resources {
         indexes: config.indexes.clone(),
         hosts: config.hosts()?,
+        hash_key: config.hash_key.clone(),
         ..Resources::of(models(config)?)
     })
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::{context, read};
-use crate::command::output;
+use crate::{command::output, config::Config};
 
 /// Nothing is called: steps that would call something give what `--mock` says, and the first without one ends it.
 #[derive(Debug, Args)]
@@ -29,7 +29,7 @@ pub struct Render {
     mocks: Vec<String>,
 }
 
-pub(super) async fn execute(command: Render, resources: &Resources) -> anyhow::Result<ExitCode> {
+pub(super) async fn execute(command: Render, config: &Config, resources: &Resources) -> anyhow::Result<ExitCode> {
     let Some(chain) = read(&command.file, resources)? else {
         return Ok(ExitCode::FAILURE);
     };
@@ -41,7 +41,8 @@ pub(super) async fn execute(command: Render, resources: &Resources) -> anyhow::R
         Err(mistake) => bail!("{mistake}"),
     };
     let context = context(&chain, CancellationToken::new());
-    let (requests, ending) = chain.render(&accepted, mocks, &context, resources).await;
+    let rendered = chain.render(&accepted, mocks, &context, resources, &config.pinecone);
+    let (requests, ending) = rendered.await;
     for shown in &requests {
         output::line(format_args!("{shown:#}"))?;
     }

@@ -6,7 +6,8 @@ use yaml::{Fields, Node, Problems};
 
 use super::{Check, alias::Alias};
 use crate::chain::{
-    bill::Bill, context::Surroundings, error::StepError, render::Rendering, templated::Templated, types::Type,
+    bill::Bill, context::Surroundings, error::StepError, leaving::Leaving, render::Rendering, templated::Templated,
+    types::Type,
 };
 
 /// `embed: {model, texts}`: one vector per text, in `vectors`. A text alone is a list of one.
@@ -60,10 +61,10 @@ impl Embed {
         around: &Surroundings<'_>,
         bill: &mut Bill,
     ) -> Result<Value, StepError> {
-        let texts = self.texts(scope)?;
+        let texts = around.leaving().texts(self.texts(scope)?)?;
         let caller = &around.services(step)?.caller;
         let called = caller.embed(&self.model.name, &texts, &around.call(step)).await;
-        Ok(json!({"vectors": bill.take(called)?.vectors}))
+        Ok(json!({"vectors": bill.take(called, around.leaving())?.vectors}))
     }
 }
 
@@ -92,9 +93,10 @@ impl Embed {
         &self,
         step: &str,
         scope: &minijinja::Value,
+        leaving: &Leaving,
         rendering: &Rendering<'_>,
     ) -> Result<(), StepError> {
-        let texts = self.texts(scope)?;
+        let texts = leaving.texts(self.texts(scope)?)?;
         rendering.embed(step, &self.model.name, &texts);
         Ok(())
     }

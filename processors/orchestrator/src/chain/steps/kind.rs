@@ -8,7 +8,8 @@ use yaml::{Node, Problems};
 
 use super::{
     Check, approve::Approve, chat::Chat, embed::Embed, http::Http, map::Map, nested::Nested, parallel::Parallel,
-    parse::Parse, redact::Redact, repeat::Repeat, retrieve::Retrieve, switch::Switch, transform::Transform,
+    parse::Parse, redact::Redact, repeat::Repeat, rerank::Rerank, retrieve::Retrieve, switch::Switch,
+    transform::Transform,
 };
 use crate::chain::{
     bill::Bill, block::Block, context::Surroundings, error::StepError, frame::Frame, render::Rendering,
@@ -21,6 +22,7 @@ pub(super) enum Kind {
     Embed(Embed),
     Retrieve(Box<Retrieve>),
     Http(Box<Http>),
+    Rerank(Box<Rerank>),
     Transform(Transform),
     Parse(Parse),
     Redact(Redact),
@@ -34,11 +36,12 @@ pub(super) enum Kind {
 
 impl Kind {
     /// As they are written in a file.
-    pub(super) const NAMES: [&str; 13] = [
+    pub(super) const NAMES: [&str; 14] = [
         "chat",
         "embed",
         "retrieve",
         "http",
+        "rerank",
         "transform",
         "parse",
         "redact",
@@ -56,6 +59,7 @@ impl Kind {
             "embed" => Embed::read(node, problems).map(Self::Embed),
             "retrieve" => Retrieve::read(node, problems).map(|retrieve| Self::Retrieve(Box::new(retrieve))),
             "http" => Http::read(node, problems).map(|http| Self::Http(Box::new(http))),
+            "rerank" => Rerank::read(node, problems).map(|rerank| Self::Rerank(Box::new(rerank))),
             "transform" => Some(Self::Transform(Transform::read(node, problems))),
             "parse" => Parse::read(node, problems).map(Self::Parse),
             "redact" => Redact::read(node, problems).map(Self::Redact),
@@ -76,6 +80,7 @@ impl Kind {
             Self::Embed(_) => "embed",
             Self::Retrieve(_) => "retrieve",
             Self::Http(_) => "http",
+            Self::Rerank(_) => "rerank",
             Self::Transform(_) => "transform",
             Self::Parse(_) => "parse",
             Self::Redact(_) => "redact",
@@ -95,6 +100,7 @@ impl Kind {
             Self::Embed(embed) => embed.reads(steps),
             Self::Retrieve(retrieve) => retrieve.reads(steps),
             Self::Http(http) => http.reads(steps),
+            Self::Rerank(rerank) => rerank.reads(steps),
             Self::Transform(transform) => transform.reads(steps),
             Self::Parse(parse) => parse.reads(steps),
             Self::Redact(redact) => redact.reads(steps),
@@ -114,6 +120,7 @@ impl Kind {
             Self::Embed(_)
             | Self::Retrieve(_)
             | Self::Http(_)
+            | Self::Rerank(_)
             | Self::Transform(_)
             | Self::Parse(_)
             | Self::Redact(_)
@@ -142,6 +149,7 @@ impl Kind {
             | Self::Embed(_)
             | Self::Retrieve(_)
             | Self::Http(_)
+            | Self::Rerank(_)
             | Self::Transform(_)
             | Self::Parse(_)
             | Self::Redact(_)
@@ -159,6 +167,7 @@ impl Kind {
             Self::Embed(embed) => embed.check(check),
             Self::Retrieve(retrieve) => retrieve.check(check),
             Self::Http(http) => http.check(check),
+            Self::Rerank(rerank) => rerank.check(check),
             Self::Transform(transform) => transform.check(check),
             Self::Parse(parse) => parse.check(check),
             Self::Redact(redact) => redact.check(check),
@@ -181,7 +190,13 @@ impl Kind {
             Self::Chat(chat) => chat.worst(resources, once),
             Self::Embed(embed) => embed.worst(&resources.models, once),
             Self::Retrieve(retrieve) => retrieve.worst(resources, once),
-            Self::Http(_) | Self::Transform(_) | Self::Parse(_) | Self::Redact(_) | Self::Approve(_) => Worst::NOTHING,
+            // What Pinecone bills, a rerank or the reads of a retrieval, is not in the books.
+            Self::Rerank(_)
+            | Self::Http(_)
+            | Self::Transform(_)
+            | Self::Parse(_)
+            | Self::Redact(_)
+            | Self::Approve(_) => Worst::NOTHING,
             Self::Switch(switch) => {
                 let each = switch.blocks().into_iter().map(|(_, block)| block.worst(resources));
                 each.fold(Worst::NOTHING, Worst::or)
@@ -202,8 +217,9 @@ impl Kind {
         rendering: &Rendering<'_>,
     ) -> Result<(), StepError> {
         match self {
-            Self::Chat(chat) => chat.render(name, frame.scope(), rendering),
-            Self::Embed(embed) => embed.render(name, frame.scope(), rendering),
+            Self::Chat(chat) => chat.render(name, frame.scope(), around.leaving(), rendering),
+            Self::Embed(embed) => embed.render(name, frame.scope(), around.leaving(), rendering),
+            Self::Rerank(rerank) => rerank.render(name, frame.scope(), around.leaving(), rendering),
             Self::Http(http) => http.render(name, frame.scope(), around, rendering),
             Self::Retrieve(_)
             | Self::Transform(_)
@@ -220,7 +236,10 @@ impl Kind {
 
     /// Whether it does nothing but reach outside of the run. A chat says by itself when it does: its tools are steps too.
     fn calls(&self) -> bool {
-        matches!(self, Self::Embed(_) | Self::Retrieve(_) | Self::Http(_))
+        matches!(
+            self,
+            Self::Embed(_) | Self::Retrieve(_) | Self::Http(_) | Self::Rerank(_)
+        )
     }
 
     pub(super) async fn run<'c>(
@@ -237,6 +256,7 @@ impl Kind {
             Self::Embed(embed) => embed.run(name, frame.scope(), around, bill).await,
             Self::Retrieve(retrieve) => retrieve.run(name, frame.scope(), around, bill).await,
             Self::Http(http) => http.run(name, frame.scope(), around).await,
+            Self::Rerank(rerank) => rerank.run(name, frame.scope(), around).await,
             Self::Transform(transform) => transform.run(frame.scope()),
             Self::Parse(parse) => parse.run(frame.scope()),
             Self::Redact(redact) => redact.run(frame.scope()),
@@ -259,6 +279,7 @@ pub(crate) fn vocabulary() -> Vec<(&'static str, Vec<&'static str>)> {
         ("embed", Embed::KEYS.into()),
         ("retrieve", Retrieve::KEYS.into()),
         ("http", Http::KEYS.into()),
+        ("rerank", Rerank::KEYS.into()),
         ("parse", Parse::KEYS.into()),
         ("redact", Redact::KEYS.into()),
         ("switch", Switch::KEYS.into()),

@@ -17,6 +17,7 @@ mod parallel;
 mod parse;
 mod redact;
 mod repeat;
+mod rerank;
 mod retrieve;
 mod switch;
 mod transform;
@@ -45,7 +46,7 @@ use super::{
 };
 
 /// What belongs to the language and not to this version: kinds of steps, and options of any step.
-const LATER: [&str; 2] = ["rerank", "journal"];
+const LATER: [&str; 1] = ["journal"];
 
 #[derive(Debug)]
 pub(crate) struct Step {

@@ -154,7 +154,11 @@ impl Nested {
             .map_err(|message| StepError::Option { message })?;
         let done = chain
             .steps
-            .done(&Frame::new(&accepted), &around.inside(step, ""), bill)
+            .done(
+                &Frame::new(&accepted),
+                &around.inside(step, "").redacting(&chain.leaving),
+                bill,
+            )
             .await?;
         chain.output_in(done.scope())
     }

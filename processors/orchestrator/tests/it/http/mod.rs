@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use egress::HostSettings;
 use models::Models;
 use orchestrator::{Chain, Ending, Outcome, Resources};
+use retrieval::PineconeSettings;
 use serde_json::{Value, json};
 use testkit::{Answer, Script, ScriptedModel};
 use tokio::time::Instant;
@@ -352,7 +353,15 @@ async fn what_would_be_sent_can_be_looked_at_without_secrets() {
     let accepted = chain.accept(json!("x y"), json!({})).unwrap();
     let mocks = BTreeMap::from([("call".to_owned(), json!({"status": 204}))]);
 
-    let (mut shown, ending) = chain.render(&accepted, mocks, &context("acme"), &resources).await;
+    let (mut shown, ending) = chain
+        .render(
+            &accepted,
+            mocks,
+            &context("acme"),
+            &resources,
+            &PineconeSettings::default(),
+        )
+        .await;
 
     assert_eq!(ending, Ending::Completed(json!(204)));
     assert_eq!(

@@ -17,8 +17,8 @@ use super::{
     number::Number,
 };
 use crate::chain::{
-    bill::Bill, block::Block, context::Surroundings, error::StepError, frame::Frame, render::Rendering,
-    resources::Resources, types::Type,
+    bill::Bill, block::Block, context::Surroundings, error::StepError, frame::Frame, leaving::Leaving,
+    render::Rendering, resources::Resources, types::Type,
 };
 
 /// What a chat model may be asked for at most; a model's own limit is usually far lower.
@@ -142,10 +142,12 @@ impl Chat {
         let mut repairs = self.answer.as_ref().map_or(0, Answer::repairs);
         let mut using = self.tools.as_ref().map(Tools::begin);
         loop {
+            // What the model is told, not what the steps see.
+            let leaves = around.leaving().chat(&request)?;
             let asking = around.idle.step();
-            let called = caller.chat(&models, &request, &around.call(step)).await;
+            let called = caller.chat(&models, &leaves, &around.call(step)).await;
             drop(asking);
-            let response = bill.take(called)?;
+            let response = bill.take(called, around.leaving())?;
             if !response.tool_calls.is_empty() {
                 let Some(using) = &mut using else {
                     let message = "it asks for tools, and there are none".to_owned();
@@ -201,11 +203,12 @@ impl Chat {
         &self,
         step: &str,
         scope: &minijinja::Value,
+        leaving: &Leaving,
         rendering: &Rendering<'_>,
     ) -> Result<(), StepError> {
         let request = self.request(scope)?;
         if let Some(first) = self.models.first() {
-            rendering.chat(step, &first.name, &request);
+            rendering.chat(step, &first.name, &*leaving.chat(&request)?);
         }
         Ok(())
     }

@@ -1,22 +1,33 @@
-//! Passages from an index: what is asked ([`questions`]), how several rankings become one ([`fuse`], [`mmr`]), and the wholes
-//! of which they are parts ([`parents`]).
+//! Passages from an index ([`index`]): what is asked ([`questions`]) of which passages ([`filter`]), how several rankings
+//! become one ([`fuse`], [`mmr`]), the wholes of which they are parts ([`parents`]), and what a model makes of their order
+//! ([`reranking`]).
 
+mod filter;
 mod fuse;
+mod index;
 mod mmr;
 mod parents;
 mod questions;
+mod reranking;
 
 use std::collections::BTreeSet;
 
 use futures::future::try_join_all;
-use models::{Kind, Worst};
-use retrieval::{IndexSpec, Match, Metric, Query};
+use models::Worst;
+use retrieval::{Match, Query, Ranked};
 use schemas::RetrievedDocument;
 use serde_json::{Value, json};
 use yaml::{Fields, Node, Position, Problems};
 
-use self::questions::{Diversity, Fusion, parent_field};
-use super::{Check, number::Number};
+use self::{
+    questions::{Diversity, Fusion, parent_field},
+    reranking::Reranking,
+};
+use super::{
+    Check,
+    number::Number,
+    rerank::{scored, scored_type},
+};
 use crate::chain::{
     bill::Bill,
     context::Surroundings,
@@ -39,16 +50,11 @@ const NAMESPACE: Sink = Sink {
     help: "leave `namespace` out to read the tenant's own, or take it from a field that its schema trusts",
 };
 
-/// Operators of Pinecone's metadata filter.
-const OPERATORS: [&str; 11] = [
-    "$eq", "$ne", "$gt", "$gte", "$lt", "$lte", "$in", "$nin", "$exists", "$and", "$or",
-];
-
 /// `retrieve: {index, query, …}`: its output is `items`, nearest first, each with `id`, `score`, `text` and `metadata`.
 ///
 /// It reads the namespace of the request's tenant, which is where the indexer writes; `namespace:` names another one. Several
 /// `queries` are asked at once and their rankings fused; `mmr` passes over what repeats a passage that is taken; `parents`
-/// gives the whole of which a passage is a part.
+/// gives the whole of which a passage is a part; `rerank` orders what is left anew.
 #[derive(Debug)]
 pub(crate) struct Retrieve {
     index: String,
@@ -61,6 +67,7 @@ pub(crate) struct Retrieve {
     diversity: Option<Diversity>,
     /// The metadata field that holds the id of the whole.
     parents: Option<String>,
+    reranking: Option<Reranking>,
 }
 
 #[derive(Debug)]
@@ -70,7 +77,7 @@ enum Queries {
 }
 
 impl Retrieve {
-    pub(super) const KEYS: [&str; 10] = [
+    pub(super) const KEYS: [&str; 11] = [
         "index",
         "query",
         "queries",
@@ -81,10 +88,11 @@ impl Retrieve {
         "mmr",
         "fuse",
         "parents",
+        "rerank",
     ];
 
     pub(super) fn read(node: &Node, problems: &Problems) -> Option<Self> {
-        let later = ["vector", "rerank", "hybrid", "cache"];
+        let later = ["vector", "hybrid", "cache"];
         let fields = Fields::of(node, "a retrieve step", &Self::KEYS, &later, problems)?;
         let index = fields.require_text("index", "handbook");
         let queries = Queries::read(&fields);
@@ -101,6 +109,9 @@ impl Retrieve {
         let filter = fields.get("filter").map(|node| Templated::read(node, problems));
         let diversity = fields.get("mmr").map(|node| Diversity::read(node, problems));
         let parents = fields.get("parents").map(|node| parent_field(node, problems));
+        let reranking = fields
+            .get("rerank")
+            .map(|node| Reranking::read(node, queries.as_ref(), problems));
         if let (Some(mmr), Some(Queries::Several(..))) = (fields.get("mmr"), &queries) {
             let help = "ask one `query`, or leave `mmr` out: fused rankings have no one question to be near to";
             problems.add(mmr.position, "`mmr` and `queries` do not go together", help);
@@ -117,6 +128,7 @@ impl Retrieve {
             filter,
             diversity: diversity.map_or(Some(None), |diversity| Some(Some(diversity?)))?,
             parents: parents.map_or(Some(None), |parents| Some(Some(parents?)))?,
+            reranking: reranking.map_or(Some(None), |reranking| Some(Some(reranking?)))?,
         })
     }
 
@@ -132,10 +144,13 @@ impl Retrieve {
         if let Some(filter) = &self.filter {
             filter.steps(steps);
         }
+        if let Some(reranking) = &self.reranking {
+            reranking.reads(steps);
+        }
     }
 
     pub(super) fn check(&self, check: &mut Check<'_>) -> Type {
-        self.check_index(check);
+        index::check(&self.index, self.index_position, self.min_score.as_ref(), check);
         self.queries.check(check);
         if let Some(namespace) = &self.namespace {
             typing::infer(namespace, check.scope, Some(NAMESPACE), check.problems);
@@ -144,67 +159,22 @@ impl Retrieve {
             number.check(check);
         }
         if let Some(filter) = &self.filter {
-            filter.infer(check.scope, None, check.problems);
-            check_filter(filter, check.problems);
+            filter::check(filter, check.resources.index(&self.index), check);
         }
-        let item = Type::object([
+        let found = Type::object([
             ("id", Type::Text { untrusted: true }),
             ("score", Type::Number),
             ("text", Type::Text { untrusted: true }),
             ("metadata", Type::Any { untrusted: true }),
         ]);
+        let item = match &self.reranking {
+            Some(reranking) => {
+                reranking.check(self.top_k.as_ref(), check);
+                scored_type(found)
+            }
+            None => found,
+        };
         Type::object([("items", Type::list(item))])
-    }
-
-    fn check_index(&self, check: &mut Check<'_>) {
-        let resources = check.resources;
-        let Some(spec) = resources.index(&self.index) else {
-            let message = format!("no index `{}` is configured", self.index);
-            let known = resources.indexes.iter().map(|spec| spec.name.as_str());
-            check
-                .problems
-                .add_unknown(self.index_position, message, &self.index, known);
-            return;
-        };
-        let message = match resources.models.get(&spec.embedding).map(|model| model.kind) {
-            None => format!(
-                "index `{}` is embedded by `{}`, which the models file does not have",
-                spec.name, spec.embedding
-            ),
-            Some(Kind::Chat { .. }) => {
-                format!(
-                    "index `{}` is embedded by `{}`, which is a chat model",
-                    spec.name, spec.embedding
-                )
-            }
-            Some(Kind::Embed { dimension }) if dimension != spec.dimension => format!(
-                "index `{}` has vectors of {} numbers, its embedding model `{}` gives {dimension}",
-                spec.name, spec.dimension, spec.embedding
-            ),
-            Some(Kind::Embed { .. }) => {
-                self.check_min_score(spec, check);
-                return;
-            }
-        };
-        check.problems.add(
-            self.index_position,
-            message,
-            "mend `indexes:` in millrace.yaml or the models file",
-        );
-    }
-
-    fn check_min_score(&self, spec: &IndexSpec, check: &mut Check<'_>) {
-        if let Some(min_score) = &self.min_score
-            && spec.metric == Metric::Euclidean
-        {
-            let message = format!(
-                "index `{}` measures distance: its nearest passages have the lowest scores",
-                spec.name
-            );
-            check
-                .problems
-                .add(min_score.value.position, message, "remove `min_score`");
-        }
     }
 
     pub(super) async fn run(
@@ -233,11 +203,9 @@ impl Retrieve {
         let filter = self.filter.as_ref().map(|filter| filter.value(scope)).transpose()?;
         let questions = self.queries.questions(scope)?;
 
-        let called = services
-            .caller
-            .embed(&spec.embedding, &questions, &around.call(step))
-            .await;
-        let vectors = bill.take(called)?.vectors;
+        let asked = around.leaving().texts(questions.clone())?;
+        let called = services.caller.embed(&spec.embedding, &asked, &around.call(step)).await;
+        let vectors = bill.take(called, around.leaving())?.vectors;
         let query = |vector: &Vec<f32>| Query {
             namespace: namespace.clone(),
             vector: vector.clone(),
@@ -260,13 +228,30 @@ impl Retrieve {
             let wholes = parents::of(found, field, services, spec, &namespace);
             found = around.in_time(wholes).await?.map_err(StepError::Retrieval)?;
         }
-        bill.found(found.iter().map(|found| RetrievedDocument {
-            index: spec.name.clone(),
-            namespace: namespace.clone(),
-            id: found.id.clone(),
-            score: f64::from(found.score),
-        }));
-        Ok(json!({"items": found.into_iter().map(|found| item(found, &spec.text_key)).collect::<Vec<_>>()}))
+        let mut documents: Vec<RetrievedDocument> = found
+            .iter()
+            .map(|found| RetrievedDocument {
+                index: spec.name.clone(),
+                namespace: namespace.clone(),
+                id: found.id.clone(),
+                score: f64::from(found.score),
+            })
+            .collect();
+        let mut items: Vec<Value> = found.into_iter().map(|found| item(found, &spec.text_key)).collect();
+        if let Some(reranking) = &self.reranking {
+            let question = questions.first().map_or("", String::as_str);
+            let ranked = reranking.rank(question, &items, scope, services, around).await?;
+            let again = |Ranked { index, score }| {
+                let document = RetrievedDocument {
+                    score,
+                    ..documents[index].clone()
+                };
+                (document, scored(items[index].clone(), score))
+            };
+            (documents, items) = ranked.into_iter().map(again).unzip();
+        }
+        bill.found(documents.into_iter());
+        Ok(json!({"items": items}))
     }
 
     /// Its questions are embedded in one request.
@@ -304,22 +289,4 @@ fn item(found: Match, text_key: &str) -> Value {
         .remove(text_key)
         .unwrap_or_else(|| Value::String(String::new()));
     json!({"id": found.id, "score": found.score, "text": text, "metadata": metadata})
-}
-
-/// That every `$word` in a filter is an operator.
-fn check_filter(filter: &Templated, problems: &Problems) {
-    for (name, value) in filter.children() {
-        if let Some(name) = name
-            && name.starts_with('$')
-            && !OPERATORS.contains(&name)
-        {
-            problems.add_unknown(
-                value.position,
-                format!("a filter has no operator `{name}`"),
-                name,
-                OPERATORS,
-            );
-        }
-        check_filter(value, problems);
-    }
 }

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use retrieval::{IndexSpec, Match, RetrievalError, Vector};
 use serde_json::Value;
@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::chain::resources::Services;
 
 /// Each passage replaced by the vector whose id its metadata name, once, where its first part was, with the score of that part.
-/// A passage that names none, or one that is gone, stays.
+/// A passage that names none, or one that is gone, stays; a whole that was found itself is there once, too.
 pub(super) async fn of(
     found: Vec<Match>,
     field: &str,
@@ -26,12 +26,17 @@ pub(super) async fn of(
     let gone = |id: &String| !wholes.contains_key(id);
     let missing: Vec<String> = ids.into_iter().filter(gone).collect();
     let mut ranked = Vec::new();
+    let mut given = HashSet::new();
     for part in found {
         let Some(id) = parent(&part).filter(|id| !missing.contains(id)) else {
-            ranked.push(part);
+            if given.insert(part.id.clone()) {
+                ranked.push(part);
+            }
             continue;
         };
-        if let Some(whole) = wholes.remove(&id) {
+        if let Some(whole) = wholes.remove(&id)
+            && given.insert(id.clone())
+        {
             ranked.push(Match {
                 id,
                 score: part.score,

@@ -2,7 +2,7 @@ use models::MAX_EMBED_INPUTS;
 use serde_json::Value;
 use yaml::{Content, Fields, Node, Problems};
 
-use super::{Queries, fuse};
+use super::{MAX_TOP_K, Queries, fuse};
 use crate::chain::{error::StepError, steps::Check, template::Template, templated::Templated, types::Type, typing};
 
 /// Vectors that are fetched to choose from, and how much relevance counts: LangChain's defaults.
@@ -104,7 +104,10 @@ impl Queries {
 impl Diversity {
     pub(super) fn read(node: &Node, problems: &Problems) -> Option<Self> {
         let fields = Fields::of(node, "`mmr`", &["fetch_k", "lambda"], &[], problems)?;
-        let fetch_k = fields.scalar("fetch_k", yaml::count);
+        let fetch_k = fields.scalar("fetch_k", |written| match yaml::count(written) {
+            Ok(fetch_k) if f64::from(fetch_k) <= MAX_TOP_K => Ok(fetch_k),
+            _ => Err(format!("must be a whole number from 1 to {MAX_TOP_K}, not `{written}`")),
+        });
         let lambda = fields.scalar("lambda", share);
         Some(Self {
             fetch_k: fetch_k.map_or(FETCH_K, |fetch_k| fetch_k.value),
