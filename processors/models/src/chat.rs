@@ -11,9 +11,8 @@ pub struct ChatRequest {
     pub max_tokens: Option<u32>,
     pub stop: Vec<String>,
     pub seed: Option<i64>,
-    /// Ask the provider to stream, so that the latency to the first token is known. A request with tools is answered in one
-    /// piece.
-    pub stream: bool,
+    /// Whether the answer is asked for piece by piece; unset: where the models file says that the model can.
+    pub stream: Option<bool>,
     /// What the model may ask for instead of answering.
     pub tools: Vec<Tool>,
     /// The tools are there only to understand what was called before: the model must answer.

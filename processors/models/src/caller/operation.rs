@@ -3,7 +3,7 @@
 use crate::config::Model;
 use crate::dialect::openai::{Body, Endpoint, chat, embeddings};
 use crate::dialect::{Failure, Reply, Tokens, estimate, local};
-use crate::{ChatRequest, ChatResponse, EmbedResponse, ErrorClass, Kind, MAX_EMBED_INPUTS};
+use crate::{ChatRequest, ChatResponse, EmbedResponse, ErrorClass, Feature, Kind, MAX_EMBED_INPUTS};
 use reqwest::Url;
 
 pub(super) trait Operation: Sync {
@@ -20,7 +20,7 @@ pub(super) trait Operation: Sync {
     fn estimate(&self, model: &Model) -> Tokens;
 
     /// Whether an answer is asked for piece by piece.
-    fn streams(&self) -> bool;
+    fn streams(&self, model: &Model) -> bool;
 
     fn locally(&self, model: &Model) -> Reply<Self::Answer>;
 
@@ -65,8 +65,8 @@ impl Operation for ChatRequest {
         }
     }
 
-    fn streams(&self) -> bool {
-        self.stream && self.tools.is_empty()
+    fn streams(&self, model: &Model) -> bool {
+        self.stream.unwrap_or_else(|| model.has(Feature::Streaming))
     }
 
     fn locally(&self, model: &Model) -> Reply<ChatResponse> {
@@ -76,7 +76,7 @@ impl Operation for ChatRequest {
     fn encode(&self, model: &Model, endpoint: &Endpoint) -> (Url, Vec<u8>) {
         (
             endpoint.chat.clone(),
-            chat::encode(&model.name, endpoint.cap, cap(self, model), self),
+            chat::encode(&model.name, endpoint.cap, cap(self, model), self.streams(model), self),
         )
     }
 
@@ -139,7 +139,7 @@ impl Operation for Texts<'_> {
         }
     }
 
-    fn streams(&self) -> bool {
+    fn streams(&self, _model: &Model) -> bool {
         false
     }
 

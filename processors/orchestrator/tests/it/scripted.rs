@@ -127,6 +127,27 @@ async fn an_answer_that_does_not_fit_is_sent_back_with_what_is_wrong() {
     assert!(prompts[1].contains("cannot be used: /mood"), "{}", prompts[1]);
 }
 
+#[tokio::test]
+async fn a_chat_that_streams_knows_its_first_token_and_gives_the_same() {
+    let scripted = Scripted::new(Script::default()).await;
+    let mut streamed = chat("streamed", "one two three");
+    streamed["chat"]["stream"] = json!(true);
+    let whole = chat("whole", "one two three");
+    let chain = scripted.run.chain(
+        &json!([streamed, whole]),
+        "{{ [steps.streamed.text, steps.whole.text] }}",
+    );
+
+    let outcome = scripted.run.run(&chain, json!({})).await;
+
+    let text = "one two three";
+    assert_eq!(outcome.ending, Ending::Completed(json!([text, text])));
+    for row in &outcome.bill.attempts {
+        assert_eq!(row.first_token_us.is_some(), row.step == "streamed", "{row:?}");
+        assert_eq!(row.response.as_deref(), Some(text));
+    }
+}
+
 fn chat_with(tool: &Value, says: &str, max_rounds: u32) -> Value {
     let mut step = chat("asked", says);
     step["chat"]["tools"] = json!({"double": tool});

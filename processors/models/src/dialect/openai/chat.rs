@@ -50,14 +50,15 @@ struct WireRequest<'a> {
 }
 
 /// The body of a request. `max_tokens` caps the answer. A streamed request asks for the usage, which is else left out.
-pub(crate) fn encode(model: &str, cap: TokenCap, max_tokens: u32, request: &ChatRequest) -> Vec<u8> {
+pub(crate) fn encode(model: &str, cap: TokenCap, max_tokens: u32, streams: bool, request: &ChatRequest) -> Vec<u8> {
     let mut more = json!({ cap.field(): max_tokens });
     if !request.tools.is_empty() {
         more["tools"] = request.tools.iter().map(function).collect();
         if request.no_more_tools {
             more["tool_choice"] = json!("none");
         }
-    } else if request.stream {
+    }
+    if streams {
         more["stream"] = json!(true);
         more["stream_options"] = json!({"include_usage": true});
     }
@@ -173,12 +174,7 @@ impl Spoken {
             Some("tool_calls") => FinishReason::ToolCalls,
             Some(_) | None => FinishReason::Other,
         };
-        let audited = match tool_calls.as_slice() {
-            [] => text.clone(),
-            // Only a map with keys that are not text could fail.
-            calls => serde_json::to_string(calls).unwrap_or_default(),
-        };
-        let audited = Some(audited);
+        let audited = Some(audited(&text, &tool_calls));
         Reply {
             outcome: Ok(Completion {
                 text,
@@ -189,6 +185,15 @@ impl Spoken {
             tokens,
             text: audited,
         }
+    }
+}
+
+/// What the audit keeps of an answer.
+pub(super) fn audited(text: &str, calls: &[ToolCall]) -> String {
+    match calls {
+        [] => text.to_owned(),
+        // Only a map with keys that are not text could fail.
+        calls => serde_json::to_string(calls).unwrap_or_default(),
     }
 }
 
@@ -205,7 +210,7 @@ mod tests {
             messages: vec![message],
             ..ChatRequest::default()
         };
-        let body = String::from_utf8(encode("gpt-4o-mini", TokenCap::MaxCompletionTokens, 100, &plain)).unwrap();
+        let body = String::from_utf8(encode("gpt-4o-mini", TokenCap::MaxCompletionTokens, 100, false, &plain)).unwrap();
         assert_eq!(
             body,
             r#"{"model":"gpt-4o-mini","messages":[{"role":"user","content":"Hello"}],"max_completion_tokens":100}"#
@@ -215,10 +220,9 @@ mod tests {
             top_p: Some(0.9),
             stop: vec!["END".to_owned()],
             seed: Some(7),
-            stream: true,
             ..plain
         };
-        let body = String::from_utf8(encode("m", TokenCap::MaxTokens, 100, &full)).unwrap();
+        let body = String::from_utf8(encode("m", TokenCap::MaxTokens, 100, true, &full)).unwrap();
         assert!(
             body.ends_with(
                 r#""temperature":0.0,"top_p":0.9,"stop":["END"],"seed":7,"max_tokens":100,"stream":true,"stream_options":{"include_usage":true}}"#
@@ -285,10 +289,9 @@ mod tests {
                 parameters: json!({"type": "object"}),
             }],
             no_more_tools: true,
-            stream: true,
             ..ChatRequest::default()
         };
-        let body: Value = serde_json::from_slice(&encode("m", TokenCap::MaxTokens, 9, &request)).unwrap();
+        let body: Value = serde_json::from_slice(&encode("m", TokenCap::MaxTokens, 9, false, &request)).unwrap();
         assert_eq!(
             body,
             json!({"model": "m", "max_tokens": 9, "tool_choice": "none",

@@ -1,12 +1,19 @@
 //! A chat: what the model is told ([`prompt`]), what it may ask for ([`tools`]), and what its answer must be ([`answer`]).
+//!
+//! An answer is streamed from the provider where the models file says that the model can (`features: [streaming]`), or where
+//! the step says `stream: true`. The step's output is the same either way; what is won is that the latency of the first token
+//! is known, and that a model that falls silent is given up long before the time limit of the attempt. It is not asked
+//! of everybody: some servers that speak OpenAI's dialect refuse `stream_options`, or a stream together with tools, and a
+//! provider may want an organization verified before it streams.
 
+mod abilities;
 mod answer;
 mod prompt;
 mod tools;
 
 use std::collections::BTreeSet;
 
-use models::{ChatRequest, ChatResponse, Kind, Worst};
+use models::{ChatRequest, ChatResponse, Feature, Worst};
 use serde_json::{Value, json};
 use yaml::{Fields, Node, Problems};
 
@@ -36,10 +43,12 @@ pub(crate) struct Chat {
     top_p: Option<Number>,
     max_tokens: Option<Number>,
     answer: Option<Answer>,
+    /// Whether the provider is asked to stream; unset: where the model can.
+    stream: Option<bool>,
 }
 
 impl Chat {
-    pub(super) const KEYS: [&str; 7] = [
+    pub(super) const KEYS: [&str; 8] = [
         "model",
         "messages",
         "params",
@@ -47,10 +56,11 @@ impl Chat {
         "tools",
         "max_rounds",
         "max_calls",
+        "stream",
     ];
 
     pub(super) fn read(node: &Node, problems: &Problems) -> Option<Self> {
-        let later = ["cache", "examples", "history", "stream"];
+        let later = ["cache", "examples", "history"];
         let fields = Fields::of(node, "a chat step", &Self::KEYS, &later, problems)?;
         let models = fields
             .require("model", "answer")
@@ -72,6 +82,7 @@ impl Chat {
         let top_p = number("top_p", (0.0, 1.0));
         let max_tokens = number("max_tokens", (1.0, MAX_TOKENS));
         let answer = fields.get("output").map(|node| Answer::read(node, problems));
+        let stream = fields.get("stream").map(|node| node.boolean("stream", problems));
         Some(Self {
             models,
             prompts,
@@ -80,6 +91,7 @@ impl Chat {
             top_p,
             max_tokens,
             answer: answer.map_or(Some(None), |answer| Some(Some(answer?)))?,
+            stream: stream.map_or(Some(None), |stream| Some(Some(stream?)))?,
         })
     }
 
@@ -96,15 +108,7 @@ impl Chat {
     }
 
     pub(super) fn check(&self, check: &mut Check<'_>) -> Type {
-        for alias in &self.models {
-            let kind = alias.resolve(check).map(|model| model.kind);
-            if let Some(Kind::Embed { .. }) = kind {
-                let message = format!("`{}` is an embedding model and cannot chat", alias.name);
-                check
-                    .problems
-                    .add(alias.position, message, "name a chat model of the models file");
-            }
-        }
+        abilities::check(&self.models, &self.asks(), check);
         self.numbers().for_each(|number| number.check(check));
         // An answer to untrusted text may repeat it.
         let mut untrusted = false;
@@ -122,6 +126,18 @@ impl Chat {
             output.push(("json", answer.type_of().tainted(untrusted)));
         }
         Type::object(output)
+    }
+
+    /// What it asks of its models besides an answer.
+    fn asks(&self) -> Vec<Feature> {
+        let asked = [
+            (Feature::Streaming, self.stream == Some(true)),
+            (Feature::Tools, self.tools.is_some()),
+        ];
+        asked
+            .into_iter()
+            .filter_map(|(feature, is_asked)| is_asked.then_some(feature))
+            .collect()
     }
 
     /// What its tools do.
@@ -220,6 +236,7 @@ impl Chat {
             top_p: value(&self.top_p)?,
             // Between 1 and MAX_TOKENS.
             max_tokens: value(&self.max_tokens)?.map(|tokens| tokens as u32),
+            stream: self.stream,
             ..ChatRequest::default()
         })
     }
