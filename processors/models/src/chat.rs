@@ -13,10 +13,34 @@ pub struct ChatRequest {
     pub seed: Option<i64>,
     /// Whether the answer is asked for piece by piece; unset: where the models file says that the model can.
     pub stream: Option<bool>,
+    /// What the answer must be, where it is not just text.
+    pub format: Option<Format>,
     /// What the model may ask for instead of answering.
     pub tools: Vec<Tool>,
     /// The tools are there only to understand what was called before: the model must answer.
     pub no_more_tools: bool,
+}
+
+/// An answer in JSON.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Format {
+    /// JSON Schema, of an object.
+    pub schema: Value,
+    /// The provider lets nothing else through. It must know the whole schema.
+    pub strict: bool,
+    pub method: Method,
+}
+
+/// How a provider is told that the answer is JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// By its schema where the models file says that the model can, else not at all.
+    Auto,
+    JsonSchema,
+    /// That it is JSON, not which.
+    JsonMode,
+    /// Not at all: the messages say it.
+    Prompt,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -29,7 +29,7 @@ pub use books::{Books, BooksError, Unrecorded};
 pub use budget::{Budget, Limit};
 pub use call::Called;
 pub use caller::{Caller, ClientError, Rendered, Retry};
-pub use chat::{ChatRequest, ChatResponse, FinishReason, Message, Role, Tool, ToolCall};
+pub use chat::{ChatRequest, ChatResponse, FinishReason, Format, Message, Method, Role, Tool, ToolCall};
 pub use config::{DEFAULT_FILE, Feature, Kind, Model, Models, Position, Price, Problem};
 pub use context::CallContext;
 pub use dialect::openai::MAX_EMBED_INPUTS;

@@ -58,7 +58,8 @@ impl Operation for ChatRequest {
             let words = [&tool.name, &tool.description, &tool.parameters.to_string()];
             words.map(|words| estimate(words)).iter().sum::<i64>()
         });
-        let input = said.chain(tools).sum();
+        let format = self.format.iter().map(|format| estimate(&format.schema.to_string()));
+        let input = said.chain(tools).chain(format).sum();
         Tokens {
             input,
             output: i64::from(cap(self, model)),
@@ -74,10 +75,14 @@ impl Operation for ChatRequest {
     }
 
     fn encode(&self, model: &Model, endpoint: &Endpoint) -> (Url, Vec<u8>) {
-        (
-            endpoint.chat.clone(),
-            chat::encode(&model.name, endpoint.cap, cap(self, model), self.streams(model), self),
-        )
+        let terms = chat::Terms {
+            model: &model.name,
+            cap: endpoint.cap,
+            max_tokens: cap(self, model),
+            streams: self.streams(model),
+            knows_schemas: model.has(Feature::JsonSchema),
+        };
+        (endpoint.chat.clone(), chat::encode(terms, self))
     }
 
     fn decode(&self, model: &Model, body: Body) -> Reply<ChatResponse> {
@@ -86,6 +91,14 @@ impl Operation for ChatRequest {
             Body::Stream(stream) => stream.finish(),
         };
         reply.map(|completion| completion.by(&model.alias))
+    }
+}
+
+impl Model {
+    /// # Errors
+    /// By estimate, the request is longer than the model's `context`: it would not be sent.
+    pub fn has_room(&self, request: &ChatRequest) -> Result<(), String> {
+        room(self, request.estimate(self).input).map_err(|failure| failure.message)
     }
 }
 

@@ -11,6 +11,7 @@ pub fn resources() -> Resources {
     static MODELS: LazyLock<Arc<Models>> = LazyLock::new(|| {
         // What the local ones can is not said; these say it.
         let more = "
+  narrow: {provider: local, model: extractive, context: 20}
   plain: {provider: local, model: extractive, features: []}
   able: {provider: local, model: extractive, features: [tools, json_schema, images, streaming]}
 ";

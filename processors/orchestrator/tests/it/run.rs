@@ -1,8 +1,8 @@
 //! Chains run outside Kafka, with local models and the Pinecone twin.
 
-use std::{fs, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc, time::Duration};
 
-use models::{Caller, Unrecorded};
+use models::{Caller, Rendered, Unrecorded};
 use orchestrator::{Chain, Context, Ending, Failure, Outcome, Resources, Services, State};
 use retrieval::{
     ApiKey, Pinecone, PineconeSettings, Vector,
@@ -112,6 +112,16 @@ impl Run {
 
     pub async fn run(&self, chain: &Chain, input: Value) -> Outcome {
         self.run_in(chain, input, &context("acme")).await
+    }
+
+    /// What its steps would send first, as far as they are reached without mocks.
+    pub async fn rendered(&self, chain: &Chain, input: Value) -> Vec<(String, Rendered)> {
+        let accepted = chain.accept(input, Value::Null).unwrap();
+        let models = &self.resources.models;
+        chain
+            .render(&accepted, BTreeMap::new(), &context("acme"), models)
+            .await
+            .0
     }
 
     async fn run_in(&self, chain: &Chain, input: Value, context: &Context) -> Outcome {

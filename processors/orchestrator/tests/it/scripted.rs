@@ -148,6 +148,36 @@ async fn a_chat_that_streams_knows_its_first_token_and_gives_the_same() {
     }
 }
 
+#[tokio::test]
+async fn a_provider_is_told_what_its_answer_must_be_and_where_it_ends() {
+    let answer = Answer::Text(r#"{"mood": "calm"}"#.to_owned());
+    let scripted = Scripted::new(Script {
+        answer,
+        ..Script::default()
+    })
+    .await;
+    let mut typed = chat("typed", "How are you?");
+    let schema = json!({"type": "object", "additionalProperties": false, "required": ["mood"],
+        "properties": {"mood": {"type": "string", "x-trust": "untrusted"}}});
+    typed["chat"]["output"] = json!({"schema": schema, "strict": true});
+    typed["chat"]["params"] = json!({"stop": ["END", "{{ input.stop }}"], "seed": 7});
+    let chain = scripted.run.chain(&json!([typed]), "{{ steps.typed.json.mood }}");
+
+    let rendered = scripted.run.rendered(&chain, json!({"stop": "."})).await;
+    let body = &rendered[0].1.body;
+    let told = json!({"name": "answer", "strict": true, "schema": {
+        "type": "object", "additionalProperties": false, "required": ["mood"],
+        "properties": {"mood": {"type": "string"}}}});
+    assert_eq!(
+        body["response_format"],
+        json!({"type": "json_schema", "json_schema": told})
+    );
+    assert_eq!((&body["stop"], &body["seed"]), (&json!(["END", "."]), &json!(7)));
+
+    let outcome = scripted.run.run(&chain, json!({"stop": "."})).await;
+    assert_eq!(outcome.ending, Ending::Completed(json!("calm")));
+}
+
 fn chat_with(tool: &Value, says: &str, max_rounds: u32) -> Value {
     let mut step = chat("asked", says);
     step["chat"]["tools"] = json!({"double": tool});

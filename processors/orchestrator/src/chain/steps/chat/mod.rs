@@ -8,7 +8,9 @@
 
 mod abilities;
 mod answer;
+mod params;
 mod prompt;
+mod strict;
 mod tools;
 
 use std::collections::BTreeSet;
@@ -17,19 +19,15 @@ use models::{ChatRequest, ChatResponse, Feature, Worst};
 use serde_json::{Value, json};
 use yaml::{Fields, Node, Problems};
 
-use self::{answer::Answer, prompt::Prompt, tools::Tools};
+use self::{answer::Answer, params::Params, prompt::Prompt, tools::Tools};
 use super::{
     Check,
     alias::{Alias, aliases},
-    number::Number,
 };
 use crate::chain::{
     bill::Bill, block::Block, context::Surroundings, error::StepError, frame::Frame, render::Rendering,
     resources::Resources, types::Type,
 };
-
-/// What a chat model may be asked for at most; a model's own limit is usually far lower.
-const MAX_TOKENS: f64 = 1_000_000.0;
 
 /// `chat: {model, messages, params, output, tools}`: its output is `text`, `json` when `output.schema` says what that is, and
 /// `calls`, what it asked its tools, if it has any.
@@ -39,9 +37,7 @@ pub(crate) struct Chat {
     models: Vec<Alias>,
     prompts: Vec<Prompt>,
     tools: Option<Tools>,
-    temperature: Option<Number>,
-    top_p: Option<Number>,
-    max_tokens: Option<Number>,
+    params: Params,
     answer: Option<Answer>,
     /// Whether the provider is asked to stream; unset: where the model can.
     stream: Option<bool>,
@@ -69,27 +65,16 @@ impl Chat {
             .require("messages", "[{role: user, content: \"{{ input.question }}\"}]")
             .map_or_else(Vec::new, |node| prompt::messages(node, problems));
         let tools = Tools::read(&fields);
-        let params = fields.get("params").and_then(|node| {
-            let known = ["temperature", "top_p", "max_tokens"];
-            Fields::of(node, "`params` of a chat step", &known, &["stop", "seed"], problems)
-        });
-        let number = |name, bounds| {
-            params
-                .as_ref()
-                .and_then(|params| Number::read(params, name, bounds, problems))
-        };
-        let temperature = number("temperature", (0.0, 2.0));
-        let top_p = number("top_p", (0.0, 1.0));
-        let max_tokens = number("max_tokens", (1.0, MAX_TOKENS));
+        let params = fields
+            .get("params")
+            .map_or_else(Params::default, |node| Params::read(node, problems));
         let answer = fields.get("output").map(|node| Answer::read(node, problems));
         let stream = fields.get("stream").map(|node| node.boolean("stream", problems));
         Some(Self {
             models,
             prompts,
             tools,
-            temperature,
-            top_p,
-            max_tokens,
+            params,
             answer: answer.map_or(Some(None), |answer| Some(Some(answer?)))?,
             stream: stream.map_or(Some(None), |stream| Some(Some(stream?)))?,
         })
@@ -102,14 +87,12 @@ impl Chat {
         for (_, block) in self.blocks() {
             block.reads(steps);
         }
-        for number in self.numbers() {
-            number.value.steps(steps);
-        }
+        self.params.reads(steps);
     }
 
     pub(super) fn check(&self, check: &mut Check<'_>) -> Type {
-        abilities::check(&self.models, &self.asks(), check);
-        self.numbers().for_each(|number| number.check(check));
+        abilities::check(&self.models, &self.asks(), &self.said(), check);
+        self.params.check(check);
         // An answer to untrusted text may repeat it.
         let mut untrusted = false;
         for prompt in &self.prompts {
@@ -123,6 +106,7 @@ impl Chat {
             output.push(("calls", Type::list(Type::Any { untrusted: true })));
         }
         if let Some(answer) = &self.answer {
+            answer.check(&self.prompts, check.problems);
             output.push(("json", answer.type_of().tainted(untrusted)));
         }
         Type::object(output)
@@ -134,10 +118,20 @@ impl Chat {
             (Feature::Streaming, self.stream == Some(true)),
             (Feature::Tools, self.tools.is_some()),
         ];
-        asked
+        let asked = asked
             .into_iter()
-            .filter_map(|(feature, is_asked)| is_asked.then_some(feature))
-            .collect()
+            .filter_map(|(feature, is_asked)| is_asked.then_some(feature));
+        asked.chain(self.answer.as_ref().and_then(Answer::asks)).collect()
+    }
+
+    /// What every run says to the model: the least that it must have room for.
+    fn said(&self) -> ChatRequest {
+        let constant = |prompt: &Prompt| prompt.constant();
+        ChatRequest {
+            messages: self.prompts.iter().filter_map(constant).collect(),
+            format: self.answer.as_ref().map(Answer::format),
+            ..ChatRequest::default()
+        }
     }
 
     /// What its tools do.
@@ -196,13 +190,8 @@ impl Chat {
     /// Of one attempt of the step; `once` where the step tries again by itself.
     pub(super) fn worst(&self, resources: &Resources, once: bool) -> Worst {
         let aliases: Vec<String> = self.models.iter().map(|alias| alias.name.clone()).collect();
-        // A template may give any number in its bounds: the model's own cap holds then.
-        let literal = self
-            .max_tokens
-            .as_ref()
-            .and_then(|number| number.value.literal_number());
         let repairs = self.answer.as_ref().map_or(0, Answer::repairs);
-        let cap = literal.map(|tokens| tokens as u32);
+        let cap = self.params.literal_max_tokens();
         let call = resources.models.worst_call(&aliases, Some(1), cap, once);
         let rounds = self.tools.as_ref().map_or(0, Tools::max_rounds);
         let used = self
@@ -227,21 +216,15 @@ impl Chat {
     }
 
     fn request(&self, scope: &minijinja::Value) -> Result<ChatRequest, StepError> {
-        let value = |number: &Option<Number>| number.as_ref().map(|number| number.value(scope)).transpose();
         let messages = self.prompts.iter().map(|prompt| prompt.message(scope));
-        Ok(ChatRequest {
+        let mut request = ChatRequest {
             messages: messages.collect::<Result<_, _>>()?,
             tools: self.tools.as_ref().map_or_else(Vec::new, Tools::offered),
-            temperature: value(&self.temperature)?,
-            top_p: value(&self.top_p)?,
-            // Between 1 and MAX_TOKENS.
-            max_tokens: value(&self.max_tokens)?.map(|tokens| tokens as u32),
+            format: self.answer.as_ref().map(Answer::format),
             stream: self.stream,
             ..ChatRequest::default()
-        })
-    }
-
-    fn numbers(&self) -> impl Iterator<Item = &Number> {
-        [&self.temperature, &self.top_p, &self.max_tokens].into_iter().flatten()
+        };
+        self.params.fill(&mut request, scope)?;
+        Ok(request)
     }
 }

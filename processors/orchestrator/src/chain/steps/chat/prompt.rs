@@ -69,6 +69,11 @@ impl Prompt {
         typing::infer(&self.content, check.scope, guarded.then_some(SYSTEM), check.problems).is_untrusted()
     }
 
+    /// The message, where every run says the same.
+    pub(super) fn constant(&self) -> Option<Message> {
+        Some(Message::new(self.role, self.content.constant()?))
+    }
+
     pub(super) fn message(&self, scope: &minijinja::Value) -> Result<Message, StepError> {
         Ok(Message::new(self.role, self.content.render(scope)?))
     }
