@@ -7,6 +7,7 @@
 //! input: {schema: {…}}                    # JSON Schema; `x-trust: untrusted` marks what strangers write
 //! params: {top_k: {type: integer, default: 4}}
 //! budget: {deadline: 60s, usd: 0.05, tokens: 8000, calls: 10}  # no call leaves that may cost more than is left
+//! defaults: {timeout: 20s, retry: {max_attempts: 3}}  # of each chat, embed and retrieve that has none of its own
 //! steps:                                  # each runs as soon as the steps that it reads are done
 //!   - {id: docs, retrieve: {index: …, query: "{{ input.question }}", top_k: "{{ params.top_k }}", min_score: 0.2, filter: {…}}}
 //!   - {id: answer, chat: {model: [smart, fast], messages: [{role: user, content: …}], params: {…}, output: {schema: {…}}}}

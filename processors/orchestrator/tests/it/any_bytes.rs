@@ -44,6 +44,7 @@ const WORDS: &[&str] = &[
     "method: json_mode",
     "stop: ",
     "seed: ",
+    "defaults: {timeout: 1s}",
     "until: ",
     "parallel: ",
     "branches: ",

@@ -139,6 +139,10 @@ impl Chat {
         self.tools.as_ref().map_or_else(Vec::new, Tools::blocks)
     }
 
+    pub(super) fn blocks_mut(&mut self) -> Vec<&mut Block> {
+        self.tools.as_mut().map_or_else(Vec::new, Tools::blocks_mut)
+    }
+
     pub(super) async fn run<'c>(
         &'c self,
         step: &str,
