@@ -1,6 +1,11 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::dialect::estimate;
+
+/// For its role and the marks around it, as OpenAI's cookbook counts them.
+const TOKENS_OF_A_MESSAGE: i64 = 4;
+
 /// What a chat model is asked. Unset options are left to the provider.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ChatRequest {
@@ -64,6 +69,13 @@ impl Message {
             tool_calls: Vec::new(),
             tool_call_id: None,
         }
+    }
+
+    /// Tokens, by estimate.
+    #[must_use]
+    pub fn tokens(&self) -> i64 {
+        let asked = self.tool_calls.iter().map(|call| estimate(&call.arguments));
+        estimate(&self.content) + asked.sum::<i64>() + TOKENS_OF_A_MESSAGE
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::config::Model;
 use crate::dialect::openai::{Body, Endpoint, chat, embeddings};
 use crate::dialect::{Failure, Reply, Tokens, estimate, local};
-use crate::{ChatRequest, ChatResponse, EmbedResponse, ErrorClass, Feature, Kind, MAX_EMBED_INPUTS};
+use crate::{ChatRequest, ChatResponse, EmbedResponse, ErrorClass, Feature, Kind, MAX_EMBED_INPUTS, Message};
 use reqwest::Url;
 
 pub(super) trait Operation: Sync {
@@ -29,9 +29,6 @@ pub(super) trait Operation: Sync {
     fn decode(&self, model: &Model, body: Body) -> Reply<Self::Answer>;
 }
 
-/// Four tokens a message for its role and the marks around it, as OpenAI's cookbook counts them.
-const TOKENS_OF_A_MESSAGE: i64 = 4;
-
 impl Operation for ChatRequest {
     type Answer = ChatResponse;
 
@@ -50,10 +47,7 @@ impl Operation for ChatRequest {
     }
 
     fn estimate(&self, model: &Model) -> Tokens {
-        let said = self.messages.iter().map(|message| {
-            let asked = message.tool_calls.iter().map(|call| estimate(&call.arguments));
-            estimate(&message.content) + asked.sum::<i64>() + TOKENS_OF_A_MESSAGE
-        });
+        let said = self.messages.iter().map(Message::tokens);
         let tools = self.tools.iter().map(|tool| {
             let words = [&tool.name, &tool.description, &tool.parameters.to_string()];
             words.map(|words| estimate(words)).iter().sum::<i64>()

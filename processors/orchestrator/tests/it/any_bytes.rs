@@ -44,6 +44,8 @@ const WORDS: &[&str] = &[
     "method: json_mode",
     "stop: ",
     "seed: ",
+    "history: ",
+    "examples: [{input: a, output: b}]",
     "defaults: {timeout: 1s}",
     "until: ",
     "parallel: ",

@@ -1,4 +1,4 @@
-//! A chat: what the model is told ([`prompt`]), what it may ask for ([`tools`]), and what its answer must be ([`answer`]).
+//! A chat: what the model is told ([`prompt`], [`examples`], [`history`]), what it may ask for ([`tools`]), and what its answer must be ([`answer`]).
 //!
 //! An answer is streamed from the provider where the models file says that the model can (`features: [streaming]`), or where
 //! the step says `stream: true`. The step's output is the same either way; what is won is that the latency of the first token
@@ -8,6 +8,8 @@
 
 mod abilities;
 mod answer;
+mod examples;
+mod history;
 mod params;
 mod prompt;
 mod strict;
@@ -15,11 +17,11 @@ mod tools;
 
 use std::collections::BTreeSet;
 
-use models::{ChatRequest, ChatResponse, Feature, Worst};
+use models::{ChatRequest, ChatResponse, Feature, Message, Worst};
 use serde_json::{Value, json};
 use yaml::{Fields, Node, Problems};
 
-use self::{answer::Answer, params::Params, prompt::Prompt, tools::Tools};
+use self::{answer::Answer, history::History, params::Params, prompt::Prompt, tools::Tools};
 use super::{
     Check,
     alias::{Alias, aliases},
@@ -29,13 +31,16 @@ use crate::chain::{
     resources::Resources, types::Type,
 };
 
-/// `chat: {model, messages, params, output, tools}`: its output is `text`, `json` when `output.schema` says what that is, and
+/// `chat: {model, messages, examples, history, params, output, tools}`: its output is `text`, `json` when `output.schema` says what that is, and
 /// `calls`, what it asked its tools, if it has any.
 #[derive(Debug)]
 pub(crate) struct Chat {
     /// In order of preference.
     models: Vec<Alias>,
     prompts: Vec<Prompt>,
+    /// User and assistant in turn.
+    examples: Vec<Prompt>,
+    history: Option<History>,
     tools: Option<Tools>,
     params: Params,
     answer: Option<Answer>,
@@ -44,9 +49,11 @@ pub(crate) struct Chat {
 }
 
 impl Chat {
-    pub(super) const KEYS: [&str; 8] = [
+    pub(super) const KEYS: [&str; 10] = [
         "model",
         "messages",
+        "examples",
+        "history",
         "params",
         "output",
         "tools",
@@ -56,14 +63,17 @@ impl Chat {
     ];
 
     pub(super) fn read(node: &Node, problems: &Problems) -> Option<Self> {
-        let later = ["cache", "examples", "history"];
-        let fields = Fields::of(node, "a chat step", &Self::KEYS, &later, problems)?;
+        let fields = Fields::of(node, "a chat step", &Self::KEYS, &["cache"], problems)?;
         let models = fields
             .require("model", "answer")
             .map_or_else(Vec::new, |node| aliases(node, problems));
         let prompts = fields
             .require("messages", "[{role: user, content: \"{{ input.question }}\"}]")
             .map_or_else(Vec::new, |node| prompt::messages(node, problems));
+        let examples = fields
+            .get("examples")
+            .map_or_else(Vec::new, |node| examples::examples(node, problems));
+        let history = fields.get("history").map(|node| History::read(node, problems));
         let tools = Tools::read(&fields);
         let params = fields
             .get("params")
@@ -73,6 +83,8 @@ impl Chat {
         Some(Self {
             models,
             prompts,
+            examples,
+            history: history.map_or(Some(None), |history| Some(Some(history?)))?,
             tools,
             params,
             answer: answer.map_or(Some(None), |answer| Some(Some(answer?)))?,
@@ -81,8 +93,11 @@ impl Chat {
     }
 
     pub(super) fn reads(&self, steps: &mut BTreeSet<String>) {
-        for prompt in &self.prompts {
+        for prompt in self.prompts.iter().chain(&self.examples) {
             steps.extend(prompt.content.steps().iter().cloned());
+        }
+        if let Some(history) = &self.history {
+            history.reads(steps);
         }
         for (_, block) in self.blocks() {
             block.reads(steps);
@@ -95,8 +110,11 @@ impl Chat {
         self.params.check(check);
         // An answer to untrusted text may repeat it.
         let mut untrusted = false;
-        for prompt in &self.prompts {
+        for prompt in self.prompts.iter().chain(&self.examples) {
             untrusted |= prompt.check(check);
+        }
+        if let Some(history) = &self.history {
+            untrusted |= history.check(check);
         }
         if let Some(tools) = &self.tools {
             untrusted |= tools.check(check);
@@ -128,7 +146,7 @@ impl Chat {
     fn said(&self) -> ChatRequest {
         let constant = |prompt: &Prompt| prompt.constant();
         ChatRequest {
-            messages: self.prompts.iter().filter_map(constant).collect(),
+            messages: self.prompts.iter().chain(&self.examples).filter_map(constant).collect(),
             format: self.answer.as_ref().map(Answer::format),
             ..ChatRequest::default()
         }
@@ -220,9 +238,18 @@ impl Chat {
     }
 
     fn request(&self, scope: &minijinja::Value) -> Result<ChatRequest, StepError> {
-        let messages = self.prompts.iter().map(|prompt| prompt.message(scope));
+        let said = |prompts: &[Prompt]| -> Result<Vec<Message>, StepError> {
+            prompts.iter().map(|prompt| prompt.message(scope)).collect()
+        };
+        let mut messages = said(&self.prompts)?;
+        let mut before = said(&self.examples)?;
+        if let Some(history) = &self.history {
+            before.extend(history.messages(scope)?);
+        }
+        let place = examples::place(&messages);
+        messages.splice(place..place, before);
         let mut request = ChatRequest {
-            messages: messages.collect::<Result<_, _>>()?,
+            messages,
             tools: self.tools.as_ref().map_or_else(Vec::new, Tools::offered),
             format: self.answer.as_ref().map(Answer::format),
             stream: self.stream,

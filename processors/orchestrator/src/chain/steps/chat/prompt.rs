@@ -44,6 +44,14 @@ pub(super) fn messages(node: &Node, problems: &Problems) -> Vec<Prompt> {
 }
 
 impl Prompt {
+    pub(super) fn new(role: Role, content: Template) -> Self {
+        Self {
+            role,
+            content,
+            allow_untrusted: false,
+        }
+    }
+
     fn read(node: &Node, problems: &Problems) -> Option<Self> {
         let known = ["role", "content", "allow_untrusted"];
         let fields = Fields::of(node, "a message", &known, &["images"], problems)?;
