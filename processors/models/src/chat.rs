@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::dialect::estimate;
+use crate::{Content, dialect::estimate};
 
 /// For its role and the marks around it, as OpenAI's cookbook counts them.
 const TOKENS_OF_A_MESSAGE: i64 = 4;
@@ -51,7 +51,7 @@ pub enum Method {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
     pub role: Role,
-    pub content: String,
+    pub content: Content,
     /// Of an assistant's message: what it asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tool_calls: Vec<ToolCall>,
@@ -62,7 +62,7 @@ pub struct Message {
 
 impl Message {
     #[must_use]
-    pub fn new(role: Role, content: impl Into<String>) -> Self {
+    pub fn new(role: Role, content: impl Into<Content>) -> Self {
         Self {
             role,
             content: content.into(),
@@ -71,11 +71,11 @@ impl Message {
         }
     }
 
-    /// Tokens, by estimate.
+    /// Tokens, by estimate, where an image in high detail has `image_tokens` at most.
     #[must_use]
-    pub fn tokens(&self) -> i64 {
+    pub fn tokens(&self, image_tokens: u32) -> i64 {
         let asked = self.tool_calls.iter().map(|call| estimate(&call.arguments));
-        estimate(&self.content) + asked.sum::<i64>() + TOKENS_OF_A_MESSAGE
+        self.content.tokens(image_tokens) + asked.sum::<i64>() + TOKENS_OF_A_MESSAGE
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::config::Model;
 use crate::dialect::openai::{Body, Endpoint, chat, embeddings};
 use crate::dialect::{Failure, Reply, Tokens, estimate, local};
-use crate::{ChatRequest, ChatResponse, EmbedResponse, ErrorClass, Feature, Kind, MAX_EMBED_INPUTS, Message};
+use crate::{ChatRequest, ChatResponse, EmbedResponse, ErrorClass, Feature, Kind, MAX_EMBED_INPUTS};
 use reqwest::Url;
 
 pub(super) trait Operation: Sync {
@@ -47,7 +47,7 @@ impl Operation for ChatRequest {
     }
 
     fn estimate(&self, model: &Model) -> Tokens {
-        let said = self.messages.iter().map(Message::tokens);
+        let said = self.messages.iter().map(|message| message.tokens(model.image_tokens));
         let tools = self.tools.iter().map(|tool| {
             let words = [&tool.name, &tool.description, &tool.parameters.to_string()];
             words.map(|words| estimate(words)).iter().sum::<i64>()

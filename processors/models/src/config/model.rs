@@ -11,6 +11,8 @@ use yaml::{Fields, Node, Problems, count, duration, word};
 const TIMEOUT: Duration = Duration::from_secs(60);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 const MAX_TOKENS: u32 = 1024;
+/// Of gpt-4o: 85, and 170 for each of eight tiles.
+const IMAGE_TOKENS: u32 = 1445;
 
 /// What an alias stands for.
 #[derive(Debug)]
@@ -27,6 +29,8 @@ pub struct Model {
     pub(crate) timeout: Duration,
     /// How long a stream may be silent once it speaks.
     pub(crate) idle_timeout: Duration,
+    /// Most tokens of one image.
+    pub(crate) image_tokens: u32,
     /// What it can do, where the file says so.
     features: Option<BTreeSet<Feature>>,
     pub(crate) retry: Retry,
@@ -75,6 +79,7 @@ pub(super) fn read(
         "dimension",
         "context",
         "features",
+        "image_tokens",
         "timeout",
         "idle_timeout",
         "retry",
@@ -91,6 +96,7 @@ pub(super) fn read(
     let idle_timeout = fields
         .scalar("idle_timeout", duration)
         .map_or(IDLE_TIMEOUT, |timeout| timeout.value);
+    let image_tokens = fields.scalar("image_tokens", count).map(|tokens| tokens.value);
     let features = feature::read(&fields);
     let retry = fields.get("retry").and_then(|node| {
         let what = format!("`retry` of {}", fields.what);
@@ -158,6 +164,7 @@ pub(super) fn read(
         provider,
         timeout,
         idle_timeout,
+        image_tokens: image_tokens.unwrap_or(IMAGE_TOKENS),
         features,
         retry: retry.unwrap_or_default(),
     })

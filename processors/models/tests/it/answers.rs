@@ -157,7 +157,7 @@ async fn local_models_need_nothing_and_cost_nothing() {
     let books = Arc::new(Notebook::default());
     let caller = Caller::new(models, Arc::<Notebook>::clone(&books)).unwrap();
     let mut question = question();
-    question.messages[0].content = "<doc id=a>Two is even.\n\nThree is odd.</doc> Which is odd?".to_owned();
+    question.messages[0].content = "<doc id=a>Two is even.\n\nThree is odd.</doc> Which is odd?".into();
     let called = caller.chat(&aliases(&["answer"]), &question, &within(LONG)).await;
     assert!(called.result.unwrap().text.ends_with("> Three is odd. [a]"));
     assert_eq!((called.cost, called.attempts.len()), (Money(0), 1));

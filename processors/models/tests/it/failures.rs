@@ -216,7 +216,7 @@ async fn a_model_is_asked_only_what_it_can_do() {
     let called = rig.caller.embed("nobody", &aliases(&["a"]), &within(LONG)).await;
     assert_eq!(called.result.unwrap_err().class, ErrorClass::NotFound);
     let mut long = question();
-    long.messages[0].content = "word ".repeat(1_000);
+    long.messages[0].content = "word ".repeat(1_000).into();
     let called = rig
         .caller
         .chat(&aliases(&["small", "first"]), &long, &within(LONG))

@@ -45,6 +45,8 @@ const WORDS: &[&str] = &[
     "stop: ",
     "seed: ",
     "history: ",
+    "content: [{text: a}, {image: ",
+    "detail: low",
     "examples: [{input: a, output: b}]",
     "defaults: {timeout: 1s}",
     "until: ",

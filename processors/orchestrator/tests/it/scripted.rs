@@ -226,6 +226,34 @@ async fn a_conversation_stands_between_the_rules_and_the_question() {
     }
 }
 
+#[tokio::test]
+async fn a_message_shows_images_by_their_url() {
+    let scripted = Scripted::new(Script::default()).await;
+    let mut step = chat("seen", "");
+    step["chat"]["messages"][0]["content"] =
+        json!([{"text": "What is {{ input.it }}?"}, {"image": "{{ input.url }}", "detail": "low"}]);
+    let chain = scripted.run.chain(&json!([step]), "{{ steps.seen.text }}");
+    let input = |url: &str| json!({"it": "this", "url": url});
+
+    let url = "https://example.com/a.png";
+    let rendered = scripted.run.rendered(&chain, input(url)).await;
+    let told = json!([
+        {"type": "text", "text": "What is this?"},
+        {"type": "image_url", "image_url": {"url": url, "detail": "low"}}]);
+    assert_eq!(rendered[0].1.body["messages"][0]["content"], told);
+    assert!(rendered[0].1.tokens.0 > 85, "an image has tokens");
+    let outcome = scripted.run.run(&chain, input(url)).await;
+    assert_eq!(outcome.ending, Ending::Completed(json!("What is this?")));
+
+    let outcome = scripted.run.run(&chain, input("http://169.254.169.254/")).await;
+    let failure = failure(&outcome);
+    assert_eq!(failure.class, "invalid_option");
+    assert!(
+        !failure.message.contains("169"),
+        "it does not repeat what a stranger wrote"
+    );
+}
+
 fn chat_with(tool: &Value, says: &str, max_rounds: u32) -> Value {
     let mut step = chat("asked", says);
     step["chat"]["tools"] = json!({"double": tool});

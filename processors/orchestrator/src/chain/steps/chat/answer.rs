@@ -80,7 +80,7 @@ impl Answer {
 
     /// A provider that is told of JSON refuses a prompt that does not speak of it: the model might never end.
     pub(super) fn check(&self, prompts: &[Prompt], problems: &Problems) {
-        let speaks = |prompt: &Prompt| prompt.content.source().to_ascii_lowercase().contains("json");
+        let speaks = |prompt: &Prompt| prompt.content.mentions("json");
         if self.format.method == Method::JsonMode && !prompts.iter().any(speaks) {
             let message = "no message says that the answer is JSON, and providers refuse `json_mode` then";
             problems.add(self.position, message, "add for example `Answer in JSON.` to a message");

@@ -79,7 +79,8 @@ impl History {
         let mut kept = messages.len();
         let mut tokens = 0;
         for (at, message) in messages.iter().enumerate().rev() {
-            tokens += message.tokens();
+            // There are no images in a history.
+            tokens += message.tokens(0);
             if messages.len() - at > most || self.max_tokens.is_some_and(|most| tokens > i64::from(most)) {
                 break;
             }

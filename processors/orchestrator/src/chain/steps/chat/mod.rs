@@ -8,6 +8,7 @@
 
 mod abilities;
 mod answer;
+mod content;
 mod examples;
 mod history;
 mod params;
@@ -94,7 +95,7 @@ impl Chat {
 
     pub(super) fn reads(&self, steps: &mut BTreeSet<String>) {
         for prompt in self.prompts.iter().chain(&self.examples) {
-            steps.extend(prompt.content.steps().iter().cloned());
+            prompt.content.reads(steps);
         }
         if let Some(history) = &self.history {
             history.reads(steps);
@@ -135,6 +136,10 @@ impl Chat {
         let asked = [
             (Feature::Streaming, self.stream == Some(true)),
             (Feature::Tools, self.tools.is_some()),
+            (
+                Feature::Images,
+                self.prompts.iter().any(|prompt| prompt.content.has_images()),
+            ),
         ];
         let asked = asked
             .into_iter()
