@@ -47,12 +47,20 @@ impl Content {
         match self {
             Self::Text(text) => Cow::Borrowed(text),
             Self::Parts(parts) => {
-                let text = |part| match part {
-                    &Part::Text { ref text } => Some(text.as_str()),
+                let texts = parts.iter().filter_map(|part| match part {
+                    Part::Text { text } => Some(text.as_str()),
                     Part::ImageUrl { .. } => None,
-                };
-                Cow::Owned(parts.iter().filter_map(text).collect::<Vec<_>>().join("\n"))
+                });
+                Cow::Owned(texts.collect::<Vec<_>>().join("\n"))
             }
+        }
+    }
+
+    #[must_use]
+    pub fn has_images(&self) -> bool {
+        match self {
+            Self::Text(_) => false,
+            Self::Parts(parts) => parts.iter().any(|part| matches!(part, Part::ImageUrl { .. })),
         }
     }
 
@@ -70,16 +78,6 @@ impl Content {
                 };
                 parts.iter().map(tokens).sum()
             }
-        }
-    }
-}
-
-impl Part {
-    #[must_use]
-    pub fn is_image(&self) -> bool {
-        match self {
-            Self::Text { .. } => false,
-            Self::ImageUrl { .. } => true,
         }
     }
 }

@@ -5,7 +5,7 @@ use super::operation::Operation;
 use super::running::Running;
 use super::{Caller, client};
 use crate::config::{Dialect, Model};
-use crate::dialect::openai::{Body, ChatStream, Endpoint, classify};
+use crate::dialect::openai::{Body, Endpoint, classify};
 use crate::dialect::{Failure, Reply};
 use crate::error::causes;
 use crate::{CallContext, ErrorClass, metrics};
@@ -168,7 +168,7 @@ impl Caller {
         }
         let streamed = operation.streams(model) && is_event_stream(&response);
         let mut body = if streamed {
-            Body::Stream(ChatStream::default())
+            Body::Stream(Box::default())
         } else {
             Body::Whole(Vec::new())
         };

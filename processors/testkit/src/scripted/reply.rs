@@ -51,9 +51,9 @@ pub enum End {
 }
 
 /// The call ends when its last byte is taken, or with the connection.
-pub fn answered(value: &Value, end: End, running: Running) -> Response<Body> {
+pub fn answered(value: &Value, end: &End, running: Running) -> Response<Body> {
     let text = json(value);
-    if end == End::Whole {
+    if *end == End::Whole {
         running.answered(200);
         return whole(200, text);
     }
@@ -70,11 +70,11 @@ pub fn answered(value: &Value, end: End, running: Running) -> Response<Body> {
 }
 
 /// Server-sent events.
-pub fn events(mut chunks: Vec<String>, pause: Duration, end: End, running: Running) -> Response<Body> {
-    if end != End::Whole {
+pub fn events(mut chunks: Vec<String>, pause: Duration, end: &End, running: Running) -> Response<Body> {
+    if *end != End::Whole {
         chunks.truncate(chunks.len() / 2);
     }
-    if let End::Event(event) = &end {
+    if let End::Event(event) = end {
         chunks.push(event.clone());
     }
     let chunks = chunks
@@ -84,8 +84,8 @@ pub fn events(mut chunks: Vec<String>, pause: Duration, end: End, running: Runni
     response(200, "text/event-stream", frames(chunks, pause, end, running))
 }
 
-fn frames(chunks: Vec<Bytes>, pause: Duration, end: End, running: Running) -> Body {
-    let (cut, stalls) = (end == End::Cut, end == End::Stall);
+fn frames(chunks: Vec<Bytes>, pause: Duration, end: &End, running: Running) -> Body {
+    let (cut, stalls) = (*end == End::Cut, *end == End::Stall);
     let next = move |(mut chunks, running, first): (std::vec::IntoIter<Bytes>, Option<Running>, bool)| async move {
         let running = running?;
         match chunks.next() {

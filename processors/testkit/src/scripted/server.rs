@@ -256,12 +256,12 @@ async fn call(door: &str, path: &str, headers: &HeaderMap, body: Bytes, state: &
     let id = format!("chatcmpl-{request_id}-{}", running.attempt);
     if path == "/embeddings" {
         let dimension = request.dimensions.unwrap_or(script.dimension);
-        answered(&request.embeddings(dimension), end, running)
+        answered(&request.embeddings(dimension), &end, running)
     } else if request.stream {
         let pause = Duration::from_millis(script.token_ms);
-        events(request.chunks(&id, &text), pause, end, running)
+        events(request.chunks(&id, &text), pause, &end, running)
     } else {
-        answered(&request.chat(&id, &text), end, running)
+        answered(&request.chat(&id, &text), &end, running)
     }
 }
 

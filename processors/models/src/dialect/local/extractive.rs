@@ -7,7 +7,7 @@ use super::passages::{self, Part, Sentence, parts};
 use super::words::words;
 use crate::dialect::openai::chat::Completion;
 use crate::dialect::{Failure, Reply, estimate};
-use crate::{ChatRequest, Content, ErrorClass, FinishReason, Message, Part, Role, ToolCall};
+use crate::{ChatRequest, ErrorClass, FinishReason, Message, Role, ToolCall};
 use serde_json::{Map, Value};
 use std::collections::{HashMap, HashSet};
 
@@ -19,9 +19,7 @@ const NOTHING_MATCHES: &str =
     "This is a local extractive model: no sentence of the retrieved text shares a word with the question.";
 
 pub(crate) fn answer(request: &ChatRequest, max_tokens: u32) -> Reply<Completion> {
-    let has_images =
-        |message: &Message| matches!(&message.content, Content::Parts(parts) if parts.iter().any(Part::is_image));
-    if request.messages.iter().any(has_images) {
+    if request.messages.iter().any(|message| message.content.has_images()) {
         let message = "this is a local extractive model, which sees no images: name another in the models file";
         return Reply::failed(Failure::new(ErrorClass::BadRequest, message));
     }
@@ -161,7 +159,6 @@ fn sum(weights: impl Iterator<Item = f64>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ImageUrl;
     use crate::Tool;
     use proptest::prelude::*;
     use serde_json::json;
@@ -238,11 +235,8 @@ mod tests {
 
     #[test]
     fn it_does_not_pretend_to_see() {
-        let image_url = ImageUrl {
-            url: "https://example.com/a.png".to_owned(),
-            detail: None,
-        };
-        let content = Content::Parts(vec![Part::ImageUrl { image_url }]);
+        let shown = serde_json::json!([{"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}]);
+        let content = serde_json::from_value(shown).unwrap();
         let request = ChatRequest {
             messages: vec![Message {
                 content,

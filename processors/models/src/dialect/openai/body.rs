@@ -8,7 +8,7 @@ const MAX_BODY: usize = 64 << 20;
 #[derive(Debug)]
 pub(crate) enum Body {
     Whole(Vec<u8>),
-    Stream(ChatStream),
+    Stream(Box<ChatStream>),
 }
 
 impl Body {

@@ -114,10 +114,10 @@ impl Said {
         match self {
             Self::Text(template) => vec![template],
             Self::Parts(pieces) => {
-                let template = |piece| match piece {
-                    &Piece::Text(ref template) | &Piece::Image { url: ref template, .. } => template,
-                };
-                pieces.iter().map(template).collect()
+                let templates = pieces.iter().map(|piece| match piece {
+                    Piece::Text(template) | Piece::Image { url: template, .. } => template,
+                });
+                templates.collect()
             }
         }
     }
