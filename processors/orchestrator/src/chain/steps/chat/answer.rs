@@ -2,7 +2,7 @@ use models::{Feature, Format, Message, Method, Role};
 use serde_json::Value;
 use yaml::{Fields, Node, Position, Problems};
 
-use super::{prompt::Prompt, strict};
+use super::{conversation::Conversation, strict};
 use crate::chain::{schema::Schema, steps::json_text, types::Type};
 
 /// A model that has not managed by then will not.
@@ -79,9 +79,8 @@ impl Answer {
     }
 
     /// A provider that is told of JSON refuses a prompt that does not speak of it: the model might never end.
-    pub(super) fn check(&self, prompts: &[Prompt], problems: &Problems) {
-        let speaks = |prompt: &Prompt| prompt.content.mentions("json");
-        if self.format.method == Method::JsonMode && !prompts.iter().any(speaks) {
+    pub(super) fn check(&self, told: &Conversation, problems: &Problems) {
+        if self.format.method == Method::JsonMode && !told.mentions("json") {
             let message = "no message says that the answer is JSON, and providers refuse `json_mode` then";
             problems.add(self.position, message, "add for example `Answer in JSON.` to a message");
         }

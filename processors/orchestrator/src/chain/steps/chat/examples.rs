@@ -1,4 +1,4 @@
-use models::{Message, Role};
+use models::Role;
 use yaml::{Content, Fields, Node, Problems};
 
 use super::prompt::Prompt;
@@ -25,10 +25,4 @@ fn example(node: &Node, problems: &Problems) -> Option<[Prompt; 2]> {
     let output = fields.require_text("output", "\"It is on its way.\"");
     let said = |role, text| Prompt::new(role, Template::parse(text, problems));
     Some([said(Role::User, input?), said(Role::Assistant, output?)])
-}
-
-/// Where examples and history stand: behind the system messages that come first.
-pub(super) fn place(messages: &[Message]) -> usize {
-    let first = messages.iter().position(|message| message.role != Role::System);
-    first.unwrap_or(messages.len())
 }

@@ -1,4 +1,4 @@
-//! A chat: what the model is told ([`prompt`], [`examples`], [`history`]), what it may ask for ([`tools`]), and what its answer must be ([`answer`]).
+//! A chat: what the model is told ([`conversation`]), what it may ask for ([`tools`]), and what its answer must be ([`answer`]).
 //!
 //! An answer is streamed from the provider where the models file says that the model can (`features: [streaming]`), or where
 //! the step says `stream: true`. The step's output is the same either way; what is won is that the latency of the first token
@@ -9,6 +9,7 @@
 mod abilities;
 mod answer;
 mod content;
+mod conversation;
 mod examples;
 mod history;
 mod params;
@@ -18,11 +19,11 @@ mod tools;
 
 use std::collections::BTreeSet;
 
-use models::{ChatRequest, ChatResponse, Feature, Message, Worst};
+use models::{ChatRequest, ChatResponse, Feature, Worst};
 use serde_json::{Value, json};
 use yaml::{Fields, Node, Problems};
 
-use self::{answer::Answer, history::History, params::Params, prompt::Prompt, tools::Tools};
+use self::{answer::Answer, conversation::Conversation, params::Params, tools::Tools};
 use super::{
     Check,
     alias::{Alias, aliases},
@@ -32,16 +33,13 @@ use crate::chain::{
     resources::Resources, types::Type,
 };
 
-/// `chat: {model, messages, examples, history, params, output, tools}`: its output is `text`, `json` when `output.schema` says what that is, and
-/// `calls`, what it asked its tools, if it has any.
+/// `chat: {model, messages, examples, history, params, output, tools, stream}`: its output is `text`, `json` when `output.schema`
+/// says what that is, and `calls`, what it asked its tools, if it has any.
 #[derive(Debug)]
 pub(crate) struct Chat {
     /// In order of preference.
     models: Vec<Alias>,
-    prompts: Vec<Prompt>,
-    /// User and assistant in turn.
-    examples: Vec<Prompt>,
-    history: Option<History>,
+    told: Conversation,
     tools: Option<Tools>,
     params: Params,
     answer: Option<Answer>,
@@ -68,13 +66,7 @@ impl Chat {
         let models = fields
             .require("model", "answer")
             .map_or_else(Vec::new, |node| aliases(node, problems));
-        let prompts = fields
-            .require("messages", "[{role: user, content: \"{{ input.question }}\"}]")
-            .map_or_else(Vec::new, |node| prompt::messages(node, problems));
-        let examples = fields
-            .get("examples")
-            .map_or_else(Vec::new, |node| examples::examples(node, problems));
-        let history = fields.get("history").map(|node| History::read(node, problems));
+        let told = Conversation::read(&fields);
         let tools = Tools::read(&fields);
         let params = fields
             .get("params")
@@ -83,9 +75,7 @@ impl Chat {
         let stream = fields.get("stream").map(|node| node.boolean("stream", problems));
         Some(Self {
             models,
-            prompts,
-            examples,
-            history: history.map_or(Some(None), |history| Some(Some(history?)))?,
+            told: told?,
             tools,
             params,
             answer: answer.map_or(Some(None), |answer| Some(Some(answer?)))?,
@@ -94,12 +84,7 @@ impl Chat {
     }
 
     pub(super) fn reads(&self, steps: &mut BTreeSet<String>) {
-        for prompt in self.prompts.iter().chain(&self.examples) {
-            prompt.content.reads(steps);
-        }
-        if let Some(history) = &self.history {
-            history.reads(steps);
-        }
+        self.told.reads(steps);
         for (_, block) in self.blocks() {
             block.reads(steps);
         }
@@ -110,13 +95,7 @@ impl Chat {
         abilities::check(&self.models, &self.asks(), &self.said(), check);
         self.params.check(check);
         // An answer to untrusted text may repeat it.
-        let mut untrusted = false;
-        for prompt in self.prompts.iter().chain(&self.examples) {
-            untrusted |= prompt.check(check);
-        }
-        if let Some(history) = &self.history {
-            untrusted |= history.check(check);
-        }
+        let mut untrusted = self.told.check(check);
         if let Some(tools) = &self.tools {
             untrusted |= tools.check(check);
         }
@@ -125,7 +104,7 @@ impl Chat {
             output.push(("calls", Type::list(Type::Any { untrusted: true })));
         }
         if let Some(answer) = &self.answer {
-            answer.check(&self.prompts, check.problems);
+            answer.check(&self.told, check.problems);
             output.push(("json", answer.type_of().tainted(untrusted)));
         }
         Type::object(output)
@@ -136,10 +115,7 @@ impl Chat {
         let asked = [
             (Feature::Streaming, self.stream == Some(true)),
             (Feature::Tools, self.tools.is_some()),
-            (
-                Feature::Images,
-                self.prompts.iter().any(|prompt| prompt.content.has_images()),
-            ),
+            (Feature::Images, self.told.has_images()),
         ];
         let asked = asked
             .into_iter()
@@ -149,9 +125,8 @@ impl Chat {
 
     /// What every run says to the model: the least that it must have room for.
     fn said(&self) -> ChatRequest {
-        let constant = |prompt: &Prompt| prompt.constant();
         ChatRequest {
-            messages: self.prompts.iter().chain(&self.examples).filter_map(constant).collect(),
+            messages: self.told.constant(),
             format: self.answer.as_ref().map(Answer::format),
             ..ChatRequest::default()
         }
@@ -243,18 +218,8 @@ impl Chat {
     }
 
     fn request(&self, scope: &minijinja::Value) -> Result<ChatRequest, StepError> {
-        let said = |prompts: &[Prompt]| -> Result<Vec<Message>, StepError> {
-            prompts.iter().map(|prompt| prompt.message(scope)).collect()
-        };
-        let mut messages = said(&self.prompts)?;
-        let mut before = said(&self.examples)?;
-        if let Some(history) = &self.history {
-            before.extend(history.messages(scope)?);
-        }
-        let place = examples::place(&messages);
-        messages.splice(place..place, before);
         let mut request = ChatRequest {
-            messages,
+            messages: self.told.messages(scope)?,
             tools: self.tools.as_ref().map_or_else(Vec::new, Tools::offered),
             format: self.answer.as_ref().map(Answer::format),
             stream: self.stream,
