@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc, time::Duration};
 
-use models::{Caller, Rendered, Unrecorded};
+use models::{Caller, Unrecorded};
 use orchestrator::{Chain, Context, Ending, Failure, Outcome, Resources, Services, State};
 use retrieval::{
     ApiKey, Pinecone, PineconeSettings, Vector,
@@ -115,11 +115,10 @@ impl Run {
     }
 
     /// What its steps would send first, as far as they are reached without mocks.
-    pub async fn rendered(&self, chain: &Chain, input: Value) -> Vec<(String, Rendered)> {
+    pub async fn rendered(&self, chain: &Chain, input: Value) -> Vec<Value> {
         let accepted = chain.accept(input, Value::Null).unwrap();
-        let models = &self.resources.models;
         chain
-            .render(&accepted, BTreeMap::new(), &context("acme"), models)
+            .render(&accepted, BTreeMap::new(), &context("acme"), &self.resources)
             .await
             .0
     }

@@ -7,7 +7,7 @@ use super::{classes::Classes, options};
 
 /// `defaults: {timeout, retry}` of a chain: for each step that calls something outside (`chat`, `embed`, `retrieve`) and has none
 /// of its own, in blocks too. Not for other kinds: a step around a block takes as long as its block, and one that calls nothing
-/// has nothing to wait for or to try again.
+/// has nothing to wait for or to try again. Nor for `http`: what it sends may act twice, so its step says it.
 #[derive(Debug, Default)]
 pub(crate) struct Defaults {
     pub(super) timeout: Option<Duration>,

@@ -131,6 +131,7 @@ impl Kind {
             Self::Chat(chat) => chat.blocks_mut(),
             Self::Embed(_)
             | Self::Retrieve(_)
+            | Self::Http(_)
             | Self::Transform(_)
             | Self::Parse(_)
             | Self::Redact(_)
@@ -147,7 +148,8 @@ impl Kind {
     pub(super) fn is_outside(&self) -> bool {
         match self {
             Self::Chat(_) | Self::Embed(_) | Self::Retrieve(_) => true,
-            Self::Transform(_)
+            Self::Http(_)
+            | Self::Transform(_)
             | Self::Parse(_)
             | Self::Redact(_)
             | Self::Switch(_)
