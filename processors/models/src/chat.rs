@@ -1,6 +1,11 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::{Content, dialect::estimate};
+
+/// For its role and the marks around it, as OpenAI's cookbook counts them.
+const TOKENS_OF_A_MESSAGE: i64 = 4;
+
 /// What a chat model is asked. Unset options are left to the provider.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ChatRequest {
@@ -11,19 +16,42 @@ pub struct ChatRequest {
     pub max_tokens: Option<u32>,
     pub stop: Vec<String>,
     pub seed: Option<i64>,
-    /// Ask the provider to stream, so that the latency to the first token is known. A request with tools is answered in one
-    /// piece.
-    pub stream: bool,
+    /// Whether the answer is asked for piece by piece; unset: where the models file says that the model can.
+    pub stream: Option<bool>,
+    /// What the answer must be, where it is not just text.
+    pub format: Option<Format>,
     /// What the model may ask for instead of answering.
     pub tools: Vec<Tool>,
     /// The tools are there only to understand what was called before: the model must answer.
     pub no_more_tools: bool,
 }
 
+/// An answer in JSON.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Format {
+    /// JSON Schema, of an object.
+    pub schema: Value,
+    /// The provider lets nothing else through. It must know the whole schema.
+    pub strict: bool,
+    pub method: Method,
+}
+
+/// How a provider is told that the answer is JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// By its schema where the models file says that the model can, else not at all.
+    Auto,
+    JsonSchema,
+    /// That it is JSON, not which.
+    JsonMode,
+    /// Not at all: the messages say it.
+    Prompt,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
     pub role: Role,
-    pub content: String,
+    pub content: Content,
     /// Of an assistant's message: what it asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tool_calls: Vec<ToolCall>,
@@ -34,13 +62,20 @@ pub struct Message {
 
 impl Message {
     #[must_use]
-    pub fn new(role: Role, content: impl Into<String>) -> Self {
+    pub fn new(role: Role, content: impl Into<Content>) -> Self {
         Self {
             role,
             content: content.into(),
             tool_calls: Vec::new(),
             tool_call_id: None,
         }
+    }
+
+    /// Tokens, by estimate, where an image in high detail has `image_tokens` at most.
+    #[must_use]
+    pub fn tokens(&self, image_tokens: u32) -> i64 {
+        let asked = self.tool_calls.iter().map(|call| estimate(&call.arguments));
+        self.content.tokens(image_tokens) + asked.sum::<i64>() + TOKENS_OF_A_MESSAGE
     }
 }
 

@@ -5,18 +5,21 @@ use super::operation::Operation;
 use super::running::Running;
 use super::{Caller, client};
 use crate::config::{Dialect, Model};
-use crate::dialect::openai::{Body, ChatStream, Endpoint, classify};
+use crate::dialect::openai::{Body, Endpoint, classify};
 use crate::dialect::{Failure, Reply};
 use crate::error::causes;
 use crate::{CallContext, ErrorClass, metrics};
+use bytes::Bytes;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 use tokio::sync::SemaphorePermit;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// Bytes of an error answer that are read.
 const MAX_ERROR_BODY: usize = 64 << 10;
+/// A stream that is over has this long to end its body, so that its connection can be used again.
+const LINGERS: Duration = Duration::from_secs(1);
 
 impl Caller {
     /// Makes one attempt and enters it in `ledger`, however it ends.
@@ -163,32 +166,52 @@ impl Caller {
         if !response.status().is_success() {
             return Reply::failed(refusal(response).await);
         }
-        let streamed = operation.streams() && is_event_stream(&response);
+        let streamed = operation.streams(model) && is_event_stream(&response);
         let mut body = if streamed {
-            Body::Stream(ChatStream::default())
+            Body::Stream(Box::default())
         } else {
             Body::Whole(Vec::new())
         };
         let broken = loop {
-            match response.chunk().await {
+            match next(&mut response, silence(&body, model)).await {
                 Ok(None) => return operation.decode(model, body),
                 Ok(Some(chunk)) => {
                     let pushed = body.push(&chunk);
-                    if let Some(said) = body.said() {
-                        running.streamed(said);
-                    }
+                    running.streamed(body.length());
                     if let Err(failure) = pushed {
                         break failure;
                     }
                 }
-                Err(error) => break transport(error),
+                // Nothing is missing.
+                Err(_) if body.is_over() => return operation.decode(model, body),
+                Err(failure) => break failure,
             }
         };
         Reply {
-            text: body.said().map(str::to_owned),
+            text: body.into_said(),
             ..Reply::failed(broken)
         }
     }
+}
+
+/// How long a body may be silent. Models think before their first word, so it counts from there; until then, and in an
+/// answer of one piece, the time limit of the attempt holds.
+fn silence(body: &Body, model: &Model) -> Option<Duration> {
+    if body.is_over() {
+        return Some(LINGERS);
+    }
+    (body.length() > 0).then_some(model.idle_timeout)
+}
+
+async fn next(response: &mut reqwest::Response, silence: Option<Duration>) -> Result<Option<Bytes>, Failure> {
+    let chunk = match silence {
+        None => response.chunk().await,
+        Some(limit) => timeout(limit, response.chunk()).await.map_err(|_| {
+            let message = format!("the stream stopped in the middle of the answer: nothing came for {limit:?}");
+            Failure::new(ErrorClass::Timeout, message)
+        })?,
+    };
+    chunk.map_err(transport)
 }
 
 pub(super) fn cancelled() -> Failure {

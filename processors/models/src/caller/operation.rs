@@ -3,7 +3,7 @@
 use crate::config::Model;
 use crate::dialect::openai::{Body, Endpoint, chat, embeddings};
 use crate::dialect::{Failure, Reply, Tokens, estimate, local};
-use crate::{ChatRequest, ChatResponse, EmbedResponse, ErrorClass, Kind, MAX_EMBED_INPUTS};
+use crate::{ChatRequest, ChatResponse, EmbedResponse, ErrorClass, Feature, Kind, MAX_EMBED_INPUTS};
 use reqwest::Url;
 
 pub(super) trait Operation: Sync {
@@ -20,7 +20,7 @@ pub(super) trait Operation: Sync {
     fn estimate(&self, model: &Model) -> Tokens;
 
     /// Whether an answer is asked for piece by piece.
-    fn streams(&self) -> bool;
+    fn streams(&self, model: &Model) -> bool;
 
     fn locally(&self, model: &Model) -> Reply<Self::Answer>;
 
@@ -28,9 +28,6 @@ pub(super) trait Operation: Sync {
 
     fn decode(&self, model: &Model, body: Body) -> Reply<Self::Answer>;
 }
-
-/// Four tokens a message for its role and the marks around it, as OpenAI's cookbook counts them.
-const TOKENS_OF_A_MESSAGE: i64 = 4;
 
 impl Operation for ChatRequest {
     type Answer = ChatResponse;
@@ -50,23 +47,21 @@ impl Operation for ChatRequest {
     }
 
     fn estimate(&self, model: &Model) -> Tokens {
-        let said = self.messages.iter().map(|message| {
-            let asked = message.tool_calls.iter().map(|call| estimate(&call.arguments));
-            estimate(&message.content) + asked.sum::<i64>() + TOKENS_OF_A_MESSAGE
-        });
+        let said = self.messages.iter().map(|message| message.tokens(model.image_tokens));
         let tools = self.tools.iter().map(|tool| {
             let words = [&tool.name, &tool.description, &tool.parameters.to_string()];
             words.map(|words| estimate(words)).iter().sum::<i64>()
         });
-        let input = said.chain(tools).sum();
+        let format = self.format.iter().map(|format| estimate(&format.schema.to_string()));
+        let input = said.chain(tools).chain(format).sum();
         Tokens {
             input,
             output: i64::from(cap(self, model)),
         }
     }
 
-    fn streams(&self) -> bool {
-        self.stream && self.tools.is_empty()
+    fn streams(&self, model: &Model) -> bool {
+        self.stream.unwrap_or_else(|| model.has(Feature::Streaming))
     }
 
     fn locally(&self, model: &Model) -> Reply<ChatResponse> {
@@ -74,10 +69,14 @@ impl Operation for ChatRequest {
     }
 
     fn encode(&self, model: &Model, endpoint: &Endpoint) -> (Url, Vec<u8>) {
-        (
-            endpoint.chat.clone(),
-            chat::encode(&model.name, endpoint.cap, cap(self, model), self),
-        )
+        let terms = chat::Terms {
+            model: &model.name,
+            cap: endpoint.cap,
+            max_tokens: cap(self, model),
+            streams: self.streams(model),
+            knows_schemas: model.has(Feature::JsonSchema),
+        };
+        (endpoint.chat.clone(), chat::encode(terms, self))
     }
 
     fn decode(&self, model: &Model, body: Body) -> Reply<ChatResponse> {
@@ -86,6 +85,14 @@ impl Operation for ChatRequest {
             Body::Stream(stream) => stream.finish(),
         };
         reply.map(|completion| completion.by(&model.alias))
+    }
+}
+
+impl Model {
+    /// # Errors
+    /// By estimate, the request is longer than the model's `context`: it would not be sent.
+    pub fn has_room(&self, request: &ChatRequest) -> Result<(), String> {
+        room(self, request.estimate(self).input).map_err(|failure| failure.message)
     }
 }
 
@@ -139,7 +146,7 @@ impl Operation for Texts<'_> {
         }
     }
 
-    fn streams(&self) -> bool {
+    fn streams(&self, _model: &Model) -> bool {
         false
     }
 

@@ -1,7 +1,7 @@
 //! One attempt from its beginning to its row in the audit.
 
 use crate::config::Model;
-use crate::dialect::{Reply, Tokens, estimate};
+use crate::dialect::{Reply, Tokens, estimate, tokens_of};
 use crate::{CallContext, ErrorClass, metrics};
 use schemas::{Attempt, Audit, Timestamp, Usage, audit_kind, phase, usage_source};
 use sha2::{Digest, Sha256};
@@ -103,9 +103,12 @@ impl Running {
         self.audit.connect_us = micros(after);
     }
 
-    /// The stream has said this much.
-    pub(super) fn streamed(&mut self, said: &str) {
-        self.streamed = estimate(said);
+    /// The stream has said this many bytes.
+    pub(super) fn streamed(&mut self, bytes: usize) {
+        self.streamed = tokens_of(bytes);
+        if bytes == 0 {
+            return;
+        }
         if let (None, Some(sent)) = (self.audit.first_token_us, self.sent) {
             self.audit.first_token_us = Some(micros(sent.elapsed()));
         }
@@ -141,7 +144,8 @@ impl Running {
         match (reply.tokens, &reply.outcome) {
             (Some(counted), _) => usage(counted, usage_source::REPORTED),
             (None, _) if self.sent.is_none() => Usage::default(),
-            (None, Err(failure)) if is_free(failure.class) => Usage::default(),
+            // Who has begun to answer bills what was said, also where an error is the end of it.
+            (None, Err(failure)) if is_free(failure.class) && self.streamed == 0 => Usage::default(),
             (None, Ok(_) | Err(_)) => {
                 let output = reply.text.as_deref().map_or(self.streamed, estimate);
                 usage(

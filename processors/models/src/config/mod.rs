@@ -2,10 +2,12 @@
 //!
 //! A field for a limit exists only if something enforces it.
 
+mod feature;
 mod model;
 mod price;
 mod provider;
 
+pub use feature::Feature;
 pub use model::{Kind, Model};
 pub use price::Price;
 pub(crate) use price::nano_dollars;

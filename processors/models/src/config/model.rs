@@ -1,13 +1,18 @@
+use super::feature::{self, Feature};
 use super::price::{Price, dollars};
 use super::provider::{Dialect, Provider, UNENFORCED};
 use crate::caller::Retry;
 use crate::dialect::local;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use yaml::{Fields, Node, Problems, count, duration, word};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 const MAX_TOKENS: u32 = 1024;
+/// Of gpt-4o: 85, and 170 for each of eight tiles.
+const IMAGE_TOKENS: u32 = 1445;
 
 /// What an alias stands for.
 #[derive(Debug)]
@@ -22,6 +27,12 @@ pub struct Model {
     pub(crate) provider: Arc<Provider>,
     /// Time limit of one attempt.
     pub(crate) timeout: Duration,
+    /// How long a stream may be silent once it speaks.
+    pub(crate) idle_timeout: Duration,
+    /// Most tokens of one image.
+    pub(crate) image_tokens: u32,
+    /// What it can do, where the file says so.
+    features: Option<BTreeSet<Feature>>,
     pub(crate) retry: Retry,
 }
 
@@ -36,6 +47,20 @@ pub enum Kind {
 impl Model {
     pub fn provider(&self) -> &str {
         &self.provider.name
+    }
+
+    /// Whether the file says that it can.
+    #[must_use]
+    pub fn has(&self, feature: Feature) -> bool {
+        self.features
+            .as_ref()
+            .is_some_and(|features| features.contains(&feature))
+    }
+
+    /// Whether the file says what it can, and this is not in it.
+    #[must_use]
+    pub fn lacks(&self, feature: Feature) -> bool {
+        self.features.is_some() && !self.has(feature)
     }
 }
 
@@ -53,7 +78,10 @@ pub(super) fn read(
         "max_tokens",
         "dimension",
         "context",
+        "features",
+        "image_tokens",
         "timeout",
+        "idle_timeout",
         "retry",
     ];
     let fields = Fields::of(node, format!("model `{alias}`"), &keys, &UNENFORCED, problems)?;
@@ -65,6 +93,11 @@ pub(super) fn read(
     let timeout = fields
         .scalar("timeout", duration)
         .map_or(TIMEOUT, |timeout| timeout.value);
+    let idle_timeout = fields
+        .scalar("idle_timeout", duration)
+        .map_or(IDLE_TIMEOUT, |timeout| timeout.value);
+    let image_tokens = fields.scalar("image_tokens", count).map(|tokens| tokens.value);
+    let features = feature::read(&fields);
     let retry = fields.get("retry").and_then(|node| {
         let what = format!("`retry` of {}", fields.what);
         Fields::of(node, what, &Retry::KEYS, &[], problems).map(|fields| Retry::read(&fields))
@@ -130,6 +163,9 @@ pub(super) fn read(
         context,
         provider,
         timeout,
+        idle_timeout,
+        image_tokens: image_tokens.unwrap_or(IMAGE_TOKENS),
+        features,
         retry: retry.unwrap_or_default(),
     })
 }

@@ -7,4 +7,4 @@ mod reply;
 mod sse;
 
 pub(crate) use failure::Failure;
-pub(crate) use reply::{Reply, Tokens, estimate};
+pub(crate) use reply::{Reply, Tokens, estimate, tokens_of};

@@ -37,5 +37,9 @@ impl<T> Reply<T> {
 /// Tokens of a text where the provider did not count them: four bytes to a token, which holds for English with the
 /// tokenizers of today and is marked `estimated` wherever it is used.
 pub(crate) fn estimate(text: &str) -> i64 {
-    i64::try_from(text.len().div_ceil(4)).unwrap_or(i64::MAX)
+    tokens_of(text.len())
+}
+
+pub(crate) fn tokens_of(bytes: usize) -> i64 {
+    i64::try_from(bytes.div_ceil(4)).unwrap_or(i64::MAX)
 }

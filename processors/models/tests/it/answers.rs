@@ -1,5 +1,5 @@
 use crate::{LONG, Notebook, Rig, aliases, question, start, within};
-use models::{Caller, DEFAULT_FILE, FinishReason, Models, Unrecorded};
+use models::{Caller, DEFAULT_FILE, FinishReason, Models, Tool, Unrecorded};
 use schemas::{Money, phase, usage_source};
 use std::sync::Arc;
 use testkit::scripted::Script;
@@ -74,12 +74,55 @@ async fn a_stream_is_gathered_and_its_first_token_timed() {
     })
     .await;
     let mut question = question();
-    question.stream = true;
+    question.stream = Some(true);
     let called = rig.caller.chat(&aliases(&["first"]), &question, &within(LONG)).await;
     assert_eq!(called.result.unwrap().text, "one two three");
     assert_eq!(called.usage.source, usage_source::REPORTED);
     let audit = &called.attempts[0];
     assert!(audit.first_token_us.unwrap() < audit.total_us - 30_000, "{audit:?}");
+}
+
+#[tokio::test]
+async fn a_model_that_can_stream_is_asked_to_unless_the_step_says_otherwise() {
+    let rig = Rig::new(Script::default()).await;
+    let timed = async |alias: &str, stream: Option<bool>| {
+        let mut question = question();
+        question.stream = stream;
+        let called = rig.caller.chat(&aliases(&[alias]), &question, &within(LONG)).await;
+        assert_eq!(called.result.unwrap().text, "one two three");
+        called.attempts[0].first_token_us.is_some()
+    };
+    assert!(timed("streaming", None).await);
+    assert!(!timed("streaming", Some(false)).await);
+    assert!(!timed("first", None).await, "the file does not say that it can");
+}
+
+#[tokio::test]
+async fn calls_of_tools_come_in_a_stream_as_they_come_in_one_piece() {
+    let rig = Rig::new(Script {
+        answer: "text:{\"query\": \"red fox\"}".parse().unwrap(),
+        ..Script::default()
+    })
+    .await;
+    let mut question = question();
+    question.tools.push(Tool {
+        name: "search".to_owned(),
+        description: "Finds".to_owned(),
+        parameters: serde_json::json!({"type": "object"}),
+    });
+    let mut told = Vec::new();
+    for stream in [false, true] {
+        question.stream = Some(stream);
+        let called = rig.caller.chat(&aliases(&["first"]), &question, &within(LONG)).await;
+        assert_eq!(called.attempts[0].first_token_us.is_some(), stream);
+        assert_eq!(called.usage.source, usage_source::REPORTED);
+        let answer = called.result.unwrap();
+        assert_eq!(answer.finish_reason, FinishReason::ToolCalls);
+        let [call] = answer.tool_calls.try_into().unwrap();
+        told.push((call.name, call.arguments));
+    }
+    assert_eq!(told[0], ("search".to_owned(), r#"{"query": "red fox"}"#.to_owned()));
+    assert_eq!(told[0], told[1]);
 }
 
 #[tokio::test]
@@ -114,7 +157,7 @@ async fn local_models_need_nothing_and_cost_nothing() {
     let books = Arc::new(Notebook::default());
     let caller = Caller::new(models, Arc::<Notebook>::clone(&books)).unwrap();
     let mut question = question();
-    question.messages[0].content = "<doc id=a>Two is even.\n\nThree is odd.</doc> Which is odd?".to_owned();
+    question.messages[0].content = "<doc id=a>Two is even.\n\nThree is odd.</doc> Which is odd?".into();
     let called = caller.chat(&aliases(&["answer"]), &question, &within(LONG)).await;
     assert!(called.result.unwrap().text.ends_with("> Three is odd. [a]"));
     assert_eq!((called.cost, called.attempts.len()), (Money(0), 1));

@@ -105,7 +105,7 @@ async fn a_model_that_hangs_is_given_up_and_may_be_on_the_bill() {
 async fn what_a_stream_said_before_it_broke_is_kept_and_counted() {
     let rig = Rig::new(model_one("cut")).await;
     let mut question = question();
-    question.stream = true;
+    question.stream = Some(true);
     let called = rig
         .caller
         .chat(&aliases(&["first", "second"]), &question, &within(LONG))
@@ -121,6 +121,33 @@ async fn what_a_stream_said_before_it_broke_is_kept_and_counted() {
         "one two three",
         "nothing of the broken answers is in the whole one"
     );
+}
+
+#[tokio::test]
+async fn a_stream_that_falls_silent_is_given_up_before_the_attempts_time_is_over() {
+    let rig = Rig::new(at_first(1, "stall")).await;
+    let mut question = question();
+    question.stream = Some(true);
+    let mut context = within(LONG);
+    context.timeout = Some(LONG);
+    let called = rig.caller.chat(&aliases(&["first"]), &question, &context).await;
+    assert_eq!(outcomes(&called), ["timeout", "ok"]);
+    let silent = &called.attempts[0];
+    assert!(silent.total_us < 10_000_000 && silent.cost > Money(0), "{silent:?}");
+    assert!("one two three".starts_with(silent.response.as_deref().unwrap()));
+    assert_eq!(called.result.unwrap().text, "one two three");
+}
+
+#[tokio::test]
+async fn an_error_in_a_stream_has_its_class_and_does_not_make_what_was_said_free() {
+    let rig = Rig::new(at_first(1, "late:500")).await;
+    let mut question = question();
+    question.stream = Some(true);
+    let called = rig.caller.chat(&aliases(&["first"]), &question, &within(LONG)).await;
+    assert_eq!(outcomes(&called), ["server", "ok"]);
+    assert!(called.attempts[0].usage.output_tokens > 0);
+    assert!(called.attempts[0].cost > Money(0));
+    assert_eq!(called.result.unwrap().text, "one two three");
 }
 
 #[tokio::test]
@@ -189,7 +216,7 @@ async fn a_model_is_asked_only_what_it_can_do() {
     let called = rig.caller.embed("nobody", &aliases(&["a"]), &within(LONG)).await;
     assert_eq!(called.result.unwrap_err().class, ErrorClass::NotFound);
     let mut long = question();
-    long.messages[0].content = "word ".repeat(1_000);
+    long.messages[0].content = "word ".repeat(1_000).into();
     let called = rig
         .caller
         .chat(&aliases(&["small", "first"]), &long, &within(LONG))

@@ -28,7 +28,9 @@ models:
     max_tokens: 50
     price: {input: 1, output: 2}
     timeout: 400ms
+    idle_timeout: 100ms
     retry: {max_attempts: 3, initial: 5ms, max: 2s}
+  streaming: {provider: scripted, model: one, price: free, features: [streaming]}
   second: {provider: scripted, model: two, price: {input: 1, output: 2}}
   small: {provider: scripted, model: small, context: 1000, price: free}
   free: {provider: scripted, model: one, price: free}

@@ -18,7 +18,7 @@ use super::{
     frame::Frame,
     graph,
     resources::Resources,
-    steps::{Check, Step},
+    steps::{Check, Defaults, Step},
     types::{Field, Type},
     typing::Scope,
 };
@@ -70,6 +70,11 @@ impl Block {
             ids: Vec::new(),
             open: true,
         }
+    }
+
+    /// Its steps take over what they do not say themselves.
+    pub(crate) fn default_to(&mut self, defaults: &Defaults) {
+        self.steps.iter_mut().for_each(|step| step.default_to(defaults));
     }
 
     /// Adds the ids of the steps around it that it reads.

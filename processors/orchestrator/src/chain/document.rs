@@ -12,8 +12,19 @@ use sha2::{Digest, Sha256};
 use yaml::{Fields, Node, Position, Problem, Problems};
 
 use super::{
-    Chain, Output, block::Block, fits::misfit, leaving::Leaving, metadata::Metadata, params::Params,
-    resources::Resources, schema::Schema, steps::Check, templated::Templated, trial::Trial, types::Type, typing::Scope,
+    Chain, Output,
+    block::Block,
+    fits::misfit,
+    leaving::Leaving,
+    metadata::Metadata,
+    params::Params,
+    resources::Resources,
+    schema::Schema,
+    steps::{Check, Defaults},
+    templated::Templated,
+    trial::Trial,
+    types::Type,
+    typing::Scope,
 };
 
 /// Larger files are not read: what checks a chain may take time in proportion to its square.
@@ -58,11 +69,12 @@ impl Draft {
             "params",
             "budget",
             "redact",
+            "defaults",
             "steps",
             "output",
             "tests",
         ];
-        let Some(fields) = Fields::of(&root, "a chain", &known, &["defaults", "emit"], &problems) else {
+        let Some(fields) = Fields::of(&root, "a chain", &known, &["emit"], &problems) else {
             return problems.unless_any(None);
         };
         expect(&fields, "apiVersion", "chain/v1", &problems);
@@ -83,9 +95,12 @@ impl Draft {
         let leaving = fields
             .get("redact")
             .map_or(Some(Leaving::default()), |node| Leaving::read(node, &problems));
-        let steps = fields
+        let mut steps = fields
             .require("steps", "[{id: answer, chat: {…}}]")
             .map_or_else(Block::unread, |node| Block::read(node, "`steps`", &problems));
+        if let Some(defaults) = fields.get("defaults").and_then(|node| Defaults::read(node, &problems)) {
+            steps.default_to(&defaults);
+        }
         let output = fields
             .require("output", "{value: \"{{ steps.answer.text }}\"}")
             .and_then(|node| Output::read(node, &problems));

@@ -79,14 +79,16 @@ impl Leaving {
         }
     }
 
-    /// What a chat model is sent.
+    /// What a chat model is sent. Nothing looks into images, nor at where they lie.
     pub(crate) fn chat<'r>(&self, request: &'r ChatRequest) -> Result<Cow<'r, ChatRequest>, StepError> {
         if self.provider.is_empty() {
             return Ok(Cow::Borrowed(request));
         }
         let mut request = request.clone();
         for message in &mut request.messages {
-            message.content = self.text(&message.content)?;
+            for text in message.content.texts_mut() {
+                *text = self.text(text)?;
+            }
             for call in &mut message.tool_calls {
                 for cover in &self.provider {
                     call.arguments = cover.json(&call.arguments)?;

@@ -8,6 +8,7 @@
 //! params: {top_k: {type: integer, default: 4}}
 //! budget: {deadline: 60s, usd: 0.05, tokens: 8000, calls: 10}  # no call leaves that may cost more than is left
 //! redact: {provider: {types: [email], strategy: mask}, audit: {types: [email, phone]}}   # what leaves; steps see all
+//! defaults: {timeout: 20s, retry: {max_attempts: 3}}  # of each chat, embed, retrieve and rerank that has none of its own
 //! steps:                                  # each runs as soon as the steps that it reads are done
 //!   - {id: docs, retrieve: {index: …, query: "{{ input.question }}", top_k: "{{ params.top_k }}", min_score: 0.2, filter: {…}}}
 //!   - {id: best, rerank: {model: bge-reranker-v2-m3, query: "{{ input.question }}", documents: "{{ steps.docs.items }}", top_n: 3}}

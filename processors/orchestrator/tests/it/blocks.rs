@@ -235,6 +235,36 @@ async fn a_step_is_tried_again_with_pauses_and_only_for_what_may_pass() {
 }
 
 #[tokio::test]
+async fn defaults_are_for_steps_that_reach_outside_and_say_nothing_themselves() {
+    let run = Run::new().await;
+    let retrieve = json!({"index": "millrace-docs", "query": "hello"});
+    let document = json!({
+        "apiVersion": "chain/v1", "kind": "Chain", "metadata": {"name": "test", "version": 1},
+        "input": {"schema": {}},
+        "defaults": {"retry": {"max_attempts": 3, "initial": "1ms", "on": ["retrieval", "template"]}},
+        "steps": [{"id": "both", "parallel": {"on_error": "collect", "branches": {
+            "plain": [{"id": "docs", "retrieve": retrieve}],
+            "own": [{"id": "docs", "retrieve": retrieve, "retry": {"max_attempts": 1}}],
+            "inside": [{"id": "each", "map": {"over": [1], "as": "one", "max_items": 1, "steps": [
+                {"id": "docs", "retrieve": retrieve}]}}]}}}],
+        "output": {"value": 1}});
+    let chain = run.read(&document.to_string());
+
+    let outcome = run.run(&chain, json!({})).await;
+
+    let mut tried: Vec<&str> = outcome.bill.attempts.iter().map(|row| row.step.as_str()).collect();
+    tried.sort_unstable();
+    let expected = [
+        ["both.inside.each[0].docs"; 3].as_slice(),
+        &["both.own.docs"],
+        &["both.plain.docs"; 3],
+    ];
+    assert_eq!(tried, expected.concat());
+    let worst = chain.worst_case(&crate::resources::resources());
+    assert_eq!(worst.calls, 7, "what a run may cost counts them too");
+}
+
+#[tokio::test]
 async fn a_timeout_ends_the_step_and_not_the_run() {
     let run = Run::new().await;
     // The pause before the second attempt outlasts the time limit.

@@ -12,7 +12,14 @@ use retrieval::{FieldType, IndexSpec, Metric};
 
 pub fn resources() -> Resources {
     static MODELS: LazyLock<Arc<Models>> = LazyLock::new(|| {
-        Arc::new(Models::load(models::DEFAULT_FILE, "models.yaml").expect("the models file that ships"))
+        // What the local ones can is not said; these say it.
+        let more = "
+  narrow: {provider: local, model: extractive, context: 20}
+  plain: {provider: local, model: extractive, features: []}
+  able: {provider: local, model: extractive, features: [tools, json_schema, images, streaming]}
+";
+        let file = format!("{}{more}", models::DEFAULT_FILE);
+        Arc::new(Models::load(&file, "models.yaml").expect("the models file that ships, and more"))
     });
     Resources {
         hosts: Arc::new(hosts(vec![host("api.example.com")])),

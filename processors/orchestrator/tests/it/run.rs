@@ -1,6 +1,6 @@
 //! Chains run outside Kafka, with local models and the Pinecone twin.
 
-use std::{fs, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc, time::Duration};
 
 use models::{Caller, Unrecorded};
 use orchestrator::{Chain, Context, Ending, Failure, Outcome, Resources, Services, State};
@@ -112,6 +112,21 @@ impl Run {
 
     pub async fn run(&self, chain: &Chain, input: Value) -> Outcome {
         self.run_in(chain, input, &context("acme")).await
+    }
+
+    /// What its steps would send first, as far as they are reached without mocks.
+    pub async fn rendered(&self, chain: &Chain, input: Value) -> Vec<Value> {
+        let accepted = chain.accept(input, Value::Null).unwrap();
+        chain
+            .render(
+                &accepted,
+                BTreeMap::new(),
+                &context("acme"),
+                &self.resources,
+                &PineconeSettings::default(),
+            )
+            .await
+            .0
     }
 
     async fn run_in(&self, chain: &Chain, input: Value, context: &Context) -> Outcome {

@@ -3,7 +3,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// What comes back, written `echo`, `text:WORDS`, `STATUS`, `429:SECONDS`, `hang`, `cut` or `malformed`.
+/// What comes back, written `echo`, `text:WORDS`, `STATUS`, `429:SECONDS`, `late:STATUS`, `hang`, `cut`, `stall` or
+/// `malformed`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Answer {
@@ -17,10 +18,14 @@ pub enum Answer {
     },
     /// Any other status of 400 and above, with an error body.
     Status(u16),
+    /// An error as an event, when half of a stream is out; like `Status` where the answer is not streamed.
+    Late(u16),
     /// Accepted and never answered.
     Hang,
     /// The connection breaks in the middle of the body.
     Cut,
+    /// Nothing comes after the first half of the body, and the connection stays.
+    Stall,
     /// 200, and a body that is not JSON.
     Malformed,
 }
@@ -31,7 +36,8 @@ impl FromStr for Answer {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
             format!(
-                "`{text}` is no answer: echo, text:WORDS, a status of 400 to 599, 429:SECONDS, hang, cut or malformed"
+                "`{text}` is no answer: echo, text:WORDS, a status of 400 to 599, 429:SECONDS, late:STATUS, hang, cut, stall \
+                 or malformed"
             )
         };
         match text.split_once(':') {
@@ -39,11 +45,16 @@ impl FromStr for Answer {
             Some(("429", seconds)) => Ok(Self::RateLimited {
                 retry_after_s: seconds.parse().map_err(|_| wrong())?,
             }),
+            Some(("late", status)) => match status.parse() {
+                Ok(status @ 400..600) => Ok(Self::Late(status)),
+                Ok(_) | Err(_) => Err(wrong()),
+            },
             Some(_) => Err(wrong()),
             None => match text {
                 "echo" => Ok(Self::Echo),
                 "hang" => Ok(Self::Hang),
                 "cut" => Ok(Self::Cut),
+                "stall" => Ok(Self::Stall),
                 "malformed" => Ok(Self::Malformed),
                 status => match status.parse() {
                     Ok(status @ 400..600) => Ok(Self::Status(status)),
@@ -62,7 +73,9 @@ impl fmt::Display for Answer {
             Self::RateLimited { retry_after_s } => write!(f, "429:{retry_after_s}"),
             Self::Status(status) => write!(f, "{status}"),
             Self::Hang => f.write_str("hang"),
+            Self::Late(status) => write!(f, "late:{status}"),
             Self::Cut => f.write_str("cut"),
+            Self::Stall => f.write_str("stall"),
             Self::Malformed => f.write_str("malformed"),
         }
     }

@@ -44,6 +44,13 @@ struct StreamOptions {
     include_usage: bool,
 }
 
+/// What a model says.
+enum Spoken<'a> {
+    Text(String),
+    /// It asks for this tool.
+    Call(&'a str),
+}
+
 impl Request {
     /// Of all messages, or all inputs.
     pub fn texts(&self) -> Vec<String> {
@@ -61,26 +68,29 @@ impl Request {
 
     /// Where the request offers tools the first one is called, with the answer as its arguments, until a tool has spoken: then
     /// that is the answer.
-    pub fn chat(&self, id: &str, answer: &str) -> Value {
+    fn spoken(&self, answer: &str) -> Spoken<'_> {
         let last = self.messages.last();
-        let spoken = last
-            .filter(|message| message.role == "tool")
-            .map(|message| text(&message.content));
-        let call = self
-            .tools
-            .first()
-            .filter(|_| spoken.is_none() && self.tool_choice != "none");
-        let (message, finish_reason) = match (call, &spoken) {
-            (Some(tool), _) => {
-                let function = json!({ "name": tool.function.name, "arguments": answer });
+        let told = last.filter(|message| message.role == "tool");
+        if let Some(message) = told {
+            return Spoken::Text(text(&message.content));
+        }
+        match self.tools.first().filter(|_| self.tool_choice != "none") {
+            Some(tool) => Spoken::Call(&tool.function.name),
+            None => Spoken::Text(answer.to_owned()),
+        }
+    }
+
+    pub fn chat(&self, id: &str, answer: &str) -> Value {
+        let (message, finish_reason) = match self.spoken(answer) {
+            Spoken::Call(tool) => {
+                let function = json!({ "name": tool, "arguments": answer });
                 let call = json!({ "id": format!("call-{id}"), "type": "function", "function": function });
                 (
                     json!({ "role": "assistant", "content": null, "tool_calls": [call] }),
                     "tool_calls",
                 )
             }
-            (None, Some(spoken)) => (json!({ "role": "assistant", "content": spoken }), "stop"),
-            (None, None) => (json!({ "role": "assistant", "content": answer }), "stop"),
+            Spoken::Text(text) => (json!({ "role": "assistant", "content": text }), "stop"),
         };
         json!({
             "id": id,
@@ -115,13 +125,31 @@ impl Request {
                 Value::Null,
             )
         };
-        let mut chunks = vec![delta(json!({ "role": "assistant", "content": "" }), Value::Null)];
-        chunks.extend(
-            answer
-                .split_inclusive(' ')
-                .map(|word| delta(json!({ "content": word }), Value::Null)),
-        );
-        chunks.push(delta(json!({}), json!("stop")));
+        let words = |text: &str| text.split_inclusive(' ').map(str::to_owned).collect::<Vec<_>>();
+        let (mut chunks, finish_reason) = match self.spoken(answer) {
+            Spoken::Text(text) => {
+                let first = delta(json!({ "role": "assistant", "content": "" }), Value::Null);
+                let rest = words(&text);
+                let rest = rest.iter().map(|word| delta(json!({ "content": word }), Value::Null));
+                (std::iter::once(first).chain(rest).collect::<Vec<_>>(), "stop")
+            }
+            Spoken::Call(tool) => {
+                let function = json!({ "name": tool, "arguments": "" });
+                let call = json!({ "index": 0, "id": format!("call-{id}"), "type": "function", "function": function });
+                let first = json!({ "role": "assistant", "content": null, "tool_calls": [call] });
+                let more = |word: &String| {
+                    let piece = json!({ "index": 0, "function": { "arguments": word } });
+                    delta(json!({ "tool_calls": [piece] }), Value::Null)
+                };
+                let rest = words(answer);
+                let first = delta(first, Value::Null);
+                (
+                    std::iter::once(first).chain(rest.iter().map(more)).collect(),
+                    "tool_calls",
+                )
+            }
+        };
+        chunks.push(delta(json!({}), json!(finish_reason)));
         if self
             .stream_options
             .as_ref()

@@ -38,10 +38,22 @@ pub fn problem(status: u16, message: &str) -> Response<Body> {
     whole(status, json(&openai::error(status, message)))
 }
 
+/// How a body ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    Whole,
+    /// After its first half the connection breaks.
+    Cut,
+    /// After its first half nothing more comes.
+    Stall,
+    /// After the first half of its events comes this one.
+    Event(String),
+}
+
 /// The call ends when its last byte is taken, or with the connection.
-pub fn answered(value: &Value, cut: bool, running: Running) -> Response<Body> {
+pub fn answered(value: &Value, end: &End, running: Running) -> Response<Body> {
     let text = json(value);
-    if !cut {
+    if *end == End::Whole {
         running.answered(200);
         return whole(200, text);
     }
@@ -50,29 +62,34 @@ pub fn answered(value: &Value, cut: bool, running: Running) -> Response<Body> {
     let mut response = response(
         200,
         "application/json",
-        frames(vec![half], Duration::ZERO, true, running),
+        frames(vec![half], Duration::ZERO, end, running),
     );
     // promised, and not kept
     response.headers_mut().insert(CONTENT_LENGTH, length.into());
     response
 }
 
-/// Server-sent events; cut, the second half of them is missing.
-pub fn events(mut chunks: Vec<String>, pause: Duration, cut: bool, running: Running) -> Response<Body> {
-    if cut {
+/// Server-sent events.
+pub fn events(mut chunks: Vec<String>, pause: Duration, end: &End, running: Running) -> Response<Body> {
+    if *end != End::Whole {
         chunks.truncate(chunks.len() / 2);
+    }
+    if let End::Event(event) = end {
+        chunks.push(event.clone());
     }
     let chunks = chunks
         .into_iter()
         .map(|chunk| format!("data: {chunk}\n\n").into())
         .collect();
-    response(200, "text/event-stream", frames(chunks, pause, cut, running))
+    response(200, "text/event-stream", frames(chunks, pause, end, running))
 }
 
-fn frames(chunks: Vec<Bytes>, pause: Duration, cut: bool, running: Running) -> Body {
+fn frames(chunks: Vec<Bytes>, pause: Duration, end: &End, running: Running) -> Body {
+    let (cut, stalls) = (*end == End::Cut, *end == End::Stall);
     let next = move |(mut chunks, running, first): (std::vec::IntoIter<Bytes>, Option<Running>, bool)| async move {
         let running = running?;
         match chunks.next() {
+            None if stalls => std::future::pending().await,
             Some(chunk) => {
                 if !first && !pause.is_zero() {
                     sleep(pause).await;

@@ -18,7 +18,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::sleep;
 
 use super::calls::Calls;
-use super::reply::{Body, answered, events, json, problem, whole};
+use super::reply::{Body, End, answered, events, json, problem, whole};
 use super::script::Asked;
 use super::{Answer, Call, Script, Summary, control, directive, openai};
 
@@ -227,7 +227,12 @@ async fn call(door: &str, path: &str, headers: &HeaderMap, body: Bytes, state: &
     }
     sleep(latency.draw(script.seed, request_id, running.attempt)).await;
 
-    let cut = answer == Answer::Cut;
+    let end = match &answer {
+        Answer::Cut => End::Cut,
+        Answer::Stall => End::Stall,
+        Answer::Late(status) => End::Event(openai::error(*status, "scripted error").to_string()),
+        _ => End::Whole,
+    };
     let text = match answer {
         Answer::Hang => return std::future::pending().await,
         Answer::RateLimited { retry_after_s } => {
@@ -236,7 +241,8 @@ async fn call(door: &str, path: &str, headers: &HeaderMap, body: Bytes, state: &
             response.headers_mut().insert(RETRY_AFTER, retry_after_s.into());
             return response;
         }
-        Answer::Status(status) => {
+        Answer::Late(_) if request.stream => request.last_user_text(),
+        Answer::Status(status) | Answer::Late(status) => {
             running.answered(status);
             return problem(status, "scripted error");
         }
@@ -244,18 +250,18 @@ async fn call(door: &str, path: &str, headers: &HeaderMap, body: Bytes, state: &
             running.answered(200);
             return whole(200, Bytes::from_static(br#"{"id": "chatcmpl-1", "choices": [{"#));
         }
-        Answer::Echo | Answer::Cut => request.last_user_text(),
+        Answer::Echo | Answer::Cut | Answer::Stall => request.last_user_text(),
         Answer::Text(text) => text,
     };
     let id = format!("chatcmpl-{request_id}-{}", running.attempt);
     if path == "/embeddings" {
         let dimension = request.dimensions.unwrap_or(script.dimension);
-        answered(&request.embeddings(dimension), cut, running)
+        answered(&request.embeddings(dimension), &end, running)
     } else if request.stream {
         let pause = Duration::from_millis(script.token_ms);
-        events(request.chunks(&id, &text), pause, cut, running)
+        events(request.chunks(&id, &text), pause, &end, running)
     } else {
-        answered(&request.chat(&id, &text), cut, running)
+        answered(&request.chat(&id, &text), &end, running)
     }
 }
 

@@ -70,6 +70,33 @@ async fn a_stream_comes_word_by_word_and_ends_with_its_usage() {
 }
 
 #[tokio::test]
+async fn a_call_of_a_tool_is_streamed_in_fragments() {
+    let model = ScriptedModel::start(Script::default()).await.unwrap();
+    let mut body = message("one two");
+    body["stream"] = json!(true);
+    body["tools"] = json!([{ "type": "function", "function": { "name": "count" } }]);
+    let text = post(&model, "r-1", &body).await.text().await.unwrap();
+
+    let events = text.split("\n\n").filter_map(|event| event.strip_prefix("data: {"));
+    let choices: Vec<Value> = events
+        .map(|event| serde_json::from_str::<Value>(&format!("{{{event}")).unwrap()["choices"][0].take())
+        .collect();
+    let calls: Vec<&Value> = choices
+        .iter()
+        .map(|choice| &choice["delta"]["tool_calls"][0])
+        .filter(|call| !call.is_null())
+        .collect();
+    assert_eq!(calls[0]["function"]["name"], "count");
+    assert!(calls.iter().all(|call| call["index"] == 0));
+    let arguments: Vec<&str> = calls
+        .iter()
+        .filter_map(|call| call["function"]["arguments"].as_str())
+        .collect();
+    assert_eq!(arguments, ["", "one ", "two"]);
+    assert_eq!(choices.last().unwrap()["finish_reason"], "tool_calls");
+}
+
+#[tokio::test]
 async fn a_request_can_ask_for_its_own_trouble() {
     let model = ScriptedModel::start(Script::default()).await.unwrap();
 

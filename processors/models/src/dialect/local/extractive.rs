@@ -6,8 +6,8 @@
 use super::passages::{self, Part, Sentence, parts};
 use super::words::words;
 use crate::dialect::openai::chat::Completion;
-use crate::dialect::{Reply, estimate};
-use crate::{ChatRequest, FinishReason, Message, Role, ToolCall};
+use crate::dialect::{Failure, Reply, estimate};
+use crate::{ChatRequest, ErrorClass, FinishReason, Message, Role, ToolCall};
 use serde_json::{Map, Value};
 use std::collections::{HashMap, HashSet};
 
@@ -19,6 +19,10 @@ const NOTHING_MATCHES: &str =
     "This is a local extractive model: no sentence of the retrieved text shares a word with the question.";
 
 pub(crate) fn answer(request: &ChatRequest, max_tokens: u32) -> Reply<Completion> {
+    if request.messages.iter().any(|message| message.content.has_images()) {
+        let message = "this is a local extractive model, which sees no images: name another in the models file";
+        return Reply::failed(Failure::new(ErrorClass::BadRequest, message));
+    }
     if let Some(call) = call(request) {
         let audited = serde_json::to_string(&call).ok();
         let completion = Completion {
@@ -64,7 +68,7 @@ fn call(request: &ChatRequest) -> Option<ToolCall> {
         .as_object()
         .and_then(|all| all.keys().next())
     {
-        arguments.insert(first.clone(), Value::from(question.content.trim()));
+        arguments.insert(first.clone(), Value::from(question.content.text().trim()));
     }
     Some(ToolCall {
         id: "call-1".to_owned(),
@@ -76,13 +80,14 @@ fn call(request: &ChatRequest) -> Option<ToolCall> {
 fn quote(messages: &[Message], max_tokens: u32) -> (String, FinishReason) {
     let mut sentences = Vec::new();
     let mut question = String::new();
-    for message in messages {
+    let texts: Vec<_> = messages.iter().map(|message| message.content.text()).collect();
+    for (message, text) in messages.iter().zip(&texts) {
         if message.role == Role::Tool {
-            sentences.extend(passages::sentences("tool", &message.content));
+            sentences.extend(passages::sentences("tool", text));
             continue;
         }
         let mut prose = String::new();
-        for part in parts(&message.content) {
+        for part in parts(text) {
             match part {
                 Part::Document { id, text } => sentences.extend(passages::sentences(id, text)),
                 Part::Prose(text) => prose.push_str(text),
@@ -226,6 +231,21 @@ mod tests {
                 .text
                 .ends_with("> A ledger keeps results. [tool]")
         );
+    }
+
+    #[test]
+    fn it_does_not_pretend_to_see() {
+        let shown = serde_json::json!([{"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}]);
+        let content = serde_json::from_value(shown).unwrap();
+        let request = ChatRequest {
+            messages: vec![Message {
+                content,
+                ..Message::new(Role::User, "")
+            }],
+            ..ChatRequest::default()
+        };
+        let failure = answer(&request, 100).outcome.unwrap_err();
+        assert_eq!(failure.class, ErrorClass::BadRequest);
     }
 
     #[test]

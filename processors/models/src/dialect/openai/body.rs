@@ -8,7 +8,7 @@ const MAX_BODY: usize = 64 << 20;
 #[derive(Debug)]
 pub(crate) enum Body {
     Whole(Vec<u8>),
-    Stream(ChatStream),
+    Stream(Box<ChatStream>),
 }
 
 impl Body {
@@ -27,11 +27,27 @@ impl Body {
         }
     }
 
-    /// What a stream has said so far.
-    pub(crate) fn said(&self) -> Option<&str> {
+    /// Bytes that a stream has said so far.
+    pub(crate) fn length(&self) -> usize {
+        match self {
+            Self::Whole(_) => 0,
+            Self::Stream(stream) => stream.length(),
+        }
+    }
+
+    /// A stream said that it is over, though its connection may not be.
+    pub(crate) fn is_over(&self) -> bool {
+        match self {
+            Self::Whole(_) => false,
+            Self::Stream(stream) => stream.is_over(),
+        }
+    }
+
+    /// What a stream said until it broke.
+    pub(crate) fn into_said(self) -> Option<String> {
         match self {
             Self::Whole(_) => None,
-            Self::Stream(stream) => Some(stream.said()).filter(|said| !said.is_empty()),
+            Self::Stream(stream) => Some(stream.into_said()).filter(|said| !said.is_empty()),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{TokenCap, WireUsage};
 use crate::dialect::{Failure, Reply, Tokens};
-use crate::{ChatRequest, ChatResponse, ErrorClass, FinishReason, Message, Tool, ToolCall};
+use crate::{ChatRequest, ChatResponse, ErrorClass, FinishReason, Format, Message, Method, Tool, ToolCall};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -49,15 +49,42 @@ struct WireRequest<'a> {
     more: Value,
 }
 
-/// The body of a request. `max_tokens` caps the answer. A streamed request asks for the usage, which is else left out.
-pub(crate) fn encode(model: &str, cap: TokenCap, max_tokens: u32, request: &ChatRequest) -> Vec<u8> {
+/// What depends on the model that is asked.
+#[derive(Clone, Copy)]
+pub(crate) struct Terms<'m> {
+    pub(crate) model: &'m str,
+    pub(crate) cap: TokenCap,
+    /// Caps the answer.
+    pub(crate) max_tokens: u32,
+    pub(crate) streams: bool,
+    /// It can be held to a JSON Schema.
+    pub(crate) knows_schemas: bool,
+}
+
+/// The body of a request. A streamed one asks for the usage, which is else left out.
+pub(crate) fn encode(terms: Terms<'_>, request: &ChatRequest) -> Vec<u8> {
+    let Terms {
+        model,
+        cap,
+        max_tokens,
+        streams,
+        knows_schemas,
+    } = terms;
     let mut more = json!({ cap.field(): max_tokens });
+    if let Some(format) = request
+        .format
+        .as_ref()
+        .and_then(|format| response_format(format, knows_schemas))
+    {
+        more["response_format"] = format;
+    }
     if !request.tools.is_empty() {
         more["tools"] = request.tools.iter().map(function).collect();
         if request.no_more_tools {
             more["tool_choice"] = json!("none");
         }
-    } else if request.stream {
+    }
+    if streams {
         more["stream"] = json!(true);
         more["stream_options"] = json!({"include_usage": true});
     }
@@ -72,6 +99,19 @@ pub(crate) fn encode(model: &str, cap: TokenCap, max_tokens: u32, request: &Chat
     };
     // Only a map with keys that are not text could fail, and there is none in it.
     serde_json::to_vec(&wire).unwrap_or_default()
+}
+
+fn response_format(format: &Format, knows_schemas: bool) -> Option<Value> {
+    let Format { schema, strict, method } = format;
+    match method {
+        Method::Auto if !knows_schemas => None,
+        Method::Auto | Method::JsonSchema => Some(json!({
+            "type": "json_schema",
+            "json_schema": {"name": "answer", "strict": strict, "schema": schema},
+        })),
+        Method::JsonMode => Some(json!({"type": "json_object"})),
+        Method::Prompt => None,
+    }
 }
 
 fn function(tool: &Tool) -> Value {
@@ -173,12 +213,7 @@ impl Spoken {
             Some("tool_calls") => FinishReason::ToolCalls,
             Some(_) | None => FinishReason::Other,
         };
-        let audited = match tool_calls.as_slice() {
-            [] => text.clone(),
-            // Only a map with keys that are not text could fail.
-            calls => serde_json::to_string(calls).unwrap_or_default(),
-        };
-        let audited = Some(audited);
+        let audited = Some(audited(&text, &tool_calls));
         Reply {
             outcome: Ok(Completion {
                 text,
@@ -192,11 +227,53 @@ impl Spoken {
     }
 }
 
+/// What the audit keeps of an answer.
+pub(super) fn audited(text: &str, calls: &[ToolCall]) -> String {
+    match calls {
+        [] => text.to_owned(),
+        // Only a map with keys that are not text could fail.
+        calls => serde_json::to_string(calls).unwrap_or_default(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::Role;
     use proptest::prelude::*;
+
+    const TERMS: Terms<'static> = Terms {
+        model: "m",
+        cap: TokenCap::MaxTokens,
+        max_tokens: 9,
+        streams: false,
+        knows_schemas: false,
+    };
+
+    #[test]
+    fn a_provider_is_told_of_json_as_it_can_understand_it() {
+        let schema = json!({"type": "object", "properties": {"n": {"type": "integer"}}});
+        let told = |method, knows_schemas| {
+            let format = Format {
+                schema: schema.clone(),
+                strict: true,
+                method,
+            };
+            let request = ChatRequest {
+                format: Some(format),
+                ..ChatRequest::default()
+            };
+            let body: Value = serde_json::from_slice(&encode(Terms { knows_schemas, ..TERMS }, &request)).unwrap();
+            body["response_format"].clone()
+        };
+        let by_schema = json!({"type": "json_schema",
+            "json_schema": {"name": "answer", "strict": true, "schema": schema}});
+        assert_eq!(told(Method::Auto, true), by_schema);
+        assert_eq!(told(Method::Auto, false), Value::Null);
+        assert_eq!(told(Method::JsonSchema, false), by_schema, "the step insists");
+        assert_eq!(told(Method::JsonMode, false), json!({"type": "json_object"}));
+        assert_eq!(told(Method::Prompt, true), Value::Null);
+    }
 
     #[test]
     fn a_request_says_what_was_set_and_nothing_else() {
@@ -205,7 +282,13 @@ mod tests {
             messages: vec![message],
             ..ChatRequest::default()
         };
-        let body = String::from_utf8(encode("gpt-4o-mini", TokenCap::MaxCompletionTokens, 100, &plain)).unwrap();
+        let terms = Terms {
+            model: "gpt-4o-mini",
+            cap: TokenCap::MaxCompletionTokens,
+            max_tokens: 100,
+            ..TERMS
+        };
+        let body = String::from_utf8(encode(terms, &plain)).unwrap();
         assert_eq!(
             body,
             r#"{"model":"gpt-4o-mini","messages":[{"role":"user","content":"Hello"}],"max_completion_tokens":100}"#
@@ -215,13 +298,13 @@ mod tests {
             top_p: Some(0.9),
             stop: vec!["END".to_owned()],
             seed: Some(7),
-            stream: true,
             ..plain
         };
-        let body = String::from_utf8(encode("m", TokenCap::MaxTokens, 100, &full)).unwrap();
+        let streams = Terms { streams: true, ..TERMS };
+        let body = String::from_utf8(encode(streams, &full)).unwrap();
         assert!(
             body.ends_with(
-                r#""temperature":0.0,"top_p":0.9,"stop":["END"],"seed":7,"max_tokens":100,"stream":true,"stream_options":{"include_usage":true}}"#
+                r#""temperature":0.0,"top_p":0.9,"stop":["END"],"seed":7,"max_tokens":9,"stream":true,"stream_options":{"include_usage":true}}"#
             ),
             "{body}"
         );
@@ -285,10 +368,9 @@ mod tests {
                 parameters: json!({"type": "object"}),
             }],
             no_more_tools: true,
-            stream: true,
             ..ChatRequest::default()
         };
-        let body: Value = serde_json::from_slice(&encode("m", TokenCap::MaxTokens, 9, &request)).unwrap();
+        let body: Value = serde_json::from_slice(&encode(TERMS, &request)).unwrap();
         assert_eq!(
             body,
             json!({"model": "m", "max_tokens": 9, "tool_choice": "none",

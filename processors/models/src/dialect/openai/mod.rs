@@ -12,7 +12,6 @@ pub(crate) use body::Body;
 pub use embeddings::MAX_EMBED_INPUTS;
 pub(crate) use endpoint::{Endpoint, TokenCap};
 pub(crate) use error::classify;
-pub(crate) use stream::ChatStream;
 
 use super::Tokens;
 use serde::Deserialize;

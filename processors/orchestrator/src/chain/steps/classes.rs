@@ -3,8 +3,8 @@ use yaml::{Content, Fields, Node, Problems};
 use crate::chain::error::{self, StepError};
 
 /// `on: [rate_limited, timeout]`: the classes of errors that something is for.
-#[derive(Debug)]
-pub(super) struct Classes(Vec<String>);
+#[derive(Debug, Clone)]
+pub(crate) struct Classes(Vec<String>);
 
 impl Classes {
     pub(super) const KEY: &str = "on";

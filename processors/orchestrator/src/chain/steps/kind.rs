@@ -133,6 +133,42 @@ impl Kind {
         }
     }
 
+    pub(super) fn blocks_mut(&mut self) -> Vec<&mut Block> {
+        match self {
+            Self::Chat(chat) => chat.blocks_mut(),
+            Self::Embed(_)
+            | Self::Retrieve(_)
+            | Self::Rerank(_)
+            | Self::Http(_)
+            | Self::Transform(_)
+            | Self::Parse(_)
+            | Self::Redact(_)
+            | Self::Chain(_)
+            | Self::Approve(_) => Vec::new(),
+            Self::Switch(switch) => switch.blocks_mut(),
+            Self::Parallel(parallel) => parallel.blocks_mut(),
+            Self::Map(map) => vec![map.body_mut()],
+            Self::Loop(repeat) => vec![repeat.body_mut()],
+        }
+    }
+
+    /// Whether it calls a model or an index by itself, so that `defaults` are for it.
+    pub(super) fn is_outside(&self) -> bool {
+        match self {
+            Self::Chat(_) | Self::Embed(_) | Self::Retrieve(_) | Self::Rerank(_) => true,
+            Self::Http(_)
+            | Self::Transform(_)
+            | Self::Parse(_)
+            | Self::Redact(_)
+            | Self::Switch(_)
+            | Self::Parallel(_)
+            | Self::Map(_)
+            | Self::Loop(_)
+            | Self::Chain(_)
+            | Self::Approve(_) => false,
+        }
+    }
+
     /// Adds the chain that it runs, by `name@version`.
     pub(super) fn chains(&self, chains: &mut BTreeSet<String>) {
         if let Self::Chain(nested) = self {

@@ -83,6 +83,10 @@ impl Map {
         &self.steps
     }
 
+    pub(super) fn body_mut(&mut self) -> &mut Block {
+        &mut self.steps
+    }
+
     pub(super) fn check(&self, check: &mut Check<'_>) -> Type {
         let item = match self.over.infer(check.scope, None, check.problems) {
             Type::List(item) => *item,

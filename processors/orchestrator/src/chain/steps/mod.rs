@@ -5,6 +5,7 @@ mod approve;
 mod at_once;
 mod chat;
 mod classes;
+mod defaults;
 mod embed;
 mod http;
 mod json_text;
@@ -29,6 +30,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 use yaml::{Fields, Node, Position, Problems};
 
+pub(crate) use self::defaults::Defaults;
 #[cfg(test)]
 pub(crate) use self::kind::vocabulary;
 use self::{kind::Kind, options::Options};
@@ -115,6 +117,16 @@ impl Step {
             options: options?,
             kind: kind?,
         })
+    }
+
+    /// It and what is inside of it take over what they do not say themselves.
+    pub(crate) fn default_to(&mut self, defaults: &Defaults) {
+        if self.kind.is_outside() {
+            self.options.default_to(defaults);
+        }
+        for block in self.kind.blocks_mut().into_iter().chain(self.options.fallback_mut()) {
+            block.default_to(defaults);
+        }
     }
 
     /// The ids of the steps it reads, and so waits for.

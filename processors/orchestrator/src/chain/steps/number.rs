@@ -10,6 +10,7 @@ pub(super) struct Number {
     pub(super) value: Templated,
     least: f64,
     most: f64,
+    whole: bool,
 }
 
 impl Number {
@@ -25,7 +26,13 @@ impl Number {
             value,
             least,
             most,
+            whole: false,
         })
+    }
+
+    /// It has no fraction.
+    pub(super) fn whole(self) -> Self {
+        Self { whole: true, ..self }
     }
 
     pub(super) fn check(&self, check: &mut Check<'_>) {
@@ -51,10 +58,11 @@ impl Number {
     }
 
     fn holds(&self, number: f64) -> bool {
-        (self.least..=self.most).contains(&number)
+        (self.least..=self.most).contains(&number) && (!self.whole || number.fract() == 0.0)
     }
 
     fn bounds(&self) -> String {
-        format!("`{}` must be a number from {} to {}", self.name, self.least, self.most)
+        let number = if self.whole { "a whole number" } else { "a number" };
+        format!("`{}` must be {number} from {} to {}", self.name, self.least, self.most)
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 use yaml::{Content, Fields, Node, Problems};
 
-use super::{Check, at_once::told, classes::Classes, kind::Kind};
+use super::{Check, at_once::told, classes::Classes, defaults::Defaults, kind::Kind};
 use crate::chain::{
     bill::Bill,
     block::Block,
@@ -52,7 +52,9 @@ impl Options {
         let problems = fields.problems;
         let templated = |key| fields.get(key).map(|node| Templated::read(node, problems));
         let timeout = fields.get("timeout").map(|_| fields.scalar("timeout", yaml::duration));
-        let retry = fields.get("retry").map(|node| retry(node, problems));
+        let retry = fields
+            .get("retry")
+            .map(|node| retry(node, "`retry` of a step", problems));
         let fallback = fields.get("fallback").map(|node| Fallback::read(node, problems));
         let skip_errors = fields.get("on_error").map(|_| fields.scalar("on_error", skips));
         let budget = fields.get("budget").map(|node| {
@@ -81,6 +83,14 @@ impl Options {
         Some(options)
     }
 
+    /// Takes over what it does not say itself.
+    pub(super) fn default_to(&mut self, defaults: &Defaults) {
+        self.timeout = self.timeout.or(defaults.timeout);
+        if self.retry.is_none() {
+            self.retry.clone_from(&defaults.retry);
+        }
+    }
+
     fn may_skip(&self) -> bool {
         self.when.is_some() || self.skip_errors
     }
@@ -96,6 +106,10 @@ impl Options {
 
     pub(super) fn fallback(&self) -> Option<&Block> {
         self.fallback.as_ref().map(|fallback| &fallback.steps)
+    }
+
+    pub(super) fn fallback_mut(&mut self) -> Option<&mut Block> {
+        self.fallback.as_mut().map(|fallback| &mut fallback.steps)
     }
 
     /// Of all its attempts and its fallback; `attempt` says what one costs, and whether it is tried again here.
@@ -261,9 +275,9 @@ impl Fallback {
     }
 }
 
-fn retry(node: &Node, problems: &Problems) -> Option<(Retry, Classes)> {
+pub(super) fn retry(node: &Node, what: &str, problems: &Problems) -> Option<(Retry, Classes)> {
     let known: Vec<&str> = Retry::KEYS.into_iter().chain([Classes::KEY]).collect();
-    let fields = Fields::of(node, "`retry` of a step", &known, &[], problems)?;
+    let fields = Fields::of(node, what, &known, &[], problems)?;
     Some((Retry::read(&fields), Classes::read(&fields).unwrap_or_default()))
 }
 

@@ -70,6 +70,10 @@ impl Parallel {
             .collect()
     }
 
+    pub(super) fn blocks_mut(&mut self) -> Vec<&mut Block> {
+        self.branches.iter_mut().map(|(_, block)| block).collect()
+    }
+
     pub(super) fn check(&self, check: &mut Check<'_>) -> Type {
         let optional = self.on_error == OnError::Collect;
         let mut fields: Vec<(String, Field)> = Vec::new();

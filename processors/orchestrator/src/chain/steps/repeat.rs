@@ -58,6 +58,10 @@ impl Repeat {
         &self.steps
     }
 
+    pub(super) fn body_mut(&mut self) -> &mut Block {
+        &mut self.steps
+    }
+
     pub(super) fn check(&self, check: &mut Check<'_>) -> Type {
         let round = check.scope.with("round", Field::always(Type::Number));
         let previous = |of| round.with("previous", Field { of, optional: true });

@@ -117,6 +117,12 @@ impl Switch {
         blocks
     }
 
+    pub(super) fn blocks_mut(&mut self) -> Vec<&mut Block> {
+        let mut blocks = self.cases.blocks_mut();
+        blocks.extend(self.default.as_mut());
+        blocks
+    }
+
     pub(super) fn check(&self, check: &mut Check<'_>) -> Type {
         match &self.cases {
             Cases::Named { on, cases } => self.check_names(on, cases, check),
@@ -224,6 +230,13 @@ impl Cases {
         match self {
             Self::Named { cases, .. } => cases.iter().map(|case| (&*case.name, &case.steps)).collect(),
             Self::Ordered(cases) => cases.iter().map(|case| (&*case.name, &case.steps)).collect(),
+        }
+    }
+
+    fn blocks_mut(&mut self) -> Vec<&mut Block> {
+        match self {
+            Self::Named { cases, .. } => cases.iter_mut().map(|case| &mut case.steps).collect(),
+            Self::Ordered(cases) => cases.iter_mut().map(|case| &mut case.steps).collect(),
         }
     }
 }

@@ -36,7 +36,8 @@ providers:
     dialect: openai
     base_url: {base}{key}
 models:
-  answer: {{provider: openai, model: {model:?}, max_tokens: 600, context: 16000, price: free, timeout: 60s}}
+  answer: {{provider: openai, model: {model:?}, max_tokens: 600, context: 16000, price: free, timeout: 60s,
+    features: [tools, json_schema, streaming]}}
   embedding: {{provider: local, model: ngram, dimension: 384, price: free}}
 "
     );

@@ -1,116 +1,101 @@
-//! A chat: what the model is told ([`prompt`]), what it may ask for ([`tools`]), and what its answer must be ([`answer`]).
+//! A chat: what the model is told ([`conversation`]), what it may ask for ([`tools`]), and what its answer must be ([`answer`]).
+//!
+//! An answer is streamed from the provider where the models file says that the model can (`features: [streaming]`), or where
+//! the step says `stream: true`. The step's output is the same either way; what is won is that the latency of the first token
+//! is known, and that a model that falls silent is given up long before the time limit of the attempt. It is not asked
+//! of everybody: some servers that speak OpenAI's dialect refuse `stream_options`, or a stream together with tools, and a
+//! provider may want an organization verified before it streams.
 
+mod abilities;
 mod answer;
+mod content;
+mod conversation;
+mod examples;
+mod history;
+mod params;
 mod prompt;
+mod strict;
 mod tools;
 
 use std::collections::BTreeSet;
 
-use models::{ChatRequest, ChatResponse, Kind, Worst};
+use models::{ChatRequest, ChatResponse, Feature, Worst};
 use serde_json::{Value, json};
 use yaml::{Fields, Node, Problems};
 
-use self::{answer::Answer, prompt::Prompt, tools::Tools};
+use self::{answer::Answer, conversation::Conversation, params::Params, tools::Tools};
 use super::{
     Check,
     alias::{Alias, aliases},
-    number::Number,
 };
 use crate::chain::{
     bill::Bill, block::Block, context::Surroundings, error::StepError, frame::Frame, leaving::Leaving,
     render::Rendering, resources::Resources, types::Type,
 };
 
-/// What a chat model may be asked for at most; a model's own limit is usually far lower.
-const MAX_TOKENS: f64 = 1_000_000.0;
-
-/// `chat: {model, messages, params, output, tools}`: its output is `text`, `json` when `output.schema` says what that is, and
-/// `calls`, what it asked its tools, if it has any.
+/// `chat: {model, messages, examples, history, params, output, tools, stream}`: its output is `text`, `json` when `output.schema`
+/// says what that is, and `calls`, what it asked its tools, if it has any.
 #[derive(Debug)]
 pub(crate) struct Chat {
     /// In order of preference.
     models: Vec<Alias>,
-    prompts: Vec<Prompt>,
+    told: Conversation,
     tools: Option<Tools>,
-    temperature: Option<Number>,
-    top_p: Option<Number>,
-    max_tokens: Option<Number>,
+    params: Params,
     answer: Option<Answer>,
+    /// Whether the provider is asked to stream; unset: where the model can.
+    stream: Option<bool>,
 }
 
 impl Chat {
-    pub(super) const KEYS: [&str; 7] = [
+    pub(super) const KEYS: [&str; 10] = [
         "model",
         "messages",
+        "examples",
+        "history",
         "params",
         "output",
         "tools",
         "max_rounds",
         "max_calls",
+        "stream",
     ];
 
     pub(super) fn read(node: &Node, problems: &Problems) -> Option<Self> {
-        let later = ["cache", "examples", "history", "stream"];
-        let fields = Fields::of(node, "a chat step", &Self::KEYS, &later, problems)?;
+        let fields = Fields::of(node, "a chat step", &Self::KEYS, &["cache"], problems)?;
         let models = fields
             .require("model", "answer")
             .map_or_else(Vec::new, |node| aliases(node, problems));
-        let prompts = fields
-            .require("messages", "[{role: user, content: \"{{ input.question }}\"}]")
-            .map_or_else(Vec::new, |node| prompt::messages(node, problems));
+        let told = Conversation::read(&fields);
         let tools = Tools::read(&fields);
-        let params = fields.get("params").and_then(|node| {
-            let known = ["temperature", "top_p", "max_tokens"];
-            Fields::of(node, "`params` of a chat step", &known, &["stop", "seed"], problems)
-        });
-        let number = |name, bounds| {
-            params
-                .as_ref()
-                .and_then(|params| Number::read(params, name, bounds, problems))
-        };
-        let temperature = number("temperature", (0.0, 2.0));
-        let top_p = number("top_p", (0.0, 1.0));
-        let max_tokens = number("max_tokens", (1.0, MAX_TOKENS));
+        let params = fields
+            .get("params")
+            .map_or_else(Params::default, |node| Params::read(node, problems));
         let answer = fields.get("output").map(|node| Answer::read(node, problems));
+        let stream = fields.get("stream").map(|node| node.boolean("stream", problems));
         Some(Self {
             models,
-            prompts,
+            told: told?,
             tools,
-            temperature,
-            top_p,
-            max_tokens,
+            params,
             answer: answer.map_or(Some(None), |answer| Some(Some(answer?)))?,
+            stream: stream.map_or(Some(None), |stream| Some(Some(stream?)))?,
         })
     }
 
     pub(super) fn reads(&self, steps: &mut BTreeSet<String>) {
-        for prompt in &self.prompts {
-            steps.extend(prompt.content.steps().iter().cloned());
-        }
+        self.told.reads(steps);
         for (_, block) in self.blocks() {
             block.reads(steps);
         }
-        for number in self.numbers() {
-            number.value.steps(steps);
-        }
+        self.params.reads(steps);
     }
 
     pub(super) fn check(&self, check: &mut Check<'_>) -> Type {
-        for alias in &self.models {
-            let kind = alias.resolve(check).map(|model| model.kind);
-            if let Some(Kind::Embed { .. }) = kind {
-                let message = format!("`{}` is an embedding model and cannot chat", alias.name);
-                check
-                    .problems
-                    .add(alias.position, message, "name a chat model of the models file");
-            }
-        }
-        self.numbers().for_each(|number| number.check(check));
+        abilities::check(&self.models, &self.asks(), &self.said(), check);
+        self.params.check(check);
         // An answer to untrusted text may repeat it.
-        let mut untrusted = false;
-        for prompt in &self.prompts {
-            untrusted |= prompt.check(check);
-        }
+        let mut untrusted = self.told.check(check);
         if let Some(tools) = &self.tools {
             untrusted |= tools.check(check);
         }
@@ -119,14 +104,41 @@ impl Chat {
             output.push(("calls", Type::list(Type::Any { untrusted: true })));
         }
         if let Some(answer) = &self.answer {
+            answer.check(&self.told, check.problems);
             output.push(("json", answer.type_of().tainted(untrusted)));
         }
         Type::object(output)
     }
 
+    /// What it asks of its models besides an answer.
+    fn asks(&self) -> Vec<Feature> {
+        let asked = [
+            (Feature::Streaming, self.stream == Some(true)),
+            (Feature::Tools, self.tools.is_some()),
+            (Feature::Images, self.told.has_images()),
+        ];
+        let asked = asked
+            .into_iter()
+            .filter_map(|(feature, is_asked)| is_asked.then_some(feature));
+        asked.chain(self.answer.as_ref().and_then(Answer::asks)).collect()
+    }
+
+    /// What every run says to the model: the least that it must have room for.
+    fn said(&self) -> ChatRequest {
+        ChatRequest {
+            messages: self.told.constant(),
+            format: self.answer.as_ref().map(Answer::format),
+            ..ChatRequest::default()
+        }
+    }
+
     /// What its tools do.
     pub(super) fn blocks(&self) -> Vec<(&str, &Block)> {
         self.tools.as_ref().map_or_else(Vec::new, Tools::blocks)
+    }
+
+    pub(super) fn blocks_mut(&mut self) -> Vec<&mut Block> {
+        self.tools.as_mut().map_or_else(Vec::new, Tools::blocks_mut)
     }
 
     pub(super) async fn run<'c>(
@@ -182,13 +194,8 @@ impl Chat {
     /// Of one attempt of the step; `once` where the step tries again by itself.
     pub(super) fn worst(&self, resources: &Resources, once: bool) -> Worst {
         let aliases: Vec<String> = self.models.iter().map(|alias| alias.name.clone()).collect();
-        // A template may give any number in its bounds: the model's own cap holds then.
-        let literal = self
-            .max_tokens
-            .as_ref()
-            .and_then(|number| number.value.literal_number());
         let repairs = self.answer.as_ref().map_or(0, Answer::repairs);
-        let cap = literal.map(|tokens| tokens as u32);
+        let cap = self.params.literal_max_tokens();
         let call = resources.models.worst_call(&aliases, Some(1), cap, once);
         let rounds = self.tools.as_ref().map_or(0, Tools::max_rounds);
         let used = self
@@ -214,20 +221,14 @@ impl Chat {
     }
 
     fn request(&self, scope: &minijinja::Value) -> Result<ChatRequest, StepError> {
-        let value = |number: &Option<Number>| number.as_ref().map(|number| number.value(scope)).transpose();
-        let messages = self.prompts.iter().map(|prompt| prompt.message(scope));
-        Ok(ChatRequest {
-            messages: messages.collect::<Result<_, _>>()?,
+        let mut request = ChatRequest {
+            messages: self.told.messages(scope)?,
             tools: self.tools.as_ref().map_or_else(Vec::new, Tools::offered),
-            temperature: value(&self.temperature)?,
-            top_p: value(&self.top_p)?,
-            // Between 1 and MAX_TOKENS.
-            max_tokens: value(&self.max_tokens)?.map(|tokens| tokens as u32),
+            format: self.answer.as_ref().map(Answer::format),
+            stream: self.stream,
             ..ChatRequest::default()
-        })
-    }
-
-    fn numbers(&self) -> impl Iterator<Item = &Number> {
-        [&self.temperature, &self.top_p, &self.max_tokens].into_iter().flatten()
+        };
+        self.params.fill(&mut request, scope)?;
+        Ok(request)
     }
 }

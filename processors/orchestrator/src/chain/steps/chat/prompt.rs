@@ -1,12 +1,8 @@
 use models::{Message, Role};
 use yaml::{Content, Fields, Node, Position, Problems};
 
-use crate::chain::{
-    error::StepError,
-    steps::Check,
-    template::Template,
-    typing::{self, Sink},
-};
+use super::content::Said;
+use crate::chain::{error::StepError, steps::Check, template::Template, typing::Sink};
 
 /// Models obey what stands there.
 const SYSTEM: Sink = Sink {
@@ -18,7 +14,7 @@ const SYSTEM: Sink = Sink {
 #[derive(Debug)]
 pub(super) struct Prompt {
     role: Role,
-    pub(super) content: Template,
+    pub(super) content: Said,
     allow_untrusted: bool,
 }
 
@@ -44,15 +40,23 @@ pub(super) fn messages(node: &Node, problems: &Problems) -> Vec<Prompt> {
 }
 
 impl Prompt {
+    pub(super) fn new(role: Role, content: Template) -> Self {
+        Self {
+            role,
+            content: Said::Text(content),
+            allow_untrusted: false,
+        }
+    }
+
     fn read(node: &Node, problems: &Problems) -> Option<Self> {
         let known = ["role", "content", "allow_untrusted"];
-        let fields = Fields::of(node, "a message", &known, &["images"], problems)?;
+        let fields = Fields::of(node, "a message", &known, &[], problems)?;
         let role = fields
             .require_text("role", "user")
             .and_then(|text| role(&text.value, text.position_of(0, 0), problems));
         let content = fields
-            .require_text("content", "\"{{ input.question }}\"")
-            .map(|text| Template::parse(text, problems));
+            .require("content", "\"{{ input.question }}\"")
+            .and_then(|node| Said::read(node, problems));
         let allow_untrusted = fields
             .get("allow_untrusted")
             .map(|node| node.boolean("allow_untrusted", problems));
@@ -66,11 +70,16 @@ impl Prompt {
     /// Whether what it says may come from a stranger.
     pub(super) fn check(&self, check: &Check<'_>) -> bool {
         let guarded = self.role == Role::System && !self.allow_untrusted;
-        typing::infer(&self.content, check.scope, guarded.then_some(SYSTEM), check.problems).is_untrusted()
+        self.content.check(self.role, guarded.then_some(SYSTEM), check)
+    }
+
+    /// The message, where every run says the same.
+    pub(super) fn constant(&self) -> Option<Message> {
+        Some(Message::new(self.role, self.content.constant()?))
     }
 
     pub(super) fn message(&self, scope: &minijinja::Value) -> Result<Message, StepError> {
-        Ok(Message::new(self.role, self.content.render(scope)?))
+        Ok(Message::new(self.role, self.content.content(scope)?))
     }
 }
 

@@ -108,6 +108,10 @@ impl Tools {
             .collect()
     }
 
+    pub(super) fn blocks_mut(&mut self) -> Vec<&mut Block> {
+        self.tools.iter_mut().map(|tool| &mut tool.steps).collect()
+    }
+
     /// Whether what they give the model may come from a stranger.
     pub(super) fn check(&self, check: &Check<'_>) -> bool {
         let mut untrusted = false;
