@@ -92,6 +92,7 @@ async fn other_versions_are_read_as_ours() {
         ("deadline", Value::Union(1, Box::new(Value::TimestampMicros(5)))),
         ("conversation", Value::Union(0, Box::new(Value::Null))),
         ("turn", Value::Int(0)),
+        ("state", Value::Union(0, Box::new(Value::Null))),
         (
             "metadata",
             Value::Map([("a".to_owned(), Value::String("b".to_owned()))].into()),

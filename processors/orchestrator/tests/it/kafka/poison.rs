@@ -180,7 +180,7 @@ async fn poisons(world: &World) -> Vec<Poison> {
             },
         ),
         own(
-            "not_supported",
+            "invalid_request",
             "resumed",
             &Request {
                 kind: request_kind::RESUME.to_owned(),
