@@ -22,6 +22,13 @@ for (const [theme, rules] of [
     await page.goto(`/ui/runs/${id}`);
     await expect(page.getByRole("region", { name: "Retrieved chunks" })).toBeVisible();
     await isAccessible(page, "run", rules);
+    await page.getByText(/^What each of/).click();
+    await isAccessible(page, "run, its steps", rules);
+    const refund = { order: "A-1", amount: 70, reason: "It broke." };
+    const asked = await request.post("/runs", { data: { chain: "refund-approval", input: refund } });
+    await page.goto(`/ui/runs/${((await asked.json()) as { id: string }).id}`);
+    await expect(page.getByRole("button", { name: "Approve" })).toBeVisible();
+    await isAccessible(page, "a run that waits", rules);
     await page.goto("/ui/ask?chain=answer");
     await expect(page.getByLabel("question")).toBeVisible();
     await isAccessible(page, "ask", rules);
