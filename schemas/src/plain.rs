@@ -2,6 +2,7 @@
 
 mod decode;
 mod encode;
+mod json_schema;
 mod scalar;
 
 pub use decode::{Plain, PlainDecoder};

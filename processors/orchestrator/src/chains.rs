@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
+use schemas::RegistryError;
 use tokio::sync::watch;
 
 use crate::{
@@ -67,6 +68,9 @@ pub(crate) enum ReloadError {
     Load(#[from] LoadError),
     #[error(transparent)]
     Conflict(Conflict),
+    /// It was not there to say what the topics take that chains emit to.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
 }
 
 impl Chains {

@@ -9,6 +9,7 @@
 mod chain;
 mod chain_files;
 mod chains;
+mod emission;
 mod error;
 mod metrics;
 mod node;
@@ -23,7 +24,7 @@ mod settings;
 
 pub use chain::{
     Accepted, Approval, Bill, Chain, Change, Context, Difference, Ending, Failure, HashKey, Others, Outcome, Position,
-    Problem, Resources, SCHEMA, Services, ShortHashKey, State, Trial, Verdict,
+    Problem, Resources, SCHEMA, Services, ShortHashKey, State, Targets, Trial, Verdict,
 };
 pub use chain_files::{LoadError, load_one};
 pub use chains::{Chains, Conflict, Missing};

@@ -70,15 +70,17 @@ impl Node for Orchestrator {
             chain = work.chain.key()
         );
         let started_at = Timestamp::now();
-        let outcome = self.outcome(&work, &run, started_at).instrument(span.clone()).await;
+        let mut outcome = self.outcome(&work, &run, started_at).instrument(span.clone()).await;
         if run.cancelled.is_cancelled() {
             self.services.caller.settle(&outcome.bill.attempts).await;
             return Vec::new();
         }
+        let (ending, emitted) = work.chain.emitted(outcome.ending);
+        outcome.ending = ending;
         let report = Report::of_run(&work, &run.record, outcome, started_at);
         metrics::ended(&work.chain.name, &report.result);
         span.in_scope(|| log(&report.result));
-        let outputs = self.outputs.of_run(&run.record, report).instrument(span).await;
+        let outputs = self.outputs.of_run(&run.record, report, emitted).instrument(span).await;
         outputs.unwrap_or_else(|error| {
             let class = "unwritable".to_owned();
             let message = error.to_string();

@@ -1,14 +1,15 @@
-//! What a request leads to: one result, its audit, and a dead letter if it could not be worked on.
+//! What a request leads to: one result, its audit, what its chain emits, and a dead letter if it could not be worked on.
 //!
 //! A result that its topic would refuse is replaced here, before the engine tries: its audit, which says what was paid,
 //! must not be lost with it. Where the broker is stricter than the list of topics says, the engine tries in vain: the
 //! failure that takes the place of the result keeps the rows of the attempts, but says no cost itself. If it is the audit's
 //! topic that refuses, the books are all that tells what was paid.
 
+use bytes::Bytes;
 use schemas::{Audit, DeadLetter, EncodeError, Encoder, RawHeader, Registry, RegistryError, RunResult, Shape, headers};
 use topics::{Catalog, Headers, KafkaSettings, Output, Record, engine::Rejection};
 
-use crate::{oversized::Oversized, report::Report};
+use crate::{chain::Emitted, oversized::Oversized, report::Report};
 
 /// What a record takes in its topic besides its value: key, headers and the batch around them.
 const OVERHEAD: usize = 64 << 10;
@@ -57,7 +58,12 @@ impl Outputs {
 
     /// Everything for one request. A result that does not fit becomes a failure; its output is kept where the settings
     /// say.
-    pub(crate) async fn of_run(&self, record: &Record, report: Report) -> Result<Vec<Output>, Unwritable> {
+    pub(crate) async fn of_run(
+        &self,
+        record: &Record,
+        report: Report,
+        emitted: Option<Emitted>,
+    ) -> Result<Vec<Output>, Unwritable> {
         let Some(result) = self.results.fitting(record, &report.result, &report.result)? else {
             let rejection = Rejection {
                 class: "output_too_large".to_owned(),
@@ -71,6 +77,7 @@ impl Outputs {
             return self.of_rejected(record, report, &rejection);
         };
         let mut outputs = vec![result];
+        outputs.extend(emitted.map(|Emitted { topic, value }| output(topic, record, &report.result, value)));
         self.audit(record, report, &mut outputs)?;
         Ok(outputs)
     }
@@ -166,26 +173,30 @@ impl<S: Shape> Encoded<S> {
         Ok(fits.then_some(output))
     }
 
-    /// With the key of the request, and headers that say whose it is without decoding it.
     fn output(&self, record: &Record, result: &RunResult, value: &S) -> Result<Output, Unwritable> {
         let value = self.encoder.encode(value).map_err(|source| Unwritable {
             topic: self.topic.clone(),
             source,
         })?;
-        let mut headers = Headers::new()
-            .with(headers::REQUEST_ID, result.request_id.clone())
-            .with(headers::TENANT, result.tenant.clone())
-            .with(headers::SRC, result.src.clone());
-        if let Some(traceparent) = record.headers.text(headers::TRACEPARENT) {
-            headers = headers.with(headers::TRACEPARENT, traceparent.to_owned());
-        }
-        Ok(Output {
-            topic: self.topic.clone(),
-            partition: None,
-            key: record.key.clone(),
-            value: Some(value),
-            headers,
-        })
+        Ok(output(self.topic.clone(), record, result, value))
+    }
+}
+
+/// With the key of the request, and headers that say whose it is without decoding it.
+fn output(topic: String, record: &Record, result: &RunResult, value: Bytes) -> Output {
+    let mut headers = Headers::new()
+        .with(headers::REQUEST_ID, result.request_id.clone())
+        .with(headers::TENANT, result.tenant.clone())
+        .with(headers::SRC, result.src.clone());
+    if let Some(traceparent) = record.headers.text(headers::TRACEPARENT) {
+        headers = headers.with(headers::TRACEPARENT, traceparent.to_owned());
+    }
+    Output {
+        topic,
+        partition: None,
+        key: record.key.clone(),
+        value: Some(value),
+        headers,
     }
 }
 

@@ -12,6 +12,7 @@ use topics::{Headers, KafkaSettings, Output, Producer, Record, Start, Tail, Tail
 use crate::{
     chain::{Chain, Resources},
     chains::Chains,
+    emission::Emission,
     error::Error,
 };
 
@@ -58,6 +59,7 @@ pub(crate) struct Publication {
     decoder: Decoder<ChainRecord>,
     chains: Arc<Chains>,
     resources: Resources,
+    emission: Emission,
     /// `name@version` of what has been read.
     published: BTreeSet<String>,
 }
@@ -69,6 +71,7 @@ impl Publication {
         decoder: Decoder<ChainRecord>,
         chains: Arc<Chains>,
         resources: Resources,
+        emission: Emission,
     ) -> Result<Self, Error> {
         let settings = TailSettings {
             client_id: "millrace-chains".to_owned(),
@@ -82,6 +85,7 @@ impl Publication {
             decoder,
             chains,
             resources,
+            emission,
             published: BTreeSet::new(),
         };
         loop {
@@ -133,6 +137,9 @@ impl Publication {
                 Ok(published) => {
                     self.published
                         .insert(format!("{}@{}", published.name, published.version));
+                    while self.emission.ask_for(&published.source).await.is_err() {
+                        tokio::time::sleep(PAUSE).await;
+                    }
                     return self.chains.learn(&published, &self.resources).map_err(Error::Conflict);
                 }
                 Err(error) if error.is_transient() => tokio::time::sleep(PAUSE).await,

@@ -14,9 +14,10 @@ use std::{
 };
 
 use crate::{
-    chain::{Chain, Resources},
+    chain::{Chain, Resources, Targets},
     chain_files,
-    chains::Chains,
+    chains::{Chains, ReloadError},
+    emission::{self, Emission},
     publication::Publisher,
 };
 
@@ -25,6 +26,7 @@ const EVERY: Duration = Duration::from_secs(2);
 pub(crate) struct Reload {
     pub(crate) paths: Vec<PathBuf>,
     pub(crate) resources: Resources,
+    pub(crate) emission: Emission,
     pub(crate) chains: Arc<Chains>,
     pub(crate) publisher: Publisher,
     /// Before they were read: what changes meanwhile is seen.
@@ -48,9 +50,12 @@ impl Reload {
                 continue;
             }
             self.seen = now;
-            match self.chains.reload(&self.paths, &self.resources) {
+            match self.read().await {
                 Ok(new) => self.publish(&new).await,
                 Err(error) => {
+                    if let ReloadError::Registry(_) = error {
+                        self.seen.clear();
+                    }
                     let error: &dyn std::error::Error = &error;
                     tracing::error!(
                         error,
@@ -59,6 +64,17 @@ impl Reload {
                 }
             }
         }
+    }
+
+    /// Twice: what topics take is asked for when it is known which ones.
+    async fn read(&self) -> Result<Vec<Arc<Chain>>, ReloadError> {
+        let unbound = Resources {
+            targets: Targets::default(),
+            ..self.resources.clone()
+        };
+        let new = self.chains.reload(&self.paths, &unbound)?;
+        self.emission.ask(&emission::targets(&new)).await?;
+        self.chains.reload(&self.paths, &self.resources)
     }
 
     /// Brokers that are away are no reason to end: it is tried again the next time.

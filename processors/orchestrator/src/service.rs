@@ -14,6 +14,7 @@ use topics::{
 use crate::{
     chain::Services,
     chains::Chains,
+    emission::{self, Emission},
     error::Error,
     metrics,
     node::Orchestrator,
@@ -77,12 +78,16 @@ async fn start(
     let Settings { kafka, catalog, .. } = settings;
     let bindings = bindings(settings, group)?;
     let seen = reload::look(&settings.chains);
-    let chains = Arc::new(Chains::load(&settings.chains, &resources).map_err(Error::Chains)?);
-    let own = chains.runnable();
+    let load = || Chains::load(&settings.chains, &resources).map_err(Error::Chains);
+    let targets = emission::targets(&load()?.runnable());
     let oversized = settings.oversized_outputs.clone().map(Oversized::new).transpose();
     let oversized = oversized.map_err(Error::Oversized)?;
 
     not_ready(ready, "waiting for the schema registry");
+    let emission = Emission::new(registry.clone(), resources.targets.clone(), kafka, catalog, group);
+    patiently(|| emission.ask(&targets)).await?;
+    let chains = Arc::new(load()?);
+    let own = chains.runnable();
     let outputs = patiently(|| Outputs::new(&registry, kafka, catalog))
         .await?
         .keeping(oversized);
@@ -95,7 +100,8 @@ async fn start(
 
     not_ready(ready, "reading which chains are published");
     let decoder = registry.decoder().map_err(Error::Registry)?;
-    let mut publication = Publication::read(kafka, decoder, Arc::clone(&chains), resources.clone()).await?;
+    let mut publication =
+        Publication::read(kafka, decoder, Arc::clone(&chains), resources.clone(), emission.clone()).await?;
     let producer = Producer::new(kafka, ProducerSettings::new("millrace-chains"))
         .map_err(|error| Error::Producer(Box::new(error)))?;
     let publisher = Publisher {
@@ -107,6 +113,7 @@ async fn start(
     let reload = Reload {
         paths: settings.chains.clone(),
         resources,
+        emission,
         chains: Arc::clone(&chains),
         publisher,
         seen,

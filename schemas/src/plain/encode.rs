@@ -1,10 +1,10 @@
 //! JSON → a record in its owner's Avro schema: the way back of [`super::PlainDecoder`], and numbers where it has text.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, fmt, sync::Arc};
 
 use apache_avro::{
     Decimal, Schema, Uuid,
-    schema::{InnerDecimalSchema, NamesRef, RecordSchema, ResolvedSchema},
+    schema::{InnerDecimalSchema, Name, NamesRef, RecordSchema, ResolvedSchema},
     types::Value as Avro,
     writer::datum::GenericDatumWriter,
 };
@@ -12,8 +12,14 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use serde_json::Value as Json;
 
-use super::scalar::{bytes, date, float, instant, int, local, number_text, of_day, time, unscaled};
+use super::{
+    json_schema::json_schema,
+    scalar::{bytes, date, float, instant, int, local, number_text, of_day, time, unscaled},
+};
 use crate::{EncodeError, RegistryError, registry::Parsed, wire};
+
+/// How many named types may lie in each other: the defaults of a type that contains itself have no end.
+const MAX_DEPTH: usize = 128;
 
 /// Encodes values of one topic in the schema that its owner registered last. Clones are cheap.
 #[derive(Clone)]
@@ -44,6 +50,12 @@ impl PlainEncoder {
         })
     }
 
+    /// What can be encoded, as JSON Schema: whatever it refuses is refused by [`Self::encode`], which knows more.
+    #[must_use]
+    pub fn json_schema(&self) -> Json {
+        json_schema(self.schema)
+    }
+
     /// The value in Confluent's wire format. Fields that are absent take the schema's defaults; of a union, the first
     /// branch that fits is taken.
     ///
@@ -51,12 +63,38 @@ impl PlainEncoder {
     /// [`EncodeError::Json`] names the place: a field that the schema does not have, one without a default that is
     /// absent, a value of the wrong type.
     pub fn encode(&self, value: &Json) -> Result<Bytes, EncodeError> {
-        let value = fit(value, self.schema, self.names.get_names()).map_err(Mismatch::into_error)?;
+        let value = fit(value, self.schema, Names::of(&self.names)).map_err(Mismatch::into_error)?;
         let mut bytes = self.header.to_vec();
         self.writer
             .write_value_ref(&mut bytes, &value)
             .map_err(|error| EncodeError::Datum(Box::new(error)))?;
         Ok(bytes.into())
+    }
+}
+
+impl fmt::Debug for PlainEncoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PlainEncoder").finish_non_exhaustive()
+    }
+}
+
+/// The named types of a schema, and how many of them have been entered.
+#[derive(Clone, Copy)]
+struct Names<'s> {
+    names: &'s NamesRef<'static>,
+    depth: usize,
+}
+
+impl<'s> Names<'s> {
+    fn of(names: &'s ResolvedSchema<'static>) -> Self {
+        let names = names.get_names();
+        Self { names, depth: 0 }
+    }
+
+    fn follow(self, name: &Name) -> Option<(&'s Schema, Self)> {
+        let depth = self.depth + 1;
+        let schema = self.names.get(name).filter(|_| depth <= MAX_DEPTH)?;
+        Some((schema, Self { depth, ..self }))
     }
 }
 
@@ -88,7 +126,7 @@ impl Mismatch {
     }
 }
 
-fn fit(value: &Json, schema: &Schema, names: &NamesRef<'_>) -> Result<Avro, Mismatch> {
+fn fit(value: &Json, schema: &Schema, names: Names<'_>) -> Result<Avro, Mismatch> {
     let fitted = match schema {
         Schema::Null => value.is_null().then_some(Avro::Null),
         Schema::Boolean => value.as_bool().map(Avro::Boolean),
@@ -179,9 +217,9 @@ fn fit(value: &Json, schema: &Schema, names: &NamesRef<'_>) -> Result<Avro, Mism
             }
             return Err(mismatch.unwrap_or_else(|| expected(schema, value)));
         }
-        Schema::Ref { name } => match names.get(name) {
-            Some(schema) => return fit(value, schema, names),
-            None => None,
+        Schema::Ref { name } => match names.follow(name) {
+            Some((schema, names)) => return fit(value, schema, names),
+            None => return Err(Mismatch::new(format!("nested deeper than {MAX_DEPTH} named types"))),
         },
     };
     fitted.ok_or_else(|| expected(schema, value))
@@ -190,7 +228,7 @@ fn fit(value: &Json, schema: &Schema, names: &NamesRef<'_>) -> Result<Avro, Mism
 fn fit_record(
     given: &serde_json::Map<String, Json>,
     record: &RecordSchema,
-    names: &NamesRef<'_>,
+    names: Names<'_>,
 ) -> Result<Avro, Mismatch> {
     if let Some(name) = given.keys().find(|name| !record.lookup.contains_key(*name)) {
         return Err(Mismatch::new("the schema has no such field").within(name));
@@ -210,7 +248,7 @@ fn fit_record(
 }
 
 /// A schema writes the bytes of a default as the characters U+0000 to U+00FF.
-fn fit_default(default: &Json, schema: &Schema, names: &NamesRef<'_>) -> Result<Avro, Mismatch> {
+fn fit_default(default: &Json, schema: &Schema, names: Names<'_>) -> Result<Avro, Mismatch> {
     match (schema, default) {
         (Schema::Bytes | Schema::Fixed(_), Json::String(text)) => {
             let bytes: Option<Vec<u8>> = text.chars().map(|char| u8::try_from(char).ok()).collect();
@@ -233,4 +271,51 @@ fn expected(schema: &Schema, value: &Json) -> Mismatch {
     };
     let kind = apache_avro::schema::SchemaKind::from(schema);
     Mismatch::new(format!("{found} that does not fit Avro {kind:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn encoder(schema: &Json) -> PlainEncoder {
+        let schema = Schema::parse_str(&schema.to_string()).unwrap();
+        PlainEncoder::new(&Parsed {
+            id: 1,
+            schema: Box::leak(Box::new(schema)),
+            referenced: &[],
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn what_it_takes_is_told_as_json_schema() {
+        let encoder = encoder(&json!({"type": "record", "name": "Refund", "fields": [
+            {"name": "order", "type": "string"},
+            {"name": "amount", "type": {"type": "bytes", "logicalType": "decimal", "precision": 9, "scale": 2}},
+            {"name": "lines", "type": {"type": "array", "items": "int"}, "default": []},
+            {"name": "state", "type": {"type": "enum", "name": "State", "symbols": ["OPEN", "SHUT"]}},
+            {"name": "before", "type": ["null", "State"], "default": null}]}));
+
+        assert_eq!(
+            encoder.json_schema(),
+            json!({"type": "object", "additionalProperties": false, "required": ["order", "amount", "state"], "properties": {
+                "order": {"type": "string"},
+                "amount": {"type": ["number", "string"]},
+                "lines": {"type": "array", "items": {"type": "integer"}},
+                "state": {"enum": ["OPEN", "SHUT"]},
+                "before": {"anyOf": [{"type": "null"}, {}]}}})
+        );
+    }
+
+    #[test]
+    fn defaults_without_end_are_no_value() {
+        let encoder = encoder(&json!({"type": "record", "name": "Node", "fields": [
+            {"name": "next", "type": "Node", "default": {}}]}));
+
+        let error = encoder.encode(&json!({})).unwrap_err().to_string();
+
+        assert!(error.contains("nested deeper than"), "{error}");
+    }
 }

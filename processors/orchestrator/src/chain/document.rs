@@ -14,6 +14,7 @@ use yaml::{Fields, Node, Position, Problem, Problems};
 use super::{
     Chain, Output,
     block::Block,
+    emit::{Emit, Target},
     fits::misfit,
     leaving::Leaving,
     metadata::Metadata,
@@ -45,6 +46,8 @@ pub(crate) struct Draft {
     leaving: Option<Leaving>,
     steps: Block,
     output: Option<Output>,
+    /// Outside: none is meant. Inside: it cannot be read.
+    emit: Option<Option<Emit>>,
     trials: Vec<Trial>,
 }
 
@@ -72,9 +75,10 @@ impl Draft {
             "defaults",
             "steps",
             "output",
+            "emit",
             "tests",
         ];
-        let Some(fields) = Fields::of(&root, "a chain", &known, &["emit"], &problems) else {
+        let Some(fields) = Fields::of(&root, "a chain", &known, &[], &problems) else {
             return problems.unless_any(None);
         };
         expect(&fields, "apiVersion", "chain/v1", &problems);
@@ -104,6 +108,7 @@ impl Draft {
         let output = fields
             .require("output", "{value: \"{{ steps.answer.text }}\"}")
             .and_then(|node| Output::read(node, &problems));
+        let emit = fields.get("emit").map(|node| Emit::read(node, &problems));
         let trials = Trial::read_all(fields.get("tests"), &problems);
         Ok(Self {
             source: source.to_owned(),
@@ -115,6 +120,7 @@ impl Draft {
             leaving,
             steps,
             output,
+            emit,
             trials,
             problems,
         })
@@ -134,6 +140,11 @@ impl Draft {
         chains
     }
 
+    /// Where it emits to, if the file says it.
+    pub(crate) fn target(&self) -> Option<&Target> {
+        self.emit.as_ref()?.as_ref().map(|emit| &emit.target)
+    }
+
     /// For a mistake that shows only between files.
     pub(crate) fn problems(&self) -> &Problems {
         &self.problems
@@ -141,7 +152,7 @@ impl Draft {
 
     /// # Errors
     /// Every mistake, in the order of the file.
-    pub(crate) fn check(self, resources: &Resources) -> Result<Chain, Vec<Problem>> {
+    pub(crate) fn check(mut self, resources: &Resources) -> Result<Chain, Vec<Problem>> {
         let scope = Scope::new(
             self.input.as_ref().map_or(Type::ANY, Schema::type_of),
             self.params.as_ref().map_or(Type::ANY, Params::type_of),
@@ -155,6 +166,9 @@ impl Draft {
             problems: &self.problems,
         });
         let output_type = self.output.as_ref().map(|output| output.check(&scope, &self.problems));
+        if let (Some(Some(emit)), Some(output)) = (&mut self.emit, &output_type) {
+            emit.bind(output, &resources.targets, &self.problems);
+        }
         let Self {
             problems,
             source,
@@ -166,6 +180,7 @@ impl Draft {
             leaving,
             steps,
             output,
+            emit,
             trials,
         } = self;
         let chain = || {
@@ -190,6 +205,7 @@ impl Draft {
                 steps,
                 output: output?,
                 output_type: output_type?,
+                emit: emit.map_or(Some(None), |emit| emit.map(Some))?,
                 trials,
             })
         };

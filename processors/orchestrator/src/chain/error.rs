@@ -21,6 +21,9 @@ pub(crate) enum StepError {
     Answer { message: String },
     #[error("the output is not what `output.schema` says: {message}")]
     Output { message: String },
+    /// The owner of a topic takes other values.
+    #[error("{message}")]
+    Emit { message: String },
     #[error("the retrieval failed")]
     Retrieval(#[source] RetrievalError),
     #[error(transparent)]
@@ -121,7 +124,7 @@ impl StepError {
             Self::Option { .. } => "invalid_option",
             Self::Model(error) => error.class.as_str(),
             Self::Answer { .. } => "invalid_answer",
-            Self::Output { .. } => "invalid_output",
+            Self::Output { .. } | Self::Emit { .. } => "invalid_output",
             Self::Retrieval(RetrievalError::TooManyTexts { .. }) | Self::TooMany { .. } => "too_many",
             Self::Retrieval(error) if error.is_transient() => "retrieval_unavailable",
             Self::Retrieval(_) => "retrieval",

@@ -50,6 +50,27 @@ fn misfit_at(path: &str, given: &Type, wanted: &Type) -> Option<String> {
     }
 }
 
+/// A field that `wanted` does not know and takes no more: the way to it.
+pub(crate) fn surplus(given: &Type, wanted: &Type) -> Option<String> {
+    surplus_at("", given, wanted)
+}
+
+fn surplus_at(path: &str, given: &Type, wanted: &Type) -> Option<String> {
+    match (given, wanted) {
+        (Type::List(given), Type::List(wanted)) => surplus_at(&format!("{path}[]"), given, wanted),
+        (Type::Object { fields: given, .. }, Type::Object { fields: wanted, open }) => {
+            given.iter().find_map(|(name, field)| {
+                let path = format!("{path}.{name}");
+                match wanted.get(name) {
+                    Some(wanted) => surplus_at(&path, &field.of, &wanted.of),
+                    None => (!open).then(|| format!("`{path}` is a field that it does not have")),
+                }
+            })
+        }
+        _ => None,
+    }
+}
+
 /// A field that takes untrusted text although its schema trusts it: the way to it.
 pub(crate) fn trusted_in_vain(given: &Type, wanted: &Type) -> Option<String> {
     trusted_at("", given, wanted)

@@ -25,6 +25,7 @@
 //!   - {id: sorted, chain: {name: triage@2, input: {text: "{{ input.question }}"}}}
 //!   - {id: shaped, transform: {text: "{{ steps.answer.text | trim }}"}}
 //! output: {value: "{{ steps.shaped }}", schema: {…}}
+//! emit: {topic: acme.refunds, value: avro}             # the output goes to an owner's topic too, in the owner's schema
 //! tests: [{name: …, input: {…}, mocks: {answer: {text: …}}, expect: {output: …}}]
 //! ```
 //!
@@ -42,6 +43,7 @@ mod cover;
 mod diff;
 mod document;
 mod editor;
+mod emit;
 mod error;
 mod fits;
 mod frame;
@@ -73,16 +75,21 @@ use models::{Limit, Worst};
 use serde_json::Value;
 
 use self::{
-    block::Block, leaving::Leaving, params::Params, schema::Schema, templated::Templated, turn::SoFar, types::Type,
+    block::Block, emit::Emit, leaving::Leaving, params::Params, schema::Schema, templated::Templated, turn::SoFar,
+    types::Type,
 };
 
-pub(crate) use self::document::Draft;
+pub(crate) use self::{
+    document::Draft,
+    emit::{Emitted, Format, Refused, Target, Writer},
+};
 
 pub use self::{
     bill::Bill,
     context::Context,
     diff::{Change, Difference},
     editor::SCHEMA,
+    emit::Targets,
     hash_key::{HashKey, ShortHashKey},
     outcome::{Ending, Failure, Outcome},
     resources::{Others, Resources, Services},
@@ -114,6 +121,7 @@ pub struct Chain {
     steps: Block,
     output: Output,
     output_type: Type,
+    emit: Option<Emit>,
     trials: Vec<Trial>,
 }
 

@@ -9,7 +9,7 @@ use egress::{Egress, Hosts, SetupError};
 use models::{Caller, Models};
 use retrieval::{IndexSpec, Match, Pinecone, Query, Ranked, Rerank, RetrievalError, Vector};
 
-use super::{Chain, error::StepError, hash_key::HashKey};
+use super::{Chain, emit::Targets, error::StepError, hash_key::HashKey};
 
 /// The models file, the indexes, the hosts and the other chains: chains are checked against these.
 #[derive(Debug, Clone)]
@@ -21,6 +21,8 @@ pub struct Resources {
     pub chains: Others,
     /// For `strategy: hash` of a redaction.
     pub hash_key: Option<HashKey>,
+    /// What a chain emits is checked against these; topics that are not among them are not checked.
+    pub targets: Targets,
 }
 
 /// The chains that a chain may run.
@@ -73,6 +75,7 @@ impl Resources {
             hosts: Arc::default(),
             chains: Others::default(),
             hash_key: None,
+            targets: Targets::default(),
         }
     }
 
@@ -113,6 +116,7 @@ impl Services {
             hosts: Arc::clone(self.egress.hosts()),
             chains: Others::default(),
             hash_key: self.hash_key.clone(),
+            targets: Targets::default(),
         }
     }
 

@@ -70,6 +70,7 @@ const WORDS: &[&str] = &[
     "retry: ",
     "tools: ",
     "output: ",
+    "emit: {topic: acme.refunds, value: avro}",
     "value: ",
     "model: answer",
     "messages: ",

@@ -1,5 +1,6 @@
 //! Requests go in at real topics, and what comes of them is read from `results`, `audit` and `dead-letters`.
 
+mod emit;
 mod limits;
 mod outage;
 mod oversized;

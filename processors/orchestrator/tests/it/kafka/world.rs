@@ -221,13 +221,20 @@ impl World {
     /// Waits for what is committed for the record at `src`; what fails in these tests is poison and has a dead letter.
     /// What is there for others is passed over, so wait for records in the order of their partition.
     pub async fn committed(&mut self, src: &str) -> Committed {
+        self.committed_with(src, |result| result.status == status::FAILED).await
+    }
+
+    /// The same for a run that may fail on its own, which is no dead letter.
+    pub async fn ended(&mut self, src: &str) -> Committed {
+        self.committed_with(src, |_| false).await
+    }
+
+    async fn committed_with(&mut self, src: &str, is_dead: impl Fn(&RunResult) -> bool) -> Committed {
         let (mut result, mut attempts, mut run, mut dead_letter) =
             (None::<(RunResult, Record)>, Vec::new(), None, None);
         loop {
             result = match result {
-                Some((result, record))
-                    if run.is_some() && (result.status != status::FAILED || dead_letter.is_some()) =>
-                {
+                Some((result, record)) if run.is_some() && (!is_dead(&result) || dead_letter.is_some()) => {
                     return Committed {
                         result,
                         record,
