@@ -106,7 +106,7 @@ impl Emit {
         let topic = &self.target.topic;
         match &self.writer {
             Some(Writer::Avro(encoder)) => encoder.encode(output).map_err(|error| StepError::Emit {
-                message: format!("the output does not fit the Avro schema of `{topic}`: {error}"),
+                message: format!("the output cannot be emitted to `{topic}`: {error}"),
             }),
             Some(Writer::Json) => Ok(output.to_string().into()),
             None => Err(StepError::Emit {
