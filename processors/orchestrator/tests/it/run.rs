@@ -19,6 +19,7 @@ use crate::resources::resources;
 pub struct Run {
     resources: Resources,
     services: Services,
+    pinecone: PineconeSettings,
     _twin: Twin,
     _folder: tempfile::TempDir,
 }
@@ -46,9 +47,15 @@ impl Run {
         Self {
             resources,
             services,
+            pinecone: settings,
             _twin: twin,
             _folder: folder,
         }
+    }
+
+    /// How others reach its vectors.
+    pub fn pinecone(&self) -> PineconeSettings {
+        self.pinecone.clone()
     }
 
     /// Makes an index that holds these texts of a tenant.

@@ -8,4 +8,5 @@ mod path;
 mod poison;
 mod published;
 mod resume;
+mod shipped;
 mod world;

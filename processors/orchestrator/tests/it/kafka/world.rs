@@ -61,6 +61,8 @@ pub struct World {
     pub requests: Encoder<Request>,
     /// For orchestrators that are started from now on.
     pub oversized: Option<PathBuf>,
+    /// For orchestrators that are started from now on.
+    pub pinecone: PineconeSettings,
     catalog: Catalog,
     producer: Producer,
     tail: Tail,
@@ -129,6 +131,7 @@ impl World {
         };
         Self {
             oversized: None,
+            pinecone: PineconeSettings::default(),
             requests: registry.encoder(&kafka.topic("requests")).await.unwrap(),
             producer: Producer::new(&kafka, ProducerSettings::new("test")).unwrap(),
             tail: Tail::open(&kafka, tail).unwrap(),
@@ -178,7 +181,7 @@ impl World {
             oversized_outputs: self.oversized.clone(),
         };
         let caller = Caller::new(Arc::clone(&resources.models), Arc::new(Unrecorded)).unwrap();
-        let pinecone = Pinecone::new(&PineconeSettings::default()).unwrap();
+        let pinecone = Pinecone::new(&self.pinecone).unwrap();
         let services = Services::new(resources, Arc::new(caller), pinecone).unwrap();
         let dependencies = Dependencies { registry, services };
         let (sender, ready) = watch::channel(Err("starting".to_owned()));
