@@ -114,7 +114,7 @@ fn cases() -> Vec<Case> {
         ),
         case(
             "summarize-long",
-            json!({"text": vec!["One."; 10].join("\n\n")}),
+            json!({"text": (["One."; 10].join("\n\n"))}),
             vec![("/summary", json!("Of numbers."))],
             vec!["parts[0].summary", "parts[1].summary", "whole"],
         ),
