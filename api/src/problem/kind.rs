@@ -28,7 +28,7 @@ pub(crate) enum Kind {
     RecordUnavailable,
     Unconfirmed,
     WaitExpired,
-    /// The run ends for now: somebody has to decide.
+    /// The run waits for somebody to decide.
     Interrupted,
     /// The run does not wait for a decision.
     NotInterrupted,
