@@ -7,7 +7,7 @@ use crate::run::{self, End, Run};
 
 /// Whether a queued run has made its first paid call: as much as the books can tell of its progress.
 pub(super) const HAS_BEGUN: &str = "EXISTS (SELECT FROM attempts WHERE attempts.tenant = runs.tenant \
-     AND attempts.request_id = runs.request_id AND attempts.accepted_at = runs.accepted_at)";
+     AND attempts.request_id = runs.request_id AND attempts.accepted_at = runs.accepted_at AND attempts.turn = runs.turn)";
 
 /// `SELECT … FROM runs`, with the inputs and outputs or (they may be large) without.
 pub(super) fn select(with_payloads: bool) -> QueryBuilder<Postgres> {

@@ -88,6 +88,23 @@ async fn who_decides_first_decides() {
     assert_eq!(api.get(&format!("/runs/{id}?turn=1")).await.body["status"], "queued");
     assert_eq!(api.get(&format!("/runs/{id}?turn=2")).await.status, 404);
 
+    // What the turn before has called is no progress of this one.
+    stage
+        .sql(&format!(
+            "INSERT INTO run_index VALUES ('default', '{id}', timestamptz '2026-11-20 10:00:00Z');
+             INSERT INTO runs (tenant, request_id, turn, accepted_at, kind, request_src)
+                 SELECT tenant, request_id, turn, accepted_at, kind, src FROM run_index
+                 CROSS JOIN (VALUES (0, 'run', 't/0/0'), (1, 'resume', '{src}')) AS turns (turn, kind, src)
+                 WHERE request_id = '{id}';
+             INSERT INTO attempts (tenant, request_id, attempt_id, accepted_at, turn, src, step, provider, model,
+                                   route_reason, attempt, phase)
+                 SELECT tenant, request_id, 'a1', accepted_at, 0, 't/0/0', 'chat', 'p', 'm', 'primary', 1, 'started'
+                 FROM run_index WHERE request_id = '{id}'",
+            src = asked.record.src()
+        ))
+        .await;
+    assert_eq!(api.get(&format!("/runs/{id}?turn=1")).await.body["status"], "queued");
+
     // Who waits for the turn is not given the result of the turn before.
     let (waited, path) = (format!("/runs/{id}?turn=1&wait=20s"), format!("{path}?wait=20s"));
     let (waited, resumed, ()) = tokio::join!(api.get(&waited), api.post(&path, &yes), async {

@@ -6,6 +6,7 @@
 
 use std::{
     collections::BTreeMap,
+    ops::Bound,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -218,11 +219,16 @@ impl<'r> Turn<'r> {
         }
         let mut left = self.left();
         // Nobody asks any more for what was inside of it.
-        let inside = |name: &str| {
-            let rest = name.strip_prefix(step);
-            rest.is_some_and(|rest| rest.starts_with(['.', '[']))
-        };
-        left.outputs.retain(|name, _| !inside(name));
+        let below = left
+            .outputs
+            .range::<str, _>((Bound::Included(step), Bound::Unbounded))
+            .map(|(name, _)| name);
+        let below = below.take_while(|name| name.starts_with(step));
+        let inside = |name: &&String| name[step.len()..].starts_with(['.', '[']);
+        let inside: Vec<String> = below.filter(inside).cloned().collect();
+        for name in inside {
+            left.outputs.remove(&name);
+        }
         left.outputs.insert(step.to_owned(), output.clone());
     }
 
