@@ -33,9 +33,9 @@ async fn one_api_answers_for_every_process() {
     let (killed, heir) = (id(&second), id(&first));
 
     second.process.kill().unwrap();
-    let alone = seen(&api, |health| owners(health) == Some(BTreeSet::from([heir.as_str()]))).await;
-    let dead = processes(&alone).find(|it| it["id"] == killed.as_str()).unwrap();
-    assert_eq!(dead["alive"], false, "{alone:#}");
+    // The group and the reports tell of a death each in its own time, and either may be the first.
+    let gone = |health: &Value| processes(health).all(|it| it["id"] != killed.as_str() || it["alive"] == false);
+    seen(&api, |health| gone(health) && owners(health) == Some(BTreeSet::from([heir.as_str()]))).await;
 
     let exit = first.process.stop(SOON).await.unwrap();
     assert!(exit.success(), "{exit}");
