@@ -11,6 +11,7 @@ use super::Check;
 use crate::chain::{
     Chain,
     bill::Bill,
+    block::Block,
     context::Surroundings,
     error::StepError,
     fits::{misfit, trusted_in_vain},
@@ -69,6 +70,11 @@ impl Nested {
     /// `name@version`
     pub(super) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Of the other chain, if it is known.
+    pub(super) fn steps(&self) -> Option<&Block> {
+        self.chain.get().map(|chain| &chain.steps)
     }
 
     pub(super) fn waits(&self) -> bool {
