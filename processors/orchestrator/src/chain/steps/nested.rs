@@ -105,7 +105,13 @@ impl Nested {
             }
             let known = others.keys();
             let message = format!("there is no chain `{}`", self.name);
-            check.problems.add_unknown(self.position, message, &self.name, known);
+            let mut known = known.peekable();
+            if known.peek().is_none() {
+                let help = "no other chain was read: put its file into the same folder";
+                check.problems.add(self.position, message, help);
+            } else {
+                check.problems.add_unknown(self.position, message, &self.name, known);
+            }
             return Type::ANY;
         };
         let problem = |position, message: String, help: &str| check.problems.add(position, message, help);
