@@ -165,6 +165,9 @@ impl Draft {
             resources,
             problems: &self.problems,
         });
+        for trial in &self.trials {
+            trial.check(&self.steps, &self.problems);
+        }
         let output_type = self.output.as_ref().map(|output| output.check(&scope, &self.problems));
         if let (Some(Some(emit)), Some(output)) = (&mut self.emit, &output_type) {
             emit.bind(output, &resources.targets, &self.problems);
