@@ -145,6 +145,14 @@ impl Draft {
         self.emit.as_ref()?.as_ref().map(|emit| &emit.target)
     }
 
+    /// Without its tests: whoever wrote them has run them, and they are not part of its digest.
+    pub(crate) fn untested(self) -> Self {
+        Self {
+            trials: Vec::new(),
+            ..self
+        }
+    }
+
     /// For a mistake that shows only between files.
     pub(crate) fn problems(&self) -> &Problems {
         &self.problems
