@@ -199,7 +199,7 @@ impl Chains {
         let mut runs = BTreeSet::new();
         let read = Draft::read(&source, key).and_then(|draft| {
             runs = draft.chains();
-            draft.check(&resources)
+            draft.untested().check(&resources)
         });
         match read {
             Ok(chain) => Version::Runnable(Arc::new(chain)),

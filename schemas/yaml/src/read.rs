@@ -42,7 +42,9 @@ impl Reader<'_, '_> {
                 Ok((event, span)) => self.event(event, span)?,
                 Err(error) => {
                     let message = format!("this is not YAML: {}", error.info());
-                    self.problems.add_plain(position(error.marker()), message);
+                    let help = "text with `: ` or ` #` in it, or with a sign as its first letter, stands in quotes; \
+                                what is inside of something is indented with spaces";
+                    self.problems.add(position(error.marker()), message, help);
                     return None;
                 }
             }
@@ -109,8 +111,9 @@ impl Reader<'_, '_> {
     fn start(&mut self, at: Position, anchor: usize, tag: Option<&Tag>, content: Content) -> Option<()> {
         self.plain(at, anchor, tag);
         if self.open.len() == MAX_DEPTH {
+            let help = "no file needs that many: is a bracket left open?";
             self.problems
-                .add_plain(at, format!("nested deeper than {MAX_DEPTH} levels"));
+                .add(at, format!("nested deeper than {MAX_DEPTH} levels"), help);
             return None;
         }
         self.open.push(Open {
@@ -248,7 +251,10 @@ f:2:4: aliases are not supported
 f:3:4: tags are not supported: !t
   help: quote the value if it is text"
         );
-        assert_eq!(mistakes(&"[".repeat(99)), "f:1:65: nested deeper than 64 levels");
+        assert_eq!(
+            mistakes(&"[".repeat(99)),
+            "f:1:65: nested deeper than 64 levels\n  help: no file needs that many: is a bracket left open?"
+        );
         assert_eq!(
             mistakes("a: 1\n---\nb: 2"),
             "f:2:1: a second document in the file\n  help: move it to a file of its own"

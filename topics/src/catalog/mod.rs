@@ -280,7 +280,7 @@ groups:
 
     #[test]
     fn what_is_not_yaml_is_told_with_its_place() {
-        assert_eq!(mistakes("topics: [").len(), 1);
+        assert!(mistakes("topics: [")[0].starts_with("topics.yaml:2:1: this is not YAML"));
         assert_eq!(mistakes(""), ["topics.yaml:1:1: the file is empty"]);
         let told = mistakes("topics: &a []\ngroups: *a");
         assert_eq!(told[0], "topics.yaml:1:9: anchors are not supported");

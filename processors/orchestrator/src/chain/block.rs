@@ -31,7 +31,7 @@ pub(crate) struct Block {
     waits_for: Vec<Vec<usize>>,
     /// The ids in the file, also of steps that cannot be read.
     ids: Vec<(String, Position)>,
-    /// There are steps without an id that can be read.
+    /// See [`Self::is_open`].
     open: bool,
 }
 
@@ -102,6 +102,21 @@ impl Block {
     /// Whether one of its own steps is called that.
     pub(crate) fn has(&self, id: &str) -> bool {
         self.ids.iter().any(|(own, _)| own == id)
+    }
+
+    /// Those in the file, also of steps that cannot be read.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = &str> {
+        self.ids.iter().map(|(id, _)| id.as_str())
+    }
+
+    /// There are steps without an id that can be read.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// None if it cannot be read.
+    pub(crate) fn step(&self, id: &str) -> Option<&Step> {
+        self.steps.iter().find(|step| step.id == id)
     }
 
     pub(crate) fn steps(&self) -> impl Iterator<Item = (&Step, impl Iterator<Item = &Step>)> {

@@ -188,6 +188,6 @@ fn strategy(written: &str) -> Result<Strategy, String> {
         "mask" => Ok(Strategy::Mask),
         "hash" => Ok(Strategy::Hash),
         "block" => Ok(Strategy::Block),
-        other => Err(format!("must be redact, mask, hash or block, not `{other}`")),
+        other => Err(format!("must be `redact`, `mask`, `hash` or `block`, not `{other}`")),
     }
 }

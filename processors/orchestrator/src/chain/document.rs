@@ -145,6 +145,14 @@ impl Draft {
         self.emit.as_ref()?.as_ref().map(|emit| &emit.target)
     }
 
+    /// Without its tests: whoever wrote them has run them, and they are not part of its digest.
+    pub(crate) fn untested(self) -> Self {
+        Self {
+            trials: Vec::new(),
+            ..self
+        }
+    }
+
     /// For a mistake that shows only between files.
     pub(crate) fn problems(&self) -> &Problems {
         &self.problems
@@ -165,6 +173,9 @@ impl Draft {
             resources,
             problems: &self.problems,
         });
+        for trial in &self.trials {
+            trial.check(&self.steps, &self.problems);
+        }
         let output_type = self.output.as_ref().map(|output| output.check(&scope, &self.problems));
         if let (Some(Some(emit)), Some(output)) = (&mut self.emit, &output_type) {
             emit.bind(output, &resources.targets, &self.problems);

@@ -68,6 +68,7 @@ mod trial;
 mod turn;
 mod types;
 mod typing;
+mod ways;
 
 use std::time::Duration;
 

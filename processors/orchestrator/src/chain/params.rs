@@ -57,6 +57,16 @@ impl Params {
         self.schema.type_of()
     }
 
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.defaults.keys().map(String::as_str)
+    }
+
+    /// None if there is no such knob.
+    pub(crate) fn type_of_one(&self, name: &str) -> Option<Type> {
+        let schema = self.schema.json().get("properties")?.get(name)?;
+        Some(Type::of_schema(schema))
+    }
+
     /// The given params over the defaults.
     ///
     /// # Errors

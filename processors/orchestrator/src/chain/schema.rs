@@ -4,7 +4,7 @@
 
 use jsonschema::{Draft, PatternOptions, ValidationError, Validator, draft202012, error::ValidationErrorKind};
 use serde_json::Value;
-use yaml::{Content, Node, Position, Problems};
+use yaml::{Content, Node, Problems};
 
 use super::types::Type;
 
@@ -13,6 +13,8 @@ const TOLD: usize = 5;
 
 const HELP: &str =
     "schemas are JSON Schema, draft 2020-12, without references to other files and without look-around in patterns";
+
+const TYPES: [&str; 7] = ["object", "array", "string", "number", "integer", "boolean", "null"];
 
 #[derive(Debug)]
 pub(crate) struct Schema {
@@ -31,20 +33,32 @@ impl Schema {
             return None;
         };
         let json = node.to_json();
-        let mut wrong: Vec<(Position, String)> = draft202012::meta::validator()
-            .iter_errors(&json)
-            .map(|error| (node.position_at(error.instance_path().as_str()), error.to_string()))
-            .collect();
-        if wrong.is_empty() {
-            match Self::compile(json) {
-                Ok(schema) => return Some(schema),
-                Err(error) => wrong.push((node.position_at(error.instance_path().as_str()), reason(&error))),
+        let at = |error: &ValidationError<'_>| node.position_at(error.instance_path().as_str());
+        let meta = draft202012::meta::validator();
+        let wrong: Vec<ValidationError<'_>> = meta.iter_errors(&json).collect();
+        for error in &wrong {
+            if let Some(kind) = unknown_type(error) {
+                let message = format!("{what} is not a valid schema: there is no `type: {kind}`");
+                problems.add_unknown(at(error), message, kind, TYPES);
+            } else {
+                problems.add(at(error), format!("{what} is not a valid schema: {error}"), HELP);
             }
         }
-        for (position, reason) in wrong {
-            problems.add(position, format!("{what} is not a valid schema: {reason}"), HELP);
+        if !wrong.is_empty() {
+            return None;
         }
-        None
+        drop(wrong);
+        match Self::compile(json) {
+            Ok(schema) => Some(schema),
+            Err(error) => {
+                problems.add(
+                    at(&error),
+                    format!("{what} is not a valid schema: {}", reason(&error)),
+                    HELP,
+                );
+                None
+            }
+        }
     }
 
     /// A schema made of checked ones.
@@ -83,6 +97,15 @@ impl Schema {
         } else {
             Err(mistakes.join("; "))
         }
+    }
+}
+
+/// The word, where a schema names a type that JSON Schema does not have.
+fn unknown_type<'e>(error: &'e ValidationError<'_>) -> Option<&'e str> {
+    let of_type = error.instance_path().as_str().ends_with("/type");
+    match error.kind() {
+        ValidationErrorKind::AnyOf { .. } if of_type => error.instance().as_str(),
+        _ => None,
     }
 }
 

@@ -255,7 +255,19 @@ fn report(text: &Text, error: &Error, problems: &Problems) {
         || text.position_of(0, 0),
         |range| text.position_of(range.start, range.end),
     );
-    problems.add_plain(position, format!("the template does not parse: {}", describe(error)));
+    let statement = error
+        .detail()
+        .is_some_and(|detail| detail.starts_with("unknown statement"));
+    let help = if statement {
+        "there is: if, for, set, with, filter, do; what several templates need is a `transform` step that they read"
+    } else {
+        "a value stands in {{ … }}, a statement in {% … %}: https://docs.rs/minijinja/latest/minijinja/syntax/"
+    };
+    problems.add(
+        position,
+        format!("the template does not parse: {}", describe(error)),
+        help,
+    );
 }
 
 /// The error without the values and the source that its own display may quote.

@@ -127,6 +127,15 @@ impl Templated {
         Ok(minijinja::Value::from_serialize(self.value(scope)?).is_true())
     }
 
+    /// What is written in the file, if that is no list, no mapping and no template.
+    pub(crate) fn constant(&self) -> Option<Value> {
+        match &self.form {
+            Form::Literal(value) => Some(value.clone()),
+            Form::Template(template) => template.constant().map(Value::from),
+            Form::List(_) | Form::Map(_) => None,
+        }
+    }
+
     /// The number that is written in the file; `None` if a template gives it.
     pub(crate) fn literal_number(&self) -> Option<f64> {
         match &self.form {

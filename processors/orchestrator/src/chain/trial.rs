@@ -11,17 +11,17 @@
 //!   - {name: gives up, input: {question: "Who?"}, mocks: {docs: {error: retrieval}}, expect: {error: retrieval, step: docs}}
 //! ```
 
-use std::collections::BTreeMap;
-
 use serde_json::{Value, json};
-use yaml::{Content, Fields, Node, Problems};
+use yaml::{Content, Entry, Fields, Node, Position, Problems};
 
 use super::{
     Chain,
+    block::Block,
     context::{Context, World},
     mocks::Mocks,
     outcome::{Ending, Failure},
     turn::Approval,
+    ways,
 };
 
 /// One test of a chain file.
@@ -31,6 +31,8 @@ pub struct Trial {
     input: Value,
     params: Value,
     mocks: Mocks,
+    /// The steps that its mocks are for.
+    mocked: Vec<(String, Position)>,
     expected: Expected,
 }
 
@@ -80,16 +82,35 @@ impl Trial {
         let fields = Fields::of(node, "a test", &known, &[], problems)?;
         let name = fields.require_text("name", "says that it does not know");
         let input = fields.require("input", "{question: \"Who?\"}").map(Node::to_json);
-        let mocks = fields.get("mocks").map(|node| mocks(node, problems));
+        let entries = fields
+            .get("mocks")
+            .map_or(Some([].as_slice()), |node| mocks(node, problems));
+        let mocks = entries.map(|entries| entries.iter().map(|entry| (entry.key.clone(), entry.value.to_json())));
+        let mocked = entries.into_iter().flatten();
+        let mocked = mocked.map(|entry| (entry.key.clone(), entry.position)).collect();
         let expected = fields.require("expect", "{output: …}");
         let expected = expected.and_then(|node| Expected::read(node, problems));
         Some(Self {
             name: name?.value.clone(),
             input: input?,
             params: fields.get("params").map_or(Value::Null, Node::to_json),
-            mocks: Mocks::new(mocks.unwrap_or(Some(BTreeMap::new()))?),
+            mocks: Mocks::new(mocks?.collect()),
+            mocked,
             expected: expected?,
         })
+    }
+
+    /// A mock that is for none of the steps would be passed over without a word.
+    pub(super) fn check(&self, steps: &Block, problems: &Problems) {
+        for (mocked, position) in &self.mocked {
+            if let Some(there) = ways::astray(steps, mocked) {
+                let there = there.iter().map(String::as_str);
+                problems.add_unknown(*position, format!("there is no step `{mocked}`"), mocked, there);
+            } else if ways::is_mixed(mocked) {
+                let message = format!("`{mocked}` is for each item in one place, and for one item in another");
+                problems.add(*position, message, "write a number into every `[]`, or into none");
+            }
+        }
     }
 }
 
@@ -184,12 +205,11 @@ fn verdict(expected: Value, actual: Value, why: Option<String>) -> Verdict {
     }
 }
 
-fn mocks(node: &Node, problems: &Problems) -> Option<BTreeMap<String, Value>> {
+fn mocks<'n>(node: &'n Node, problems: &Problems) -> Option<&'n [Entry]> {
     let Content::Map(entries) = &node.content else {
         let message = format!("`mocks` must be a mapping, and this is {}", node.kind());
         problems.add(node.position, message, "for example {answer: {text: hello}}");
         return None;
     };
-    let mocks = entries.iter().map(|entry| (entry.key.clone(), entry.value.to_json()));
-    Some(mocks.collect())
+    Some(entries)
 }

@@ -3,8 +3,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// What comes back, written `echo`, `text:WORDS`, `STATUS`, `429:SECONDS`, `late:STATUS`, `hang`, `cut`, `stall` or
-/// `malformed`.
+/// What comes back, written `echo`, `text:WORDS`, `calls:ARGUMENTS`, `STATUS`, `429:SECONDS`, `late:STATUS`, `hang`, `cut`,
+/// `stall` or `malformed`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Answer {
@@ -12,6 +12,8 @@ pub enum Answer {
     #[default]
     Echo,
     Text(String),
+    /// The first tool is called with these arguments, again and again, while tools may be called; then like `Text`.
+    Calls(String),
     /// 429 with `Retry-After`.
     RateLimited {
         retry_after_s: u64,
@@ -36,12 +38,13 @@ impl FromStr for Answer {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
             format!(
-                "`{text}` is no answer: echo, text:WORDS, a status of 400 to 599, 429:SECONDS, late:STATUS, hang, cut, stall \
-                 or malformed"
+                "`{text}` is no answer: echo, text:WORDS, calls:ARGUMENTS, a status of 400 to 599, 429:SECONDS, late:STATUS, \
+                 hang, cut, stall or malformed"
             )
         };
         match text.split_once(':') {
             Some(("text", words)) => Ok(Self::Text(words.to_owned())),
+            Some(("calls", arguments)) => Ok(Self::Calls(arguments.to_owned())),
             Some(("429", seconds)) => Ok(Self::RateLimited {
                 retry_after_s: seconds.parse().map_err(|_| wrong())?,
             }),
@@ -70,6 +73,7 @@ impl fmt::Display for Answer {
         match self {
             Self::Echo => f.write_str("echo"),
             Self::Text(words) => write!(f, "text:{words}"),
+            Self::Calls(arguments) => write!(f, "calls:{arguments}"),
             Self::RateLimited { retry_after_s } => write!(f, "429:{retry_after_s}"),
             Self::Status(status) => write!(f, "{status}"),
             Self::Hang => f.write_str("hang"),

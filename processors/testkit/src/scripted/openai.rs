@@ -67,21 +67,20 @@ impl Request {
     }
 
     /// Where the request offers tools the first one is called, with the answer as its arguments, until a tool has spoken: then
-    /// that is the answer.
-    fn spoken(&self, answer: &str) -> Spoken<'_> {
-        let last = self.messages.last();
-        let told = last.filter(|message| message.role == "tool");
-        if let Some(message) = told {
-            return Spoken::Text(text(&message.content));
-        }
-        match self.tools.first().filter(|_| self.tool_choice != "none") {
-            Some(tool) => Spoken::Call(&tool.function.name),
-            None => Spoken::Text(answer.to_owned()),
+    /// that is the answer. One who `insists` goes on to call.
+    fn spoken(&self, answer: &str, insists: bool) -> Spoken<'_> {
+        let told = self.messages.last().filter(|message| message.role == "tool");
+        let tool = self.tools.first().filter(|_| self.tool_choice != "none");
+        match (told, tool) {
+            (Some(message), None) => Spoken::Text(text(&message.content)),
+            (Some(message), Some(_)) if !insists => Spoken::Text(text(&message.content)),
+            (_, Some(tool)) => Spoken::Call(&tool.function.name),
+            (None, None) => Spoken::Text(answer.to_owned()),
         }
     }
 
-    pub fn chat(&self, id: &str, answer: &str) -> Value {
-        let (message, finish_reason) = match self.spoken(answer) {
+    pub fn chat(&self, id: &str, answer: &str, insists: bool) -> Value {
+        let (message, finish_reason) = match self.spoken(answer, insists) {
             Spoken::Call(tool) => {
                 let function = json!({ "name": tool, "arguments": answer });
                 let call = json!({ "id": format!("call-{id}"), "type": "function", "function": function });
@@ -107,7 +106,7 @@ impl Request {
     }
 
     /// The events of a stream, without `data:`; the last one is `[DONE]`.
-    pub fn chunks(&self, id: &str, answer: &str) -> Vec<String> {
+    pub fn chunks(&self, id: &str, answer: &str, insists: bool) -> Vec<String> {
         let chunk = |choices: Value, usage: Value| {
             json!({
                 "id": id,
@@ -126,7 +125,7 @@ impl Request {
             )
         };
         let words = |text: &str| text.split_inclusive(' ').map(str::to_owned).collect::<Vec<_>>();
-        let (mut chunks, finish_reason) = match self.spoken(answer) {
+        let (mut chunks, finish_reason) = match self.spoken(answer, insists) {
             Spoken::Text(text) => {
                 let first = delta(json!({ "role": "assistant", "content": "" }), Value::Null);
                 let rest = words(&text);

@@ -222,7 +222,7 @@ async fn call(door: &str, path: &str, headers: &HeaderMap, body: Bytes, state: &
     };
     let (latency, answer) = script.decide(directive.as_ref(), asked);
     drop(texts);
-    if !matches!(answer, Answer::Echo | Answer::Text(_)) {
+    if !matches!(answer, Answer::Echo | Answer::Text(_) | Answer::Calls(_)) {
         running.is_to_fail();
     }
     sleep(latency.draw(script.seed, request_id, running.attempt)).await;
@@ -233,6 +233,7 @@ async fn call(door: &str, path: &str, headers: &HeaderMap, body: Bytes, state: &
         Answer::Late(status) => End::Event(openai::error(*status, "scripted error").to_string()),
         _ => End::Whole,
     };
+    let insists = matches!(answer, Answer::Calls(_));
     let text = match answer {
         Answer::Hang => return std::future::pending().await,
         Answer::RateLimited { retry_after_s } => {
@@ -251,7 +252,7 @@ async fn call(door: &str, path: &str, headers: &HeaderMap, body: Bytes, state: &
             return whole(200, Bytes::from_static(br#"{"id": "chatcmpl-1", "choices": [{"#));
         }
         Answer::Echo | Answer::Cut | Answer::Stall => request.last_user_text(),
-        Answer::Text(text) => text,
+        Answer::Text(text) | Answer::Calls(text) => text,
     };
     let id = format!("chatcmpl-{request_id}-{}", running.attempt);
     if path == "/embeddings" {
@@ -259,9 +260,9 @@ async fn call(door: &str, path: &str, headers: &HeaderMap, body: Bytes, state: &
         answered(&request.embeddings(dimension), &end, running)
     } else if request.stream {
         let pause = Duration::from_millis(script.token_ms);
-        events(request.chunks(&id, &text), pause, &end, running)
+        events(request.chunks(&id, &text, insists), pause, &end, running)
     } else {
-        answered(&request.chat(&id, &text), &end, running)
+        answered(&request.chat(&id, &text, insists), &end, running)
     }
 }
 

@@ -133,6 +133,24 @@ impl Kind {
         }
     }
 
+    /// See [`super::Step::rooms`].
+    pub(super) fn rooms(&self) -> Option<Vec<(String, &Block)>> {
+        let way = |name: &str| match self {
+            Self::Map(_) | Self::Loop(_) => "[].".to_owned(),
+            Self::Chat(_) => format!(".{name}[]."),
+            _ => format!(".{name}."),
+        };
+        match self {
+            Self::Chain(nested) => Some(vec![(".".to_owned(), nested.steps()?)]),
+            _ => Some(
+                self.blocks()
+                    .into_iter()
+                    .map(|(name, block)| (way(name), block))
+                    .collect(),
+            ),
+        }
+    }
+
     pub(super) fn blocks_mut(&mut self) -> Vec<&mut Block> {
         match self {
             Self::Chat(chat) => chat.blocks_mut(),

@@ -93,7 +93,8 @@ impl Map {
             Type::Any { untrusted } => Type::Any { untrusted },
             other => {
                 let message = format!("`over` must be a list, and this is {}", other.describe());
-                check.problems.add_plain(self.over.position, message);
+                let help = "text becomes a list with `| lines` or `| split('\\n\\n')`; a fixed one is written [a, b]";
+                check.problems.add(self.over.position, message, help);
                 Type::ANY
             }
         };

@@ -190,6 +190,14 @@ impl Step {
         blocks
     }
 
+    /// The blocks inside of it and of the chain that it runs, each with what stands between its name and theirs on the way:
+    /// `.refund.`, `[].`; none if that chain is not known.
+    pub(crate) fn rooms(&self) -> Option<Vec<(String, &Block)>> {
+        let mut rooms = self.kind.rooms()?;
+        rooms.extend(self.options.fallback().map(|block| (".fallback.".to_owned(), block)));
+        Some(rooms)
+    }
+
     /// Adds the chains that it runs, by `name@version`.
     pub(crate) fn chains(&self, chains: &mut BTreeSet<String>) {
         self.kind.chains(chains);

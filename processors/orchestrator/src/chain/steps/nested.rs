@@ -11,6 +11,7 @@ use super::Check;
 use crate::chain::{
     Chain,
     bill::Bill,
+    block::Block,
     context::Surroundings,
     error::StepError,
     fits::{misfit, trusted_in_vain},
@@ -71,6 +72,11 @@ impl Nested {
         &self.name
     }
 
+    /// Of the other chain, if it is known.
+    pub(super) fn steps(&self) -> Option<&Block> {
+        self.chain.get().map(|chain| &chain.steps)
+    }
+
     pub(super) fn waits(&self) -> bool {
         self.chain.get().is_some_and(|chain| chain.steps.interrupts())
     }
@@ -99,7 +105,13 @@ impl Nested {
             }
             let known = others.keys();
             let message = format!("there is no chain `{}`", self.name);
-            check.problems.add_unknown(self.position, message, &self.name, known);
+            let mut known = known.peekable();
+            if known.peek().is_none() {
+                let help = "no other chain was read: put its file into the same folder";
+                check.problems.add(self.position, message, help);
+            } else {
+                check.problems.add_unknown(self.position, message, &self.name, known);
+            }
             return Type::ANY;
         };
         let problem = |position, message: String, help: &str| check.problems.add(position, message, help);
@@ -126,11 +138,55 @@ impl Nested {
                 "params are knobs of who runs the chain: pass it in the input",
             );
         }
+        if let (Some(given), Some(templated)) = (&params, &self.params) {
+            self.check_params(given, templated, chain, check);
+        }
         let untrusted = given.is_untrusted();
         let of = chain.output_type.clone().tainted(untrusted);
         // A file is checked once.
         let _ = self.chain.set(Arc::clone(chain));
         of
+    }
+
+    fn check_params(&self, given: &Type, templated: &Templated, chain: &Chain, check: &Check<'_>) {
+        let entry = |name: &str| templated.entries()?.iter().find(|(key, _)| key == name);
+        let fields = match given {
+            Type::Object { fields, .. } => fields,
+            Type::Any { .. } | Type::Null => return,
+            other => {
+                let message = format!("`params` must be a mapping, and this is {}", other.describe());
+                check
+                    .problems
+                    .add(templated.position, message, "for example params: {limit: 5}");
+                return;
+            }
+        };
+        for (name, field) in fields {
+            let value = entry(name).map_or(templated, |(_, value)| value);
+            let misfit = match chain.params.type_of_one(name) {
+                Some(wanted) => misfit(&field.of, &wanted),
+                None => {
+                    let message = format!("chain `{}` has no param `{name}`", self.name);
+                    let known: Vec<&str> = chain.params.names().collect();
+                    if known.is_empty() {
+                        let help = "it has none at all: pass it in the input, or leave it out";
+                        check.problems.add(value.position, message, help);
+                    } else {
+                        check.problems.add_unknown(value.position, message, name, known);
+                    }
+                    continue;
+                }
+            };
+            let constant = || {
+                let given = Map::from_iter([(name.clone(), value.constant()?)]);
+                chain.params.fill(Value::Object(given)).err()
+            };
+            if let Some(why) = misfit.or_else(constant) {
+                let message = format!("this is no param `{name}` of chain `{}`: {why}", self.name);
+                let help = "give what its schema in that chain's `params` says";
+                check.problems.add(value.position, message, help);
+            }
+        }
     }
 
     pub(super) async fn run<'c>(

@@ -131,6 +131,11 @@ fn regex(node: &Node, problems: &Problems) -> Option<Regex> {
             None
         }
         Ok(pattern) => Some(pattern),
+        Err(regex::Error::CompiledTooBig(_)) => {
+            let help = "repeat less often: `{1000}` inside of `{1000}` is a million times";
+            problems.add(node.position, "the pattern is too large", help);
+            None
+        }
         Err(error) => {
             // The last line of its message says what is wrong, those before draw the pattern.
             let reason = error.to_string();

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use minijinja::machinery::{Span, ast};
 
-use self::expression::vouched;
+use self::{expression::vouched, name::path};
 use yaml::{Position, Problems};
 
 use super::{
@@ -78,7 +78,7 @@ pub(crate) fn infer(template: &Template, scope: &Scope, sink: Option<Sink>, prob
     match root.children.as_slice() {
         [ast::Stmt::EmitExpr(emit)] if template.is_expression() => {
             let of = typing.expression(&emit.expr);
-            typing.check_sink(&of, emit.expr.span());
+            typing.check_sink(&of, &emit.expr);
             of
         }
         statements => Type::Text {
@@ -155,7 +155,7 @@ impl Typing<'_> {
             ast::Stmt::EmitRaw(_) => false,
             ast::Stmt::EmitExpr(emit) => {
                 let of = self.expression(&emit.expr);
-                self.check_sink(&of, emit.expr.span());
+                self.check_sink(&of, &emit.expr);
                 of.is_untrusted()
             }
             ast::Stmt::ForLoop(each) => self.for_loop(each),
@@ -219,7 +219,8 @@ impl Typing<'_> {
             },
             Type::Null | Type::Text { .. } | Type::Choice(_) | Type::Number | Type::Boolean => {
                 let message = format!("this is {}: `for` needs a list", over.describe());
-                self.problem(each.iter.span(), message);
+                let help = "text becomes a list with `| lines`, or with `| split(',')`";
+                self.problems.add(self.at(each.iter.span()), message, help);
                 Type::ANY
             }
         };
@@ -247,12 +248,36 @@ impl Typing<'_> {
         }
     }
 
-    fn check_sink(&mut self, of: &Type, span: Span) {
+    fn check_sink(&mut self, of: &Type, expression: &ast::Expr<'_>) {
         if let Some(Sink { what, help }) = self.sink
             && of.is_untrusted()
         {
-            self.problems
-                .add(self.at(span), format!("untrusted text in {what}"), help);
+            let named = self.untrusted(expression);
+            let named = named.map_or_else(String::new, |path| format!(": `{path}`"));
+            let message = format!("untrusted text in {what}{named}");
+            self.problems.add(self.at(expression.span()), message, help);
+        }
+    }
+
+    /// The first path in it that gives untrusted text, as it is written.
+    fn untrusted(&mut self, expression: &ast::Expr<'_>) -> Option<String> {
+        if let Some(path) = path(expression) {
+            return self.maybe_absent(expression).is_untrusted().then_some(path);
+        }
+        match expression {
+            ast::Expr::Filter(filter) => self.untrusted(filter.expr.as_ref()?),
+            ast::Expr::GetAttr(attribute) => self.untrusted(&attribute.expr),
+            ast::Expr::GetItem(item) => self.untrusted(&item.expr),
+            ast::Expr::Slice(slice) => self.untrusted(&slice.expr),
+            ast::Expr::BinOp(binary) => {
+                let left = self.untrusted(&binary.left);
+                left.or_else(|| self.untrusted(&binary.right))
+            }
+            ast::Expr::IfExpr(choice) => {
+                let then = self.untrusted(&choice.true_expr);
+                then.or_else(|| self.untrusted(choice.false_expr.as_ref()?))
+            }
+            _ => None,
         }
     }
 

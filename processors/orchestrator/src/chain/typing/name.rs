@@ -122,6 +122,14 @@ impl Typing<'_> {
                 None if *open => Type::Any {
                     untrusted: owner.is_untrusted(),
                 },
+                None if path == format!("params.{name}") && fields.is_empty() => {
+                    let help = format!(
+                        "none is declared: add `params: {{{name}: {{type: …, default: …}}}}` to the chain, beside `input`"
+                    );
+                    self.problems
+                        .add(self.at(whole.span()), format!("there is no `{path}`"), help);
+                    Type::ANY
+                }
                 None => {
                     let known = fields.keys().map(String::as_str);
                     self.problems

@@ -16,7 +16,7 @@ use super::world::World;
 use crate::{resources::resources, run::Run};
 
 /// The first that is part of a message decides; what is not here is said again.
-const SAYS: [(&str, &str); 13] = [
+const SAYS: [(&str, &str); 14] = [
     // No provider may ever see it.
     ("ada@example.com", "403"),
     ("Say which of these words fits", "text:Refund."),
@@ -36,6 +36,7 @@ const SAYS: [(&str, &str); 13] = [
     ("Make one summary", "text:Of numbers."),
     ("Summarize the text", "text:It counts."),
     ("Say in one sentence why", "text:It broke."),
+    ("Ask for ever", r#"calls:{"query": "What is a lane?"}"#),
     ("Look up what you do not know", r#"text:{"query": "What is a lane?"}"#),
 ];
 
@@ -123,6 +124,22 @@ fn cases() -> Vec<Case> {
             question,
             vec![("/calls", json!(["search"]))],
             vec!["answer", "answer", "answer.search[0].docs"],
+        ),
+        case(
+            "agent",
+            json!({"question": "Ask for ever: what is a lane?"}),
+            vec![("/calls", json!(vec!["search"; 4]))],
+            vec![
+                "answer",
+                "answer",
+                "answer",
+                "answer",
+                "answer",
+                "answer.search[0].docs",
+                "answer.search[1].docs",
+                "answer.search[2].docs",
+                "answer.search[3].docs",
+            ],
         ),
         Case {
             status: status::INTERRUPTED,
