@@ -9,7 +9,7 @@ use crate::{
     transport::{Answer, Call},
 };
 
-/// Texts in one call: no model that Pinecone hosts takes more, and most of them take 100.
+/// Texts in one call, by our own bound. A model may take fewer and then refuses: `bge-reranker-v2-m3` takes 100.
 pub const MAX_RERANKED: usize = 200;
 
 /// The path at the control plane's host, where Pinecone has its models.

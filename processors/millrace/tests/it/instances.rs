@@ -35,7 +35,10 @@ async fn one_api_answers_for_every_process() {
     second.process.kill().unwrap();
     // The group and the reports tell of a death each in its own time, and either may be the first.
     let gone = |health: &Value| processes(health).all(|it| it["id"] != killed.as_str() || it["alive"] == false);
-    seen(&api, |health| gone(health) && owners(health) == Some(BTreeSet::from([heir.as_str()]))).await;
+    seen(&api, |health| {
+        gone(health) && owners(health) == Some(BTreeSet::from([heir.as_str()]))
+    })
+    .await;
 
     let exit = first.process.stop(SOON).await.unwrap();
     assert!(exit.success(), "{exit}");
