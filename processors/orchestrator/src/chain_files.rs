@@ -76,7 +76,9 @@ fn read(path: &Path) -> Result<Draft, LoadError> {
         path: path.to_owned(),
         source,
     })?;
-    Draft::read(&source, &path.display().to_string()).map_err(LoadError::Problems)
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    Draft::read_in(folder, &source, &path.display().to_string()).map_err(LoadError::Problems)
 }
 
 /// Checks each chain after those that it runs.
@@ -139,6 +141,24 @@ pub(crate) fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, LoadError> {
         files.extend(inside);
     }
     Ok(files)
+}
+
+/// The JSON files that chains of a folder may refer to: there, and in folders below it.
+pub(crate) fn schemas(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            // A folder that is a link may lead back up.
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => open.push(path),
+                Ok(_) if path.extension().is_some_and(|extension| extension == "json") => found.push(path),
+                Ok(_) | Err(_) => {}
+            }
+        }
+    }
+    found
 }
 
 fn is_yaml(path: &Path) -> bool {

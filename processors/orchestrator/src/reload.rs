@@ -5,7 +5,7 @@
 //! mistake change nothing, and say so once. What a file no longer holds stays: runs may name it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     convert::Infallible,
     fs,
     path::{Path, PathBuf},
@@ -33,7 +33,7 @@ pub(crate) struct Reload {
     pub(crate) seen: Seen,
 }
 
-/// When each file was written last, and how long it is.
+/// When each file was written last, and how long it is: chains, and what they may refer to.
 pub(crate) type Seen = BTreeMap<PathBuf, Option<(SystemTime, u64)>>;
 
 impl Reload {
@@ -92,10 +92,40 @@ impl Reload {
 
 /// A file that is gone, or cannot be asked, has no time.
 pub(crate) fn look(paths: &[PathBuf]) -> Seen {
-    let files = chain_files::files(paths).unwrap_or_default();
+    let mut files = chain_files::files(paths).unwrap_or_default();
+    let folders: BTreeSet<&Path> = files.iter().filter_map(|path| path.parent()).collect();
+    let schemas: Vec<PathBuf> = folders.into_iter().flat_map(chain_files::schemas).collect();
+    files.extend(schemas);
     let at = |path: &Path| {
         let metadata = fs::metadata(path).ok()?;
         Some((metadata.modified().ok()?, metadata.len()))
     };
     files.into_iter().map(|path| (path.clone(), at(&path))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schema_that_a_chain_may_refer_to_is_looked_at_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let chain = folder.path().join("a.yaml");
+        let shapes = folder.path().join("shapes");
+        fs::create_dir(&shapes).unwrap();
+        fs::write(&chain, "").unwrap();
+        fs::write(shapes.join("order.json"), "{}").unwrap();
+        std::os::unix::fs::symlink("..", shapes.join("up")).unwrap();
+        for paths in [[folder.path().to_owned()], [chain]] {
+            let before = look(&paths);
+            assert_eq!(before.len(), 2, "{before:?}");
+            fs::write(
+                shapes.join("order.json"),
+                format!("{{\"description\": \"{}\"}}", paths.len() + before.len()),
+            )
+            .unwrap();
+            assert_ne!(look(&paths), before);
+            fs::write(shapes.join("order.json"), "{}").unwrap();
+        }
+    }
 }

@@ -142,6 +142,13 @@ impl Text {
         self.find(start, end).unwrap_or(self.position)
     }
 
+    /// Where it begins and how many characters it takes there, quotes included; `None` if it goes over several lines.
+    #[must_use]
+    pub fn extent(&self) -> Option<(Position, usize)> {
+        let raw = self.raw.trim_end();
+        (!raw.contains('\n')).then(|| (self.position, raw.chars().count()))
+    }
+
     fn find(&self, start: usize, end: usize) -> Option<Position> {
         let snippet = self.value.get(start..end).filter(|snippet| !snippet.is_empty())?;
         let earlier = self.value[..start].matches(snippet).count();

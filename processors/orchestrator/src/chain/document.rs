@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::Path,
     time::Duration,
 };
 
@@ -16,6 +17,7 @@ use super::{
     block::Block,
     emit::{Emit, Target},
     fits::misfit,
+    included::Included,
     leaving::Leaving,
     metadata::Metadata,
     params::Params,
@@ -37,6 +39,7 @@ const DEFAULT_DEADLINE: Duration = Duration::from_secs(60);
 /// A chain file that has been read, and not yet checked against what there is.
 pub(crate) struct Draft {
     problems: Problems,
+    included: Included,
     source: String,
     digest: String,
     metadata: Option<Metadata>,
@@ -52,6 +55,18 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
+    /// Reads a file in a folder, with the schemas there that it refers to.
+    ///
+    /// # Errors
+    /// See [`Self::read`].
+    pub(crate) fn read_in(folder: &Path, source: &str, file: &str) -> Result<Self, Vec<Problem>> {
+        let (whole, included) = Included::write(source, file, folder);
+        match Self::read(&whole, file) {
+            Ok(draft) => Ok(Self { included, ..draft }),
+            Err(problems) => included.told(Err(problems)),
+        }
+    }
+
     /// # Errors
     /// The file is no YAML, or no mapping. Other mistakes are told by [`Self::check`], with those that it finds itself.
     pub(crate) fn read(source: &str, file: &str) -> Result<Self, Vec<Problem>> {
@@ -87,7 +102,7 @@ impl Draft {
             .require("metadata", "{name: triage, version: 1}")
             .and_then(|node| Metadata::read(node, &problems));
         let input = fields.require("input", "{schema: {type: object}}").and_then(|node| {
-            let input = Fields::of(node, "`input`", &["schema"], &["schema_ref"], &problems)?;
+            let input = Fields::of(node, "`input`", &["schema"], &[], &problems)?;
             Schema::read(input.require("schema", "{type: object}")?, "`input.schema`", &problems)
         });
         let params = Params::read(fields.get("params"), &problems);
@@ -123,6 +138,7 @@ impl Draft {
             emit,
             trials,
             problems,
+            included: Included::default(),
         })
     }
 
@@ -182,6 +198,7 @@ impl Draft {
         }
         let Self {
             problems,
+            included,
             source,
             digest,
             metadata,
@@ -220,7 +237,7 @@ impl Draft {
                 trials,
             })
         };
-        problems.unless_any(chain())
+        included.told(problems.unless_any(chain()))
     }
 }
 
@@ -238,7 +255,7 @@ impl Output {
     }
 
     fn read(node: &Node, problems: &Problems) -> Option<Self> {
-        let fields = Fields::of(node, "`output`", &["value", "schema"], &["schema_ref"], problems)?;
+        let fields = Fields::of(node, "`output`", &["value", "schema"], &[], problems)?;
         let value = fields
             .require("value", "\"{{ steps.answer.text }}\"")
             .map(|node| Templated::read(node, problems));

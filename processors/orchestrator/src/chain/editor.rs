@@ -17,7 +17,9 @@ mod tests {
         let schema: Value = serde_json::from_str(SCHEMA).unwrap();
         for (kind, keys) in steps::vocabulary() {
             let properties = schema["definitions"][kind]["properties"].as_object().unwrap();
-            let told: BTreeSet<&str> = properties.keys().map(String::as_str).collect();
+            // Written into the chain before it is read.
+            let told = properties.keys().map(String::as_str).filter(|key| *key != "schema_ref");
+            let told: BTreeSet<&str> = told.collect();
             assert_eq!(told, keys.into_iter().collect(), "{kind}");
         }
         let told = schema["definitions"]["class"]["enum"].as_array().unwrap();

@@ -4,7 +4,7 @@
 //! apiVersion: chain/v1
 //! kind: Chain
 //! metadata: {name: answer, version: 1, description: …}
-//! input: {schema: {…}}                    # JSON Schema; `x-trust: untrusted` marks what strangers write
+//! input: {schema: {…}}                    # JSON Schema; `x-trust: untrusted` marks what strangers write; or `schema_ref: file`
 //! params: {top_k: {type: integer, default: 4}}
 //! budget: {deadline: 60s, usd: 0.05, tokens: 8000, calls: 10}  # no call leaves that may cost more than is left
 //! redact: {provider: {types: [email], strategy: mask}, audit: {types: [email, phone]}}   # what leaves; steps see all
@@ -50,6 +50,7 @@ mod frame;
 mod graph;
 mod hash_key;
 mod idle;
+mod included;
 mod leaving;
 mod metadata;
 mod mocks;
@@ -110,7 +111,7 @@ pub struct Chain {
     pub digest: String,
     /// `name@version#sha256`: what every run records.
     pub id: String,
-    /// The file, verbatim.
+    /// The file, with the schemas that it refers to written into it.
     pub source: String,
     /// How long a run may take from the moment its request was accepted, if the request does not say.
     pub deadline: Duration,
@@ -142,7 +143,8 @@ pub struct Accepted {
 }
 
 impl Chain {
-    /// Reads a chain file and checks it against the models, indexes and hosts there are. `file` names it in the problems.
+    /// Reads a chain and checks it against the models, indexes and hosts there are. `file` names it in the problems. It is no
+    /// file, so it cannot refer to others: [`crate::load_one`] reads those that do.
     ///
     /// # Errors
     /// Every mistake, in the order of the file.

@@ -25,7 +25,7 @@ fn published(name: &str, version: i32, step: &str, digest: &str) -> ChainRecord 
     }
 }
 
-fn empty() -> (Chains, Resources) {
+pub(crate) fn empty() -> (Chains, Resources) {
     (Chains::load(&[], &resources()).unwrap(), resources())
 }
 

@@ -11,6 +11,7 @@ mod approve;
 mod blocks;
 mod chains;
 mod http;
+mod included;
 mod kafka;
 mod leaving;
 mod lint;

@@ -21,7 +21,7 @@ pub(super) struct Answer {
 impl Answer {
     pub(super) fn read(node: &Node, problems: &Problems) -> Option<Self> {
         let known = ["schema", "strict", "method", "repair"];
-        let output = Fields::of(node, "`output` of a chat step", &known, &["schema_ref"], problems)?;
+        let output = Fields::of(node, "`output` of a chat step", &known, &[], problems)?;
         let written = output.require("schema", "{type: object}");
         let schema = written.and_then(|schema| Schema::read(schema, "`output.schema`", problems));
         let strict = output.get("strict").map(|node| node.boolean("strict", problems));

@@ -39,7 +39,7 @@ impl Response {
             return Some(response);
         };
         let known = ["schema", "headers", "statuses", "max_bytes"];
-        let fields = Fields::of(node, "`response` of an http step", &known, &["schema_ref"], problems)?;
+        let fields = Fields::of(node, "`response` of an http step", &known, &[], problems)?;
         if let Some(schema) = fields.get("schema") {
             response.schema = Some(Schema::read(schema, "`response.schema`", problems)?);
             if method == Some(&Method::HEAD) {
