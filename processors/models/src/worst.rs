@@ -1,10 +1,13 @@
-use std::ops::{Add, Mul};
+use std::{
+    ops::{Add, Mul},
+    time::Duration,
+};
 
 use schemas::Money;
 
 use crate::{Kind, Limit, Models};
 
-/// The most that something can cost, by what the files say: every retry, every fallback, every answer at its cap.
+/// The most that something can cost and take, by what the files say: every retry, every fallback, every answer at its cap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Worst {
     pub calls: u64,
@@ -12,6 +15,9 @@ pub struct Worst {
     pub tokens: Option<u64>,
     /// `None` like that, of a model that costs something.
     pub cost: Option<Money>,
+    /// Each attempt at its time limit, with the longest pauses between; `None` where something has no limit. What a provider
+    /// asks to wait, and the wait for a place among its calls, come on top.
+    pub time: Option<Duration>,
 }
 
 impl Worst {
@@ -19,7 +25,14 @@ impl Worst {
         calls: 0,
         tokens: Some(0),
         cost: Some(Money::ZERO),
+        time: Some(Duration::ZERO),
     };
+
+    /// What costs nothing, and takes this long.
+    #[must_use]
+    pub fn taking(time: Option<Duration>) -> Self {
+        Self { time, ..Self::NOTHING }
+    }
 
     /// Where the one or the other happens.
     #[must_use]
@@ -28,6 +41,25 @@ impl Worst {
             calls: self.calls.max(other.calls),
             tokens: self.tokens.zip(other.tokens).map(|(one, other)| one.max(other)),
             cost: self.cost.zip(other.cost).map(|(one, other)| one.max(other)),
+            time: self.time.zip(other.time).map(|(one, other)| one.max(other)),
+        }
+    }
+
+    /// Where both happen at the same time.
+    #[must_use]
+    pub fn beside(self, other: Self) -> Self {
+        Self {
+            time: self.or(other).time,
+            ..self + other
+        }
+    }
+
+    /// Where it happens so many times, `width` of them at once.
+    #[must_use]
+    pub fn at_once(self, times: u64, width: u64) -> Self {
+        Self {
+            time: (self * times.div_ceil(width.max(1))).time,
+            ..self * times
         }
     }
 
@@ -40,6 +72,16 @@ impl Worst {
             calls: calls.map_or(self.calls, |most| self.calls.min(u64::from(most))),
             tokens: least(self.tokens, tokens),
             cost: least(self.cost, cost),
+            time: self.time,
+        }
+    }
+
+    /// Where it is ended after that time, if there is one.
+    #[must_use]
+    pub fn until(self, timeout: Option<Duration>) -> Self {
+        Self {
+            time: least(self.time, timeout),
+            ..self
         }
     }
 }
@@ -52,6 +94,7 @@ fn least<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
     }
 }
 
+/// The one after the other.
 impl Add for Worst {
     type Output = Self;
 
@@ -63,10 +106,12 @@ impl Add for Worst {
                 .zip(other.tokens)
                 .map(|(one, other)| one.saturating_add(other)),
             cost: self.cost.zip(other.cost).map(|(one, other)| one + other),
+            time: self.time.zip(other.time).map(|(one, other)| one.saturating_add(other)),
         }
     }
 }
 
+/// One time after the other.
 impl Mul<u64> for Worst {
     type Output = Self;
 
@@ -79,6 +124,9 @@ impl Mul<u64> for Worst {
                 calls: self.calls.saturating_mul(times),
                 tokens: self.tokens.map(|tokens| tokens.saturating_mul(times)),
                 cost: self.cost.map(money),
+                time: self
+                    .time
+                    .map(|time| time.saturating_mul(u32::try_from(times).unwrap_or(u32::MAX))),
             },
         }
     }
@@ -104,8 +152,9 @@ impl Models {
                 calls: 1,
                 tokens: input.and_then(|input| u64::try_from(input + output).ok()),
                 cost: free.or_else(|| input.map(|input| model.price.cost(input, output))),
+                time: Some(model.timeout),
             };
-            attempt * u64::from(if once { 1 } else { model.retry.max_attempts })
+            if once { attempt } else { model.retry.worst(attempt) }
         });
         each.fold(Worst::NOTHING, Add::add)
     }

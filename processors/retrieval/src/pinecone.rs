@@ -45,6 +45,11 @@ pub struct PineconeSettings {
 }
 
 impl PineconeSettings {
+    #[must_use]
+    pub fn call_timeout(&self) -> Duration {
+        Duration::from_millis(self.call_timeout_ms)
+    }
+
     /// Where [`Pinecone::rerank`] asks.
     #[must_use]
     pub fn rerank_url(&self) -> String {
@@ -123,13 +128,19 @@ impl Pinecone {
             transport: Transport::new(
                 &settings.api_key,
                 Duration::from_millis(settings.attempt_timeout_ms),
-                Duration::from_millis(settings.call_timeout_ms),
+                settings.call_timeout(),
             )?,
             control_url: settings.control_url.trim_end_matches('/').into(),
             cloud: settings.cloud.as_str().into(),
             region: settings.region.as_str().into(),
             hosts: Arc::default(),
         })
+    }
+
+    /// How long a call may take, with all its attempts.
+    #[must_use]
+    pub fn call_timeout(&self) -> Duration {
+        self.transport.call_timeout()
     }
 
     /// Opens an index by its name at Pinecone. Its host is asked for once and then remembered.

@@ -71,6 +71,10 @@ impl Transport {
         })
     }
 
+    pub(crate) fn call_timeout(&self) -> Duration {
+        self.call_timeout
+    }
+
     pub(crate) async fn send(&self, call: Call) -> Result<Answer, RetrievalError> {
         let deadline = Instant::now() + self.call_timeout;
         let mut attempts = 0;

@@ -2,6 +2,8 @@ use rand::Rng;
 use std::time::Duration;
 use yaml::{Fields, count, duration};
 
+use crate::Worst;
+
 /// How often and how patiently something is tried that fails for a reason which may pass: one model before the next, or a
 /// step of a chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +55,19 @@ impl Retry {
         self.wait_by(failed, asked, &mut rand::rng())
     }
 
+    /// All attempts at something, and the pauses between them at their longest.
+    #[must_use]
+    pub fn worst(&self, attempt: Worst) -> Worst {
+        let pauses = self.max_attempts.saturating_sub(1);
+        // By then they have stopped growing.
+        let grown = pauses.min(64);
+        let longest = self.ceiling(grown).saturating_mul(pauses - grown);
+        let time = (1..=grown)
+            .map(|failed| self.ceiling(failed))
+            .fold(longest, Duration::saturating_add);
+        attempt * u64::from(self.max_attempts) + Worst::taking(Some(time))
+    }
+
     fn wait_by(&self, failed: u32, asked: Option<Duration>, random: &mut impl Rng) -> Duration {
         asked.unwrap_or_else(|| self.ceiling(failed).mul_f64(random.random()))
     }
@@ -82,6 +97,22 @@ mod tests {
         let waits: Vec<Duration> = (0..100).map(|_| retry.wait_by(2, None, &mut random)).collect();
         assert!(waits.iter().all(|wait| wait.as_millis() <= 1000));
         assert!(waits.iter().any(|wait| wait.as_millis() < 300) && waits.iter().any(|wait| wait.as_millis() > 700));
+    }
+
+    #[test]
+    fn the_longest_that_it_takes_ends_somewhere() {
+        let time = |max_attempts, factor| {
+            let retry = Retry {
+                max_attempts,
+                factor,
+                ..Retry::default()
+            };
+            retry.worst(Worst::taking(Some(Duration::from_secs(10)))).time.unwrap()
+        };
+        assert_eq!(time(1, 2), Duration::from_secs(10));
+        assert_eq!(time(3, 2), Duration::from_millis(31_500));
+        assert_eq!(time(101, 1), Duration::from_secs(1_010 + 50));
+        assert!(time(u32::MAX, 2) > Duration::from_secs(u64::from(u32::MAX) * 39));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! a whole: each step runs as soon as the steps it reads are done. It may read what stands before the step around it, and
 //! nobody outside sees what is in here but the output.
 
-use std::{collections::BTreeSet, ops::Add};
+use std::{collections::BTreeSet, time::Duration};
 
 use futures::{StreamExt, stream::FuturesUnordered};
 use models::Worst;
@@ -93,10 +93,25 @@ impl Block {
         self.steps.iter().any(Step::interrupts)
     }
 
-    /// The most that it can cost: every step runs.
+    /// The most that it can cost, where every step runs, and take: the longest way from the first step to the last.
     pub(crate) fn worst(&self, resources: &Resources) -> Worst {
-        let each = self.steps.iter().map(|step| step.worst(resources));
-        each.fold(Worst::NOTHING, Add::add)
+        let each: Vec<Worst> = self.steps.iter().map(|step| step.worst(resources)).collect();
+        let all = each.iter().copied().fold(Worst::NOTHING, Worst::beside);
+        let Some(own): Option<Vec<Duration>> = each.iter().map(|step| step.time).collect() else {
+            return all;
+        };
+        let mut ends = own.clone();
+        // Steps may stand in the file before those that they read. Each round settles one more of a way at least.
+        for _ in 0..own.len() {
+            for (step, reads) in self.waits_for.iter().enumerate() {
+                let start = reads.iter().map(|read| ends[*read]).max().unwrap_or_default();
+                ends[step] = start.saturating_add(own[step]);
+            }
+        }
+        Worst {
+            time: ends.into_iter().max().or(all.time),
+            ..all
+        }
     }
 
     /// Whether one of its own steps is called that.

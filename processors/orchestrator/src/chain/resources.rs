@@ -3,11 +3,12 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 use egress::{Egress, Hosts, SetupError};
 use models::{Caller, Models};
-use retrieval::{IndexSpec, Match, Pinecone, Query, Ranked, Rerank, RetrievalError, Vector};
+use retrieval::{IndexSpec, Match, Pinecone, PineconeSettings, Query, Ranked, Rerank, RetrievalError, Vector};
 
 use super::{Chain, emit::Targets, error::StepError, hash_key::HashKey};
 
@@ -23,6 +24,8 @@ pub struct Resources {
     pub hash_key: Option<HashKey>,
     /// What a chain emits is checked against these; topics that are not among them are not checked.
     pub targets: Targets,
+    /// How long a call of Pinecone may take, with all its attempts.
+    pub pinecone_timeout: Duration,
 }
 
 /// The chains that a chain may run.
@@ -76,6 +79,7 @@ impl Resources {
             chains: Others::default(),
             hash_key: None,
             targets: Targets::default(),
+            pinecone_timeout: PineconeSettings::default().call_timeout(),
         }
     }
 
@@ -117,6 +121,7 @@ impl Services {
             chains: Others::default(),
             hash_key: self.hash_key.clone(),
             targets: Targets::default(),
+            pinecone_timeout: self.pinecone.call_timeout(),
         }
     }
 

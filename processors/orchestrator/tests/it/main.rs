@@ -21,3 +21,4 @@ mod retrieval;
 mod run;
 mod scripted;
 mod shipped;
+mod worst;

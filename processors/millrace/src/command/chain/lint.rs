@@ -1,4 +1,4 @@
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::bail;
 use models::Worst;
@@ -20,7 +20,7 @@ pub(super) fn execute(paths: Vec<PathBuf>, config: &Config, resources: &Resource
         }
         Ok(chains) => {
             for chain in chains.runnable() {
-                let worst = worst(&chain.worst_case(resources));
+                let worst = worst(&chain.worst_case(resources), chain.deadline);
                 output::line(format_args!("{}  {}  {worst}", chain.key(), chain.digest))?;
             }
             Ok(ExitCode::SUCCESS)
@@ -33,17 +33,36 @@ pub(super) fn execute(paths: Vec<PathBuf>, config: &Config, resources: &Resource
     }
 }
 
-/// The most that a run can cost.
-fn worst(worst: &Worst) -> String {
-    let Worst { calls, tokens, cost } = worst;
+/// The most that a run can cost, and take.
+fn worst(worst: &Worst, deadline: Duration) -> String {
+    let Worst {
+        calls,
+        tokens,
+        cost,
+        time,
+    } = worst;
     if *calls == 0 {
         return "calls no model".to_owned();
     }
+    let time = time_of(*time, deadline);
     let calls = match calls {
         1 => "1 call".to_owned(),
         many => format!("{many} calls"),
     };
     let tokens = tokens.map_or("tokens without a bound".to_owned(), |tokens| format!("{tokens} tokens"));
     let cost = cost.map_or("a cost without a bound".to_owned(), |cost| cost.to_string());
-    format!("at most {calls}, {tokens}, {cost}")
+    format!("at most {calls}, {tokens}, {cost}, {time}")
+}
+
+/// A run ends at its deadline, whatever its steps would like; that is worth knowing where they could like more.
+fn time_of(time: Option<Duration>, deadline: Duration) -> String {
+    let at_most = deadline.as_secs_f64();
+    match time {
+        Some(time) if time <= deadline => format!("{} s", time.as_secs_f64()),
+        Some(time) => {
+            let needed = time.as_secs_f64();
+            format!("{at_most} s (its deadline; {needed} s if every call took all its time)")
+        }
+        None => format!("{at_most} s (its deadline; nothing else ends its calls)"),
+    }
 }

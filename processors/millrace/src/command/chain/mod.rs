@@ -31,8 +31,9 @@ use crate::{command::output, config::Config};
 pub enum Chain {
     /// Check chain files: every mistake at once, drawn where it is, with a fix; exit 1 if there is one
     #[command(after_help = "\
-Of a chain without mistakes it prints the name, the digest, and the most that a run can cost: every retry, fallback, item
-and round, every prompt as large as its model's `context`, and no more than the chain's budget.
+Of a chain without mistakes it prints the name, the digest, and the most that a run can cost and take: every retry, fallback,
+item and round, every prompt as large as its model's `context`, every call at its time limit, and no more than the chain's
+budget.
 
 Examples:
   millrace chain lint
@@ -130,6 +131,7 @@ pub fn resources(config: &Config) -> anyhow::Result<Resources> {
         indexes: config.indexes.clone(),
         hosts: config.hosts()?,
         hash_key: config.hash_key.clone(),
+        pinecone_timeout: config.pinecone.call_timeout(),
         ..Resources::of(models(config)?)
     })
 }

@@ -1,6 +1,6 @@
 //! What a step can be: every pass over steps as one `match`. A new kind is an arm in each, and a file.
 
-use std::{collections::BTreeSet, ops::Add};
+use std::collections::BTreeSet;
 
 use models::Worst;
 use serde_json::Value;
@@ -236,27 +236,23 @@ impl Kind {
 
     /// Of one attempt; `once` where the step tries again by itself.
     pub(super) fn worst(&self, resources: &Resources, once: bool) -> Worst {
-        let sum = |blocks: Vec<(&str, &Block)>| {
-            let each = blocks.into_iter().map(|(_, block)| block.worst(resources));
-            each.fold(Worst::NOTHING, Add::add)
-        };
         match self {
             Self::Chat(chat) => chat.worst(resources, once),
             Self::Embed(embed) => embed.worst(&resources.models, once),
             Self::Retrieve(retrieve) => retrieve.worst(resources, once),
             // What Pinecone bills, a rerank or the reads of a retrieval, is not in the books.
-            Self::Rerank(_)
-            | Self::Http(_)
-            | Self::Transform(_)
-            | Self::Parse(_)
-            | Self::Redact(_)
-            | Self::Approve(_) => Worst::NOTHING,
+            Self::Rerank(_) => Worst::taking(Some(resources.pinecone_timeout)),
+            Self::Http(_) => Worst::taking(None),
+            Self::Transform(_) | Self::Parse(_) | Self::Redact(_) | Self::Approve(_) => Worst::NOTHING,
             Self::Switch(switch) => {
                 let each = switch.blocks().into_iter().map(|(_, block)| block.worst(resources));
                 each.fold(Worst::NOTHING, Worst::or)
             }
-            Self::Parallel(parallel) => sum(parallel.blocks()),
-            Self::Map(map) => map.body().worst(resources) * map.max_items(),
+            Self::Parallel(parallel) => {
+                let each = parallel.blocks().into_iter().map(|(_, block)| block.worst(resources));
+                each.fold(Worst::NOTHING, Worst::beside)
+            }
+            Self::Map(map) => map.worst(resources),
             Self::Loop(repeat) => repeat.body().worst(resources) * repeat.max(),
             Self::Chain(nested) => nested.worst(resources),
         }

@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 
+use models::Worst;
 use serde_json::{Value, json};
 use yaml::{Fields, Node, Problems};
 
@@ -14,6 +15,7 @@ use crate::chain::{
     context::Surroundings,
     error::StepError,
     frame::Frame,
+    resources::Resources,
     templated::Templated,
     types::{Field, Type},
 };
@@ -75,8 +77,9 @@ impl Map {
         self.steps.reads(steps);
     }
 
-    pub(super) fn max_items(&self) -> u64 {
-        self.max_items as u64
+    pub(super) fn worst(&self, resources: &Resources) -> Worst {
+        let each = self.steps.worst(resources);
+        each.at_once(self.max_items as u64, self.max_concurrency as u64)
     }
 
     pub(super) fn body(&self) -> &Block {

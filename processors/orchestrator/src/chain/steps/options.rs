@@ -114,9 +114,12 @@ impl Options {
 
     /// Of all its attempts and its fallback; `attempt` says what one costs, and whether it is tried again here.
     pub(super) fn worst(&self, attempt: impl FnOnce(bool) -> Worst, resources: &Resources) -> Worst {
-        let attempts = self.retry.as_ref().map_or(1, |(retry, _)| retry.max_attempts);
+        let attempts = match &self.retry {
+            Some((retry, _)) => retry.worst(attempt(true)),
+            None => attempt(false),
+        };
         let fallback = self.fallback().map_or(Worst::NOTHING, |steps| steps.worst(resources));
-        (attempt(self.retry.is_some()) * u64::from(attempts) + fallback).within(self.budget)
+        (attempts.until(self.timeout) + fallback).within(self.budget)
     }
 
     /// What its kind and its fallback see: they run where `when` is true.

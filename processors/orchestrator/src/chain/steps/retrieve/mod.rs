@@ -261,7 +261,10 @@ impl Retrieve {
         };
         let texts = matches!(self.queries, Queries::One(_)).then_some(1);
         let model = std::slice::from_ref(&spec.embedding);
-        resources.models.worst_call(model, texts, None, once)
+        let embedding = resources.models.worst_call(model, texts, None, once);
+        // Where the index is, which is asked once, and what is in it; its questions at once.
+        let asked = 2 + u64::from(self.parents.is_some()) + u64::from(self.reranking.is_some());
+        embedding + Worst::taking(Some(resources.pinecone_timeout)) * asked
     }
 
     /// One ranking, of `top_k` at most.
