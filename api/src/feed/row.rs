@@ -1,7 +1,7 @@
 //! A result as a row of the live page.
 
 use schemas::{RunResult, Timestamp, status};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::run::rfc_3339_of;
@@ -86,9 +86,25 @@ impl Row {
 fn preview(result: &RunResult) -> String {
     match (&result.error, &result.output) {
         (Some(error), _) if result.status != status::COMPLETED => first_line(&error.message),
+        (_, Some(output)) if result.status == status::INTERRUPTED => of_approvals(output),
         (_, Some(output)) => of_output(output),
         _ => String::new(),
     }
+}
+
+/// What the first of those who wait is asked.
+fn of_approvals(output: &str) -> String {
+    #[derive(Deserialize)]
+    struct Waiting {
+        approvals: Vec<Approval>,
+    }
+    #[derive(Deserialize)]
+    struct Approval {
+        message: String,
+    }
+    let waiting = serde_json::from_str::<Waiting>(output).unwrap_or(Waiting { approvals: Vec::new() });
+    let asked = waiting.approvals.first().map(|approval| first_line(&approval.message));
+    asked.unwrap_or_else(|| of_output(output))
 }
 
 /// The answer is a string, or the first string in an object; what is neither is shown as it is.
@@ -160,5 +176,11 @@ mod tests {
             ..RunResult::default()
         };
         assert_eq!(preview(&failed), "too slow");
+        let waits = RunResult {
+            status: status::INTERRUPTED.to_owned(),
+            output: Some(r#"{"approvals": [{"step": "a", "message": "Refund 7?\nSure?", "value": 7}]}"#.to_owned()),
+            ..RunResult::default()
+        };
+        assert_eq!(preview(&waits), "Refund 7?");
     }
 }
