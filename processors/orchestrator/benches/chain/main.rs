@@ -1,6 +1,7 @@
 //! What a chain costs around its calls: `make bench SCENARIO=chain`. One JSON object a line, as the other scenarios print.
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::print_stdout,
     reason = "a bench fails by panicking, and prints what it measured"
 )]
@@ -13,14 +14,14 @@ const ROUNDS: usize = 7;
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
+        .enable_all()
         .build()
         .unwrap();
     runtime.block_on(async {
         work::steps().await;
         work::lint();
         work::branches().await;
-        late::deadlines().await;
+        late::every_kind().await;
     });
 }
 
