@@ -59,7 +59,7 @@ ifeq ($(SCENARIO),$(filter-out chain,$(SCENARIO)))
 	@$(CARGO) run --release --quiet --package testkit --features crash-points --bin bench -- $(if $(SCENARIO),--scenario "$(SCENARIO)")
 endif
 ifneq ($(if $(SCENARIO),$(filter chain,$(SCENARIO)),all),)
-	@$(CARGO) bench --quiet --package orchestrator --bench chain
+	@$(CARGO) bench --quiet --package orchestrator --bench chain --bench allocations
 endif
 
 chaos: PROFILE ?= $(shell test $(or $(RATE),100) -gt 100 && echo release || echo dev)

@@ -83,6 +83,10 @@ impl Schema {
     /// # Errors
     /// What is wrong, by JSON pointers, without quoting the value: it may be somebody's secret.
     pub(crate) fn check(&self, value: &Value) -> Result<(), String> {
+        // Several times quicker than to look for mistakes that are not there.
+        if self.validator.is_valid(value) {
+            return Ok(());
+        }
         let mistakes: Vec<String> = self
             .validator
             .iter_errors(value)

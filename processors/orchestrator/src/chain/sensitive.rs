@@ -3,7 +3,7 @@
 //! The kinds and strategies have the names of LangChain's PII middleware. A form is not a meaning: a name or an address has
 //! none, and an order number may look like a phone number. Where a form has a check digit, it is checked.
 
-use std::{net::IpAddr, ops::Range, sync::LazyLock};
+use std::{collections::BTreeMap, net::IpAddr, ops::Range, sync::LazyLock};
 
 use regex::Regex;
 
@@ -93,18 +93,18 @@ impl Sensitive {
 
 /// Where something of these kinds stands in a text, in its order, without overlaps.
 pub(crate) fn find(text: &str, kinds: &[Sensitive]) -> Vec<(Sensitive, Range<usize>)> {
-    let mut found: Vec<(Sensitive, Range<usize>)> = Vec::new();
+    let mut found: BTreeMap<usize, (Sensitive, Range<usize>)> = BTreeMap::new();
     for kind in Sensitive::ALL.into_iter().filter(|kind| kinds.contains(kind)) {
         for place in kind.compiled().into_iter().flat_map(|pattern| pattern.find_iter(text)) {
             let range = place.range();
-            let apart = |(_, other): &(Sensitive, Range<usize>)| range.end <= other.start || other.end <= range.start;
-            if kind.is_one(place.as_str()) && found.iter().all(apart) {
-                found.push((kind, range));
+            let before = found.range(..range.end).next_back();
+            let apart = before.is_none_or(|(_, (_, other))| other.end <= range.start);
+            if apart && kind.is_one(place.as_str()) {
+                found.insert(range.start, (kind, range));
             }
         }
     }
-    found.sort_by_key(|(_, range)| range.start);
-    found
+    found.into_values().collect()
 }
 
 /// The check digit of ISO/IEC 7812-1, annex B.

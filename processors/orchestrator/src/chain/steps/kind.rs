@@ -308,7 +308,7 @@ impl Kind {
             Self::Http(http) => http.run(name, frame.scope(), around).await,
             Self::Rerank(rerank) => rerank.run(name, frame.scope(), around).await,
             Self::Transform(transform) => transform.run(frame.scope()),
-            Self::Parse(parse) => parse.run(frame.scope()),
+            Self::Parse(parse) => parse.run(frame.scope(), around),
             Self::Redact(redact) => redact.run(frame.scope()),
             Self::Switch(switch) => switch.run(name, frame, around, bill).await,
             Self::Parallel(parallel) => parallel.run(name, frame, around, bill).await,

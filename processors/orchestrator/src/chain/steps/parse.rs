@@ -6,6 +6,7 @@ use yaml::{Content, Fields, Node, Problems};
 
 use super::{Check, json_text};
 use crate::chain::{
+    context::Surroundings,
     error::StepError,
     schema::Schema,
     template::Template,
@@ -97,10 +98,15 @@ impl Parse {
         }
     }
 
-    pub(super) fn run(&self, scope: &minijinja::Value) -> Result<Value, StepError> {
+    pub(super) fn run(&self, scope: &minijinja::Value, around: &Surroundings<'_>) -> Result<Value, StepError> {
         let text = self.text.render(scope)?;
         let parsed = match &self.form {
-            Form::Json(schema) => json_text::read(&text).and_then(|value| schema.check(&value).map(|()| value)),
+            Form::Json(schema) => {
+                let value = json_text::read(&text);
+                // Over a long text the one takes long, and the other again.
+                around.go_on()?;
+                value.and_then(|value| schema.check(&value).map(|()| value))
+            }
             Form::Lines => Ok(text.lines().map(unmarked).filter(|line| !line.is_empty()).collect()),
             Form::Regex(pattern) => matched(pattern, &text),
             Form::Enum(words) => one_of(words, &text),
