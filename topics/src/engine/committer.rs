@@ -76,8 +76,8 @@ impl<N: Node> Committer<N> {
             if ended.outcome == Outcome::Unknown {
                 self.renew();
             }
-            self.runs.monitor.announce();
             self.runs.dispatch();
+            self.runs.monitor.announce();
             if is_committed {
                 pause = FIRST_PAUSE;
                 self.runs.monitor.trouble().committing = None;
@@ -103,8 +103,8 @@ impl<N: Node> Committer<N> {
         while !self.runs.monitor.has_ended() {
             self.producer = None;
             let Err(error) = self.try_renew() else {
-                self.runs.monitor.announce();
                 self.runs.dispatch();
+                self.runs.monitor.announce();
                 return;
             };
             tracing::warn!(error = chain(&error), "cannot replace the producer yet");

@@ -70,14 +70,15 @@ impl Monitor {
     /// The member changed in a way that the committer or a waiting revocation must see.
     pub(super) fn announce(&self) {
         self.changed.notify_all();
-        if self.starved.swap(false, Ordering::AcqRel) {
+        if self.starved.load(Ordering::Acquire) && self.member().is_hungry() {
+            self.starved.store(false, Ordering::Release);
             self.bell.ring();
         }
     }
 
     /// Whether there is room for a record of this partition. If not, the poll thread is woken when there may be.
     pub(super) fn wants(&self, partition: &TopicPartition) -> bool {
-        let member = self.member();
+        let mut member = self.member();
         let wants = member.wants(partition);
         if !wants && member.holds(partition) {
             self.starved.store(true, Ordering::Release);

@@ -96,11 +96,7 @@ impl Schema {
                 pointer => format!("{pointer}: {}", error.masked()),
             })
             .collect();
-        if mistakes.is_empty() {
-            Ok(())
-        } else {
-            Err(mistakes.join("; "))
-        }
+        Err(mistakes.join("; "))
     }
 }
 

@@ -35,6 +35,8 @@ pub struct Partition {
     pub bytes: usize,
     /// Runs that found something down which their record needs: reading stops until there are none.
     pub stalled: usize,
+    /// There was no room for a record when there last might have been one.
+    pub left_unread: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +82,7 @@ impl Partition {
             singly: 0,
             bytes: 0,
             stalled: 0,
+            left_unread: false,
         }
     }
 

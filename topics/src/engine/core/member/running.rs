@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Member, after};
+use super::{Member, Partition, after};
 use crate::{Output, Record, TopicPartition, engine::core::Assignment};
 
 /// Records per partition that are read ahead of a free slot; those behind another of their lane do not count.
@@ -11,13 +11,22 @@ const READ_AHEAD: usize = 64;
 impl Member {
     /// Whether a record of this partition may be read now. Its queue stays unread otherwise: that is the backpressure.
     #[must_use]
-    pub fn wants(&self, partition: &TopicPartition) -> bool {
-        !self.stopping
-            && self.bytes() < self.limits.bytes
-            && self
-                .partitions
-                .get(partition)
-                .is_some_and(|held| held.has_room(READ_AHEAD, self.limits.partition_bytes))
+    pub fn wants(&mut self, partition: &TopicPartition) -> bool {
+        let takes = !self.stopping && self.bytes() < self.limits.bytes;
+        let Some(held) = self.partitions.get_mut(partition) else {
+            return false;
+        };
+        let wants = takes && held.has_room(READ_AHEAD, self.limits.partition_bytes);
+        held.left_unread = !wants;
+        wants
+    }
+
+    /// Whether it is worth to wake whoever reads: of what was read ahead where more lies unread, half is used up. One record
+    /// at a time would be a change of threads for each.
+    #[must_use]
+    pub fn is_hungry(&self) -> bool {
+        let few = |held: &Partition| held.left_unread && held.has_room(READ_AHEAD / 2, self.limits.partition_bytes);
+        !self.stopping && self.bytes() < self.limits.bytes && self.partitions.values().any(few)
     }
 
     pub fn offer(&mut self, partition: &TopicPartition, record: Arc<Record>) {

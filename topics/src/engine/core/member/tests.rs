@@ -112,6 +112,28 @@ fn nothing_is_committed_without_a_membership_that_brokers_check() {
 }
 
 #[test]
+fn whoever_reads_is_woken_for_many_records_not_for_each() {
+    let mut member = member(1);
+    let mut offset = 0;
+    while member.wants(&partition()) {
+        member.offer(&partition(), record(offset));
+        offset += 1;
+    }
+    let mut ran = 0;
+    while !member.is_hungry() {
+        let (assignment, record) = member.next_run().unwrap();
+        member.finished(&assignment, record.offset, Arc::new([]), false);
+        member.batch().unwrap();
+        member.settle(&Outcome::Committed);
+        ran += 1;
+    }
+    assert!(
+        ran > 9 && ran < offset,
+        "{ran} of {offset}: before there is nothing left to run"
+    );
+}
+
+#[test]
 fn a_record_beyond_the_window_waits_and_one_beyond_a_gap_does_not() {
     let mut member = member(9);
     run(&mut member, [WINDOW * 3]);
