@@ -19,6 +19,7 @@ fn main() {
         .unwrap();
     runtime.block_on(async {
         work::steps().await;
+        work::chats().await;
         work::lint();
         work::branches().await;
         late::every_kind().await;

@@ -2,10 +2,13 @@
 
 use std::{
     fs,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use orchestrator::Chain;
+use models::{Caller, Unrecorded};
+use orchestrator::{Chain, Services};
+use retrieval::{Pinecone, PineconeSettings};
 use serde_json::{Value, json};
 
 use crate::{
@@ -22,6 +25,41 @@ pub async fn steps() {
         rounds.push(began.elapsed().as_secs_f64() * 1e6 / stage::STEPS_RUN as f64);
     }
     print("one of eight steps that render 1 KB", median(rounds), "µs", Some(20.0));
+}
+
+/// Eight chats, each told 1 KB, with a model that answers at once with one sentence: checks, books and audit included.
+pub async fn chats() {
+    const STEPS: usize = 8;
+    const RUNS: usize = 500;
+    let step = |n: usize| {
+        let before = n
+            .checked_sub(1)
+            .map_or_else(String::new, |n| format!("{{{{ steps.s{n}.text }}}}"));
+        let told = format!("{{{{ input.question }}}} {before}");
+        json!({"id": format!("s{n}"), "chat": {"model": "answer", "messages": [{"role": "user", "content": told}]}})
+    };
+    let steps: Vec<Value> = (0..STEPS).map(step).collect();
+    let resources = resources();
+    let chain = chain("chats", &json!(steps), "{{ steps.s7.text }}", &json!([]), &resources);
+    let caller = Arc::new(Caller::new(Arc::clone(&resources.models), Arc::new(Unrecorded)).unwrap());
+    let pinecone = Pinecone::new(&PineconeSettings::default()).unwrap();
+    let services = Services::new(resources, caller, pinecone).unwrap();
+    let accepted = chain.accept(json!({"question": "x".repeat(1_000)}), json!({})).unwrap();
+    let mut rounds = Vec::new();
+    for _ in 0..ROUNDS {
+        let began = Instant::now();
+        for _ in 0..RUNS {
+            let outcome = chain.run(&accepted, &context(Duration::from_secs(60)), &services).await;
+            assert_eq!(outcome.bill.attempts.len(), STEPS);
+        }
+        rounds.push(began.elapsed().as_secs_f64() * 1e6 / (RUNS * STEPS) as f64);
+    }
+    print(
+        "one of eight chats with a model that answers at once",
+        median(rounds),
+        "µs",
+        Some(20.0),
+    );
 }
 
 /// The chains that ship, as often as makes two hundred files.
