@@ -60,7 +60,8 @@ async fn dies(world: &World, planned: &Planned) -> anyhow::Result<bool> {
         "orchestrator"
     };
     let mut worker = Running::start(world, "crash", role, Some(&chosen))?;
-    if point == "released" {
+    let leaves = point == "released";
+    if leaves {
         leave(world, &mut worker).await?;
     }
     let mut in_flight = 0;
@@ -86,7 +87,15 @@ async fn dies(world: &World, planned: &Planned) -> anyhow::Result<bool> {
             Ok(true)
         }
         Ok(status) => {
-            world.log.ended_by_itself(&worker.name, &status?.to_string())?;
+            let status = status?;
+            if leaves && status.success() {
+                tracing::warn!(
+                    chosen,
+                    "it left with nothing to release: another fault had taken its partitions"
+                );
+            } else {
+                world.log.ended_by_itself(&worker.name, &status.to_string())?;
+            }
             Ok(false)
         }
         Err(late) => {
