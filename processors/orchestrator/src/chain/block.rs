@@ -101,11 +101,16 @@ impl Block {
             return all;
         };
         let mut ends = own.clone();
-        // Steps may stand in the file before those that they read. Each round settles one more of a way at least.
+        // Steps may stand in the file before those that they read: each round settles one more of a way at least, and where
+        // they stand in their order, the first settles all.
         for _ in 0..own.len() {
+            let before = ends.clone();
             for (step, reads) in self.waits_for.iter().enumerate() {
                 let start = reads.iter().map(|read| ends[*read]).max().unwrap_or_default();
                 ends[step] = start.saturating_add(own[step]);
+            }
+            if ends == before {
+                break;
             }
         }
         Worst {
