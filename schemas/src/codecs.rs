@@ -53,9 +53,14 @@ impl Codecs {
     /// # Errors
     /// `UnknownSchema`, `WrongShape`, `Unavailable`.
     pub async fn get(&self, id: u32) -> Result<Arc<Codec>, DecodeError> {
-        if let Some(answer) = self.remembered(id) {
-            return answer;
+        match self.remembered(id) {
+            Some(answer) => answer,
+            // Apart: whoever decodes holds the room for this future for as long as it lives, and it is needed once an id.
+            None => Box::pin(self.ask(id)).await,
         }
+    }
+
+    async fn ask(&self, id: u32) -> Result<Arc<Codec>, DecodeError> {
         let _asking = self.asking.lock().await;
         if let Some(answer) = self.remembered(id) {
             return answer;

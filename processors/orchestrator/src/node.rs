@@ -47,12 +47,14 @@ pub(crate) struct Work {
 }
 
 impl Node for Orchestrator {
-    type Ready = Work;
+    /// Boxed, and so is what a run needs at its end only: ten thousand runs that wait for models hold little else but the
+    /// room for their futures.
+    type Ready = Box<Work>;
 
-    async fn prepare(&self, record: &Record) -> Prepared<Work> {
+    async fn prepare(&self, record: &Record) -> Prepared<Box<Work>> {
         match self.reader.read(record, self.binding(record)).await {
             Ok(asked) => match self.admit(record, asked).await {
-                Ok(work) => Prepared::Ready(work),
+                Ok(work) => Prepared::Ready(Box::new(work)),
                 Err(rejection) => Prepared::Poison(rejection),
             },
             Err(Unread::Later(reason)) => Prepared::Wait { reason },
@@ -60,7 +62,7 @@ impl Node for Orchestrator {
         }
     }
 
-    async fn run(&self, work: Work, run: Run) -> Vec<Output> {
+    async fn run(&self, work: Box<Work>, run: Run) -> Vec<Output> {
         let _in_flight = metrics::InFlight::enter();
         let trace_id = trace_id(&run.record);
         let span = tracing::info_span!(
@@ -70,22 +72,8 @@ impl Node for Orchestrator {
             chain = work.chain.key()
         );
         let started_at = Timestamp::now();
-        let mut outcome = self.outcome(&work, &run, started_at).instrument(span.clone()).await;
-        if run.cancelled.is_cancelled() {
-            self.services.caller.settle(&outcome.bill.attempts).await;
-            return Vec::new();
-        }
-        let (ending, emitted) = work.chain.emitted(outcome.ending);
-        outcome.ending = ending;
-        let report = Report::of_run(&work, &run.record, outcome, started_at);
-        metrics::ended(&work.chain.name, &report.result);
-        span.in_scope(|| log(&report.result));
-        let outputs = self.outputs.of_run(&run.record, report, emitted).instrument(span).await;
-        outputs.unwrap_or_else(|error| {
-            let class = "unwritable".to_owned();
-            let message = error.to_string();
-            self.rejected(&run.record, &Rejection { class, message }, &[])
-        })
+        let outcome = self.outcome(&work, &run, started_at).instrument(span.clone()).await;
+        Box::pin(self.conclude(&work, &run, outcome, started_at).instrument(span)).await
     }
 
     fn rejected(&self, record: &Record, rejection: &Rejection, spared: &[Output]) -> Vec<Output> {
@@ -185,6 +173,25 @@ impl Orchestrator {
                 added = additions.changed() => if added.is_err() { return Err(missing) },
             }
         }
+    }
+
+    /// What is committed of a run that ended; nothing, if nobody wants it any more.
+    async fn conclude(&self, work: &Work, run: &Run, outcome: Outcome, started_at: Timestamp) -> Vec<Output> {
+        if run.cancelled.is_cancelled() {
+            self.services.caller.settle(&outcome.bill.attempts).await;
+            return Vec::new();
+        }
+        let (ending, emitted) = work.chain.emitted(outcome.ending);
+        let outcome = Outcome { ending, ..outcome };
+        let report = Report::of_run(work, &run.record, outcome, started_at);
+        metrics::ended(&work.chain.name, &report.result);
+        log(&report.result);
+        let outputs = self.outputs.of_run(&run.record, report, emitted).await;
+        outputs.unwrap_or_else(|error| {
+            let class = "unwritable".to_owned();
+            let message = error.to_string();
+            self.rejected(&run.record, &Rejection { class, message }, &[])
+        })
     }
 
     async fn outcome(&self, work: &Work, run: &Run, now: Timestamp) -> Outcome {

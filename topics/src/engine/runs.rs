@@ -81,9 +81,8 @@ impl<N: Node> Runs<N> {
                     writer: &self.writer,
                 }
             });
-            let runs = Arc::clone(self);
-            let run = async move { runs.run(assignment, record).await };
-            self.tasks.spawn_on(run, &self.runtime);
+            self.tasks
+                .spawn_on(Arc::clone(self).run(assignment, record), &self.runtime);
         }
     }
 

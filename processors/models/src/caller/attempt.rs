@@ -48,12 +48,14 @@ impl Caller {
         context: &CallContext,
         running: &mut Running,
     ) -> Reply<O::Answer> {
-        let slot = self.slot(model, context).await;
-        running.queued();
-        let permit = match slot {
+        let permit = match self.slot(model, context).await {
             Ok(permit) => permit,
-            Err(failure) => return Reply::failed(failure),
+            Err(failure) => {
+                running.queued();
+                return Reply::failed(failure);
+            }
         };
+        running.queued();
         if !model.price.is_free()
             && let Err(failure) = self.write_ahead(running, context.deadline).await
         {
@@ -152,19 +154,21 @@ impl Caller {
         if let Ok(id) = HeaderValue::from_str(&context.request_id) {
             request = request.header("x-request-id", id);
         }
-        let (sent, connecting) = client::timing_connect(request.send()).await;
-        running.connected(connecting);
-        let mut response = match sent {
-            Ok(response) => response,
-            Err(error) => {
-                if error.is_connect() {
-                    running.never_left();
+        let mut response = {
+            let (sent, connecting) = client::timing_connect(request.send()).await;
+            running.connected(connecting);
+            match sent {
+                Ok(response) => response,
+                Err(error) => {
+                    if error.is_connect() {
+                        running.never_left();
+                    }
+                    return Reply::failed(transport(error));
                 }
-                return Reply::failed(transport(error));
             }
         };
         if !response.status().is_success() {
-            return Reply::failed(refusal(response).await);
+            return Reply::failed(Box::pin(refusal(response)).await);
         }
         let streamed = operation.streams(model) && is_event_stream(&response);
         let mut body = if streamed {

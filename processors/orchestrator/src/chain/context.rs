@@ -1,6 +1,6 @@
 //! For whom and until when a run goes on. Everything that it must not find out for itself comes in here.
 
-use std::fmt::Display;
+use std::{fmt::Display, time::Duration};
 
 use models::{Budget, CallContext, Limit, LimitWait};
 use schemas::Timestamp;
@@ -108,18 +108,19 @@ impl<'r> Surroundings<'r> {
         }
     }
 
-    pub(crate) fn until(&self, deadline: Instant) -> Self {
+    /// Of one step: what it may spend and how long it may take, and whether it tries what fails again by itself.
+    pub(crate) fn of_step(&self, limit: Limit, timeout: Option<Duration>, retried: bool) -> Self {
+        let sooner = timeout.and_then(|after| Instant::now().checked_add(after));
         Self {
-            deadline: deadline.min(self.deadline),
+            budget: self.budget.part(limit),
+            deadline: sooner.map_or(self.deadline, |sooner| sooner.min(self.deadline)),
+            retried,
             ..self.clone()
         }
     }
 
-    pub(crate) fn spending(&self, limit: Limit) -> Self {
-        Self {
-            budget: self.budget.part(limit),
-            ..self.clone()
-        }
+    pub(crate) fn due(self, deadline: Instant) -> Self {
+        Self { deadline, ..self }
     }
 
     /// Inside of a chain that says what of its texts may leave.
@@ -166,14 +167,6 @@ impl<'r> Surroundings<'r> {
         match self.world {
             World::Real(services) => Ok(services),
             World::Mocked(_) | World::Rendered(..) => Err(StepError::NotMocked { step: step.to_owned() }),
-        }
-    }
-
-    /// Of a step that has a `retry` of its own.
-    pub(crate) fn retried(&self) -> Self {
-        Self {
-            retried: true,
-            ..self.clone()
         }
     }
 

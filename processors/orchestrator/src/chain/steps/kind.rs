@@ -301,12 +301,13 @@ impl Kind {
     ) -> Result<Value, StepError> {
         // A block waits for a limit when what is in it does.
         let _under_way = self.calls().then(|| around.idle.step());
+        // What waits for others is boxed: each step has the room that its kind needs, not that of the largest.
         match self {
-            Self::Chat(chat) => chat.run(name, frame, around, bill).await,
-            Self::Embed(embed) => embed.run(name, frame.scope(), around, bill).await,
-            Self::Retrieve(retrieve) => retrieve.run(name, frame.scope(), around, bill).await,
-            Self::Http(http) => http.run(name, frame.scope(), around).await,
-            Self::Rerank(rerank) => rerank.run(name, frame.scope(), around).await,
+            Self::Chat(chat) => Box::pin(chat.run(name, frame, around, bill)).await,
+            Self::Embed(embed) => Box::pin(embed.run(name, frame.scope(), around, bill)).await,
+            Self::Retrieve(retrieve) => Box::pin(retrieve.run(name, frame.scope(), around, bill)).await,
+            Self::Http(http) => Box::pin(http.run(name, frame.scope(), around)).await,
+            Self::Rerank(rerank) => Box::pin(rerank.run(name, frame.scope(), around)).await,
             Self::Transform(transform) => transform.run(frame.scope()),
             Self::Parse(parse) => parse.run(frame.scope(), around),
             Self::Redact(redact) => redact.run(frame.scope()),

@@ -170,10 +170,18 @@ impl Options {
         if let Some(rendering) = around.rendering() {
             kind.render(name, frame, around, rendering)?;
         }
-        let around = &around.spending(self.budget);
-        let result = match around.mock(name) {
+        let limited = &around.of_step(self.budget, self.timeout, self.retry.is_some());
+        let result = match limited.mock(name) {
             Some(mocked) => mocked,
-            None => self.timed(kind, name, frame, around, attempts, bill).await,
+            None => match (
+                self.attempts(kind, name, frame, limited, attempts, bill).await,
+                self.timeout,
+            ) {
+                (Err(error), Some(after)) if error.class() == "deadline_exceeded" && around.go_on().is_ok() => {
+                    Err(StepError::Timeout { after })
+                }
+                (result, _) => result,
+            },
         };
         let error = match result {
             Ok(output) => return Ok((Way::Ran, output)),
@@ -186,7 +194,8 @@ impl Options {
         let result = match &self.fallback {
             Some(Fallback { on, steps }) if on.as_ref().is_none_or(|on| on.hold(&error)) => {
                 let frame = frame.with_names([("error", told(&error))]);
-                let output = steps.output(&frame, &around.inside(name, ".fallback"), bill).await;
+                let around = limited.inside(name, ".fallback").due(around.deadline);
+                let output = steps.output(&frame, &around, bill).await;
                 output.map(|output| (Way::FellBack, output))
             }
             Some(_) | None => Err(error),
@@ -206,28 +215,6 @@ impl Options {
         }
     }
 
-    async fn timed<'c>(
-        &'c self,
-        kind: &'c Kind,
-        name: &str,
-        frame: &Frame<'c>,
-        around: &Surroundings<'_>,
-        attempts: &mut u32,
-        bill: &mut Bill,
-    ) -> Result<Value, StepError> {
-        let Some(after) = self.timeout else {
-            return self.attempts(kind, name, frame, around, attempts, bill).await;
-        };
-        let sooner = around.until(Instant::now() + after);
-        let result = self.attempts(kind, name, frame, &sooner, attempts, bill).await;
-        match result {
-            Err(error) if error.class() == "deadline_exceeded" && around.go_on().is_ok() => {
-                Err(StepError::Timeout { after })
-            }
-            result => result,
-        }
-    }
-
     async fn attempts<'c>(
         &'c self,
         kind: &'c Kind,
@@ -238,14 +225,13 @@ impl Options {
         bill: &mut Bill,
     ) -> Result<Value, StepError> {
         *attempts = 1;
-        let Some((retry, on)) = &self.retry else {
-            return kind.run(name, frame, around, bill).await;
-        };
-        let around = &around.retried();
         loop {
             let error = match kind.run(name, frame, around, bill).await {
-                Err(error) if on.hold(&error) => error,
-                result => return result,
+                Err(error) => error,
+                done => return done,
+            };
+            let Some((retry, _)) = self.retry.as_ref().filter(|(_, on)| on.hold(&error)) else {
+                return Err(error);
             };
             // Whoever asks for a wait may ask for one that no clock can count.
             let wait = retry.wait(*attempts, error.retry_after());
