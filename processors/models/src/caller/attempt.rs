@@ -8,7 +8,7 @@ use crate::config::{Dialect, Model};
 use crate::dialect::openai::{Body, Endpoint, classify};
 use crate::dialect::{Failure, Reply};
 use crate::error::causes;
-use crate::{CallContext, ErrorClass, metrics};
+use crate::{CallContext, ErrorClass};
 use bytes::Bytes;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use std::sync::Arc;
@@ -80,7 +80,7 @@ impl Caller {
         if let Ok(permit) = slots.try_acquire() {
             return Ok(Some(permit));
         }
-        let _counted = metrics::waiting(model.provider());
+        let _counted = model.meters().waiting();
         let _waiting = context.limit_wait.begin();
         match timeout_at(context.deadline, slots.acquire()).await {
             Ok(Ok(permit)) => Ok(Some(permit)),
@@ -117,7 +117,7 @@ impl Caller {
         let limit = Instant::now()
             .checked_add(context.timeout.unwrap_or(model.timeout))
             .unwrap_or(context.deadline);
-        let _in_flight = metrics::in_flight(model.provider());
+        let _in_flight = model.meters().in_flight();
         running.leaves();
         match timeout_at(
             limit.min(context.deadline),

@@ -9,6 +9,7 @@ use reqwest::redirect;
 use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -28,7 +29,7 @@ pub(super) fn build() -> Result<reqwest::Client, reqwest::Error> {
         .redirect(redirect::Policy::none())
         .retry(reqwest::retry::never())
         .user_agent(concat!("millrace/", env!("CARGO_PKG_VERSION")))
-        .connector_layer(layer_fn(|inner| Timed { inner }))
+        .connector_layer(layer_fn(Timed::new))
         .build()
 }
 
@@ -44,9 +45,31 @@ pub(super) async fn timing_connect<T>(request: impl Future<Output = T>) -> (T, D
 }
 
 /// A connector that tells the request it connects for how long it took. The pool connects within the request's own task.
-#[derive(Clone)]
+///
+/// Every request takes a copy of it, whether it needs a connection or not, so they share what is inside: that is always
+/// ready, and connects many at once.
 struct Timed<S> {
-    inner: S,
+    inner: Arc<Mutex<S>>,
+}
+
+impl<S> Timed<S> {
+    fn new(inner: S) -> Self {
+        Self {
+            inner: Arc::new(Mutex::new(inner)),
+        }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, S> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<S> Clone for Timed<S> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+        }
+    }
 }
 
 impl<S, R> Service<R> for Timed<S>
@@ -59,11 +82,11 @@ where
     type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
+        self.inner().poll_ready(context)
     }
 
     fn call(&mut self, target: R) -> Self::Future {
-        let connecting = self.inner.call(target);
+        let connecting = self.inner().call(target);
         let began = Instant::now();
         Box::pin(async move {
             let connected = connecting.await;

@@ -2,7 +2,7 @@
 
 use crate::config::Model;
 use crate::dialect::{Reply, Tokens, estimate, tokens_of};
-use crate::{CallContext, ErrorClass, metrics};
+use crate::{CallContext, ErrorClass};
 use schemas::{Attempt, Audit, Timestamp, Usage, audit_kind, phase, usage_source};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -130,7 +130,7 @@ impl Running {
             response_sha256: text.map(sha256).unwrap_or_default(),
             ..self.audit
         };
-        metrics::record(&audit);
+        self.model.meters().record(&audit);
         Ended {
             audit,
             announced: self.announced,

@@ -3,8 +3,9 @@ use super::price::{Price, dollars};
 use super::provider::{Dialect, Provider, UNENFORCED};
 use crate::caller::Retry;
 use crate::dialect::local;
+use crate::metrics::Meters;
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use yaml::{Fields, Node, Problems, count, duration, word};
 
@@ -34,6 +35,7 @@ pub struct Model {
     /// What it can do, where the file says so.
     features: Option<BTreeSet<Feature>>,
     pub(crate) retry: Retry,
+    meters: OnceLock<Meters>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +49,11 @@ pub enum Kind {
 impl Model {
     pub fn provider(&self) -> &str {
         &self.provider.name
+    }
+
+    /// Where its calls are counted.
+    pub(crate) fn meters(&self) -> &Meters {
+        self.meters.get_or_init(|| Meters::of(self.provider(), &self.name))
     }
 
     /// Whether the file says that it can.
@@ -167,6 +174,7 @@ pub(super) fn read(
         image_tokens: image_tokens.unwrap_or(IMAGE_TOKENS),
         features,
         retry: retry.unwrap_or_default(),
+        meters: OnceLock::new(),
     })
 }
 

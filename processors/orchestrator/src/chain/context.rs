@@ -83,7 +83,7 @@ impl<'r> Surroundings<'r> {
             trail,
             path: String::new(),
             deadline: context.deadline,
-            stop: context.cancelled.child_token(),
+            stop: context.cancelled.clone(),
             idle: Idle::new(context.limit_wait.clone()),
             budget,
             retried: false,
