@@ -15,7 +15,7 @@ use std::{
 use rdkafka::{
     ClientContext, Message,
     config::RDKafkaLogLevel,
-    error::KafkaError,
+    error::{KafkaError, RDKafkaErrorCode},
     message::{DeliveryResult, Header, OwnedHeaders},
     producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer},
 };
@@ -30,8 +30,10 @@ pub use error::ProduceError;
 pub struct ProducerSettings {
     /// Names the client in logs, metrics and on the broker.
     pub client_id: String,
-    /// How long a record may wait for others to share its batch: zero where a caller waits for each record alone.
-    pub linger: Duration,
+    /// Whether what is sent while a request is on its way gathers for the next one. Many callers at once make large
+    /// batches then, and a single one waits for nobody. A request carries one partition, so it is for records that go to
+    /// the same ([`Producer::any_partition`]).
+    pub gathers: bool,
     /// How long to try until [`ProduceError::TimedOut`].
     pub timeout: Duration,
     /// Bytes that may lie unacknowledged in memory; `send` waits while there are more.
@@ -43,7 +45,7 @@ impl ProducerSettings {
     pub fn new(client_id: impl Into<String>) -> Self {
         Self {
             client_id: client_id.into(),
-            linger: Duration::ZERO,
+            gathers: false,
             timeout: Duration::from_secs(30),
             buffer_bytes: 64 << 20,
         }
@@ -71,6 +73,8 @@ struct Shared {
 type Client = ThreadedProducer<Deliveries>;
 
 const KIB: usize = 1024;
+/// How long a broker may take to say what partitions there are.
+const ASK: Duration = Duration::from_secs(5);
 
 impl Producer {
     /// Connects in the background.
@@ -112,6 +116,27 @@ impl Producer {
         };
         self.shared.seconds.record(sent.elapsed());
         result
+    }
+
+    /// A partition of the topic, by chance.
+    ///
+    /// # Errors
+    /// The broker does not say in time how many there are, or there is no such topic.
+    pub async fn any_partition(&self, topic: &str) -> Result<i32, ProduceError> {
+        let client = Arc::clone(&*self.shared.client.read().await);
+        let name = topic.to_owned();
+        let asked = tokio::task::spawn_blocking(move || client.client().fetch_metadata(Some(&name), ASK)).await;
+        let metadata = asked
+            .map_err(|_panicked| ProduceError::Closed)?
+            .map_err(|error| ProduceError::of(topic, error))?;
+        let count = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
+        match i32::try_from(count) {
+            Ok(count) if count > 0 => Ok(rand::random_range(0..count)),
+            _ => Err(ProduceError::of(
+                topic,
+                KafkaError::MessageProduction(RDKafkaErrorCode::UnknownTopicOrPartition),
+            )),
+        }
     }
 
     async fn enqueue(&self, output: &Output) -> Result<oneshot::Receiver<Acknowledgement>, ProduceError> {
@@ -167,7 +192,7 @@ fn connect(kafka: &KafkaSettings, settings: &ProducerSettings) -> Result<Arc<Cli
     config
         .set("enable.idempotence", "true")
         .set("partitioner", "murmur2_random")
-        .set("linger.ms", (settings.linger.as_secs_f64() * 1e3).to_string())
+        .set("linger.ms", "0")
         .set("message.timeout.ms", settings.timeout.as_millis().max(1).to_string())
         // The broker's own limit per topic decides, so that its answer is the error. A message that is larger than
         // batch.size (1 MB) is alone in its batch, and no topic of ours takes less: its refusal hits no other.
@@ -176,6 +201,10 @@ fn connect(kafka: &KafkaSettings, settings: &ProducerSettings) -> Result<Arc<Cli
         // The semaphore bounds the queue; librdkafka's own limits must not strike first.
         .set("queue.buffering.max.messages", "0")
         .set("queue.buffering.max.kbytes", "2097151")
+        .set(
+            "max.in.flight.requests.per.connection",
+            if settings.gathers { "1" } else { "5" },
+        )
         .create_with_context(Deliveries::new(settings.client_id.clone()))
         .map(Arc::new)
         .map_err(ProduceError::Create)

@@ -1,7 +1,10 @@
 //! The books of paid calls: an acknowledged record on `attempts` before each one leaves. They lie here because `models`
 //! knows no Kafka and `topics` no Avro.
-
-use std::time::Duration;
+//!
+//! All records of a process go to one partition, one request at a time: what calls write while a request is on its way is
+//! the next request. Spread over the partitions by their key, with a millisecond to gather, it was nearly a request for each
+//! call: a third of all that a call cost, most of it in the broker (`make bench SCENARIO=calls`). Nobody reads attempts by
+//! the partition of their key.
 
 use futures::future::BoxFuture;
 use models::{Books, BooksError};
@@ -9,9 +12,6 @@ use schemas::{Attempt, Encoder, Registry, headers, phase};
 use tokio::sync::OnceCell;
 use topics::{Headers, History, KafkaSettings, Output, ProduceError, Producer, ProducerSettings, history::Event};
 use uuid::Uuid;
-
-/// Calls of many runs leave at once: their records share a batch at the price of this delay.
-const LINGER: Duration = Duration::from_millis(1);
 
 pub struct KafkaBooks {
     /// Off: only calls whose outcome is thrown away are written, after the fact.
@@ -21,6 +21,8 @@ pub struct KafkaBooks {
     /// Asked for by the first call, so that a registry that is down keeps no process from starting.
     encoder: OnceCell<Encoder<Attempt>>,
     topic: String,
+    /// See the head of this file. Unknown until a broker has said what partitions there are.
+    partition: OnceCell<i32>,
     history: History,
 }
 
@@ -32,7 +34,7 @@ impl KafkaBooks {
         write_ahead: bool,
     ) -> Result<Self, ProduceError> {
         let settings = ProducerSettings {
-            linger: LINGER,
+            gathers: true,
             ..ProducerSettings::new("millrace-books")
         };
         Ok(Self {
@@ -41,6 +43,7 @@ impl KafkaBooks {
             registry,
             encoder: OnceCell::new(),
             topic: kafka.topic("attempts"),
+            partition: OnceCell::new(),
             history,
         })
     }
@@ -76,9 +79,14 @@ impl KafkaBooks {
         if let Some(traceparent) = traceparent(attempt) {
             record_headers = record_headers.with(headers::TRACEPARENT, traceparent);
         }
+        let partition = self
+            .partition
+            .get_or_try_init(|| self.producer.any_partition(&self.topic))
+            .await;
         let output = Output {
             topic: self.topic.clone(),
-            partition: None,
+            // Where it is not known, the record's key will do.
+            partition: partition.ok().copied(),
             key: Some(attempt.request_id.clone().into()),
             value: Some(value),
             headers: record_headers,
