@@ -5,6 +5,7 @@
 //! [`Lookup`] of one record and the [`Follower`] whose positions live elsewhere. [`standing`] shows how far the groups are.
 
 mod client;
+mod flusher;
 mod follower;
 mod lookup;
 mod native;

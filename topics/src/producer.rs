@@ -21,7 +21,7 @@ use rdkafka::{
 };
 use tokio::sync::{OwnedSemaphorePermit, RwLock, Semaphore, oneshot};
 
-use crate::{KafkaSettings, Output, client};
+use crate::{KafkaSettings, Output, client, flusher::Flusher};
 
 pub use error::ProduceError;
 
@@ -30,10 +30,9 @@ pub use error::ProduceError;
 pub struct ProducerSettings {
     /// Names the client in logs, metrics and on the broker.
     pub client_id: String,
-    /// Whether what is sent while a request is on its way gathers for the next one. Many callers at once make large
-    /// batches then, and a single one waits for nobody. A request carries one partition, so it is for records that go to
-    /// the same ([`Producer::any_partition`]).
-    pub gathers: bool,
+    /// How long a record waits for others to share its request; not at all if no other is on its way. A request carries one
+    /// partition, so it is of use for records that go to the same ([`Producer::any_partition`]).
+    pub gather: Duration,
     /// How long to try until [`ProduceError::TimedOut`].
     pub timeout: Duration,
     /// Bytes that may lie unacknowledged in memory; `send` waits while there are more.
@@ -45,7 +44,7 @@ impl ProducerSettings {
     pub fn new(client_id: impl Into<String>) -> Self {
         Self {
             client_id: client_id.into(),
-            gathers: false,
+            gather: Duration::ZERO,
             timeout: Duration::from_secs(30),
             buffer_bytes: 64 << 20,
         }
@@ -65,12 +64,16 @@ struct Shared {
     capacity: u32,
     room: Arc<Semaphore>,
     /// Replaced after a fatal error (KIP-360: an idempotent producer that lost its sequence cannot go on).
-    client: RwLock<Arc<Client>>,
+    connection: RwLock<Arc<Connection>>,
     /// From `send` to the acknowledgement.
     seconds: metrics::Histogram,
 }
 
-type Client = ThreadedProducer<Deliveries>;
+struct Connection {
+    client: Arc<ThreadedProducer<Deliveries>>,
+    /// Of one whose records gather.
+    flusher: Option<Flusher>,
+}
 
 const KIB: usize = 1024;
 /// How long a broker may take to say what partitions there are.
@@ -82,10 +85,9 @@ impl Producer {
     /// # Errors
     /// When librdkafka refuses the settings.
     pub fn new(kafka: &KafkaSettings, settings: ProducerSettings) -> Result<Self, ProduceError> {
-        let client = connect(kafka, &settings)?;
+        let connection = RwLock::new(Arc::new(Connection::new(kafka, &settings)?));
         let capacity = u32::try_from(settings.buffer_bytes.div_ceil(KIB).max(1)).unwrap_or(u32::MAX);
         let room = Arc::new(Semaphore::new(capacity as usize));
-        let client = RwLock::new(client);
         let seconds = metrics::histogram!("millrace_produce_seconds", "client" => settings.client_id.clone());
         Ok(Self {
             shared: Arc::new(Shared {
@@ -93,7 +95,7 @@ impl Producer {
                 settings,
                 capacity,
                 room,
-                client,
+                connection,
                 seconds,
             }),
         })
@@ -123,9 +125,10 @@ impl Producer {
     /// # Errors
     /// The broker does not say in time how many there are, or there is no such topic.
     pub async fn any_partition(&self, topic: &str) -> Result<i32, ProduceError> {
-        let client = Arc::clone(&*self.shared.client.read().await);
+        let connection = Arc::clone(&*self.shared.connection.read().await);
         let name = topic.to_owned();
-        let asked = tokio::task::spawn_blocking(move || client.client().fetch_metadata(Some(&name), ASK)).await;
+        let ask = move || connection.client.client().fetch_metadata(Some(&name), ASK);
+        let asked = tokio::task::spawn_blocking(ask).await;
         let metadata = asked
             .map_err(|_panicked| ProduceError::Closed)?
             .map_err(|error| ProduceError::of(topic, error))?;
@@ -142,33 +145,37 @@ impl Producer {
     async fn enqueue(&self, output: &Output) -> Result<oneshot::Receiver<Acknowledgement>, ProduceError> {
         let shared = &self.shared;
         let bytes = u32::try_from(output.size().div_ceil(KIB).max(1)).unwrap_or(u32::MAX);
+        let is_alone = shared.room.available_permits() == shared.capacity as usize;
         let room = Arc::clone(&shared.room)
             .acquire_many_owned(bytes.min(shared.capacity))
             .await
             .map_err(|_| ProduceError::Closed)?;
         let (done, acknowledged) = oneshot::channel();
-        let client = Arc::clone(&*shared.client.read().await);
-        let Err(error) = client
-            .send(record(output, Box::new(Delivery { done, _room: room })))
-            .map_err(|(error, _)| error)
-        else {
+        let connection = Arc::clone(&*shared.connection.read().await);
+        let sent = connection
+            .client
+            .send(record(output, Box::new(Delivery { done, _room: room })));
+        let Err((error, _)) = sent else {
+            if let Some(flusher) = connection.flusher.as_ref().filter(|_| is_alone) {
+                flusher.flush();
+            }
             return Ok(acknowledged);
         };
-        if client.client().fatal_error().is_some() {
-            self.replace(&client).await?;
+        if connection.client.client().fatal_error().is_some() {
+            self.replace(&connection).await?;
         }
         Err(ProduceError::of(&output.topic, error))
     }
 
     /// Puts a new client in the place of `broken`, unless somebody else already did.
-    async fn replace(&self, broken: &Arc<Client>) -> Result<(), ProduceError> {
-        let mut current = self.shared.client.write().await;
+    async fn replace(&self, broken: &Arc<Connection>) -> Result<(), ProduceError> {
+        let mut current = self.shared.connection.write().await;
         if Arc::ptr_eq(&current, broken) {
             tracing::warn!(
                 client = self.shared.settings.client_id,
                 "producer replaced after a fatal error"
             );
-            *current = connect(&self.shared.kafka, &self.shared.settings)?;
+            *current = Arc::new(Connection::new(&self.shared.kafka, &self.shared.settings)?);
         }
         Ok(())
     }
@@ -184,7 +191,18 @@ impl Producer {
     }
 }
 
-fn connect(kafka: &KafkaSettings, settings: &ProducerSettings) -> Result<Arc<Client>, ProduceError> {
+impl Connection {
+    fn new(kafka: &KafkaSettings, settings: &ProducerSettings) -> Result<Self, ProduceError> {
+        let client = Arc::new(connect(kafka, settings)?);
+        let gathers = settings.gather > Duration::ZERO;
+        Ok(Self {
+            flusher: gathers.then(|| Flusher::start(&client, settings.gather)),
+            client,
+        })
+    }
+}
+
+fn connect(kafka: &KafkaSettings, settings: &ProducerSettings) -> Result<ThreadedProducer<Deliveries>, ProduceError> {
     let mut config = client::config(kafka, &settings.client_id);
     if !kafka.client.contains_key("compression.type") {
         config.set("compression.type", "lz4");
@@ -192,7 +210,7 @@ fn connect(kafka: &KafkaSettings, settings: &ProducerSettings) -> Result<Arc<Cli
     config
         .set("enable.idempotence", "true")
         .set("partitioner", "murmur2_random")
-        .set("linger.ms", "0")
+        .set("linger.ms", (settings.gather.as_secs_f64() * 1e3).to_string())
         .set("message.timeout.ms", settings.timeout.as_millis().max(1).to_string())
         // The broker's own limit per topic decides, so that its answer is the error. A message that is larger than
         // batch.size (1 MB) is alone in its batch, and no topic of ours takes less: its refusal hits no other.
@@ -201,12 +219,7 @@ fn connect(kafka: &KafkaSettings, settings: &ProducerSettings) -> Result<Arc<Cli
         // The semaphore bounds the queue; librdkafka's own limits must not strike first.
         .set("queue.buffering.max.messages", "0")
         .set("queue.buffering.max.kbytes", "2097151")
-        .set(
-            "max.in.flight.requests.per.connection",
-            if settings.gathers { "1" } else { "5" },
-        )
         .create_with_context(Deliveries::new(settings.client_id.clone()))
-        .map(Arc::new)
         .map_err(ProduceError::Create)
 }
 

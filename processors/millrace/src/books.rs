@@ -1,10 +1,11 @@
 //! The books of paid calls: an acknowledged record on `attempts` before each one leaves. They lie here because `models`
 //! knows no Kafka and `topics` no Avro.
 //!
-//! All records of a process go to one partition, one request at a time: what calls write while a request is on its way is
-//! the next request. Spread over the partitions by their key, with a millisecond to gather, it was nearly a request for each
-//! call: a third of all that a call cost, most of it in the broker (`make bench SCENARIO=calls`). Nobody reads attempts by
-//! the partition of their key.
+//! All records of a process go to one partition, and gather while others are on their way. Spread over the partitions by
+//! their key, with a millisecond to gather, it was nearly a request for each call: a third of all that a call cost, most of
+//! it in the broker (`make bench SCENARIO=calls`). Nobody reads attempts by the partition of their key.
+
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use models::{Books, BooksError};
@@ -12,6 +13,9 @@ use schemas::{Attempt, Encoder, Registry, headers, phase};
 use tokio::sync::OnceCell;
 use topics::{Headers, History, KafkaSettings, Output, ProduceError, Producer, ProducerSettings, history::Event};
 use uuid::Uuid;
+
+/// What a call waits at most, where many leave at once.
+const GATHER: Duration = Duration::from_millis(3);
 
 pub struct KafkaBooks {
     /// Off: only calls whose outcome is thrown away are written, after the fact.
@@ -34,7 +38,7 @@ impl KafkaBooks {
         write_ahead: bool,
     ) -> Result<Self, ProduceError> {
         let settings = ProducerSettings {
-            gathers: true,
+            gather: GATHER,
             ..ProducerSettings::new("millrace-books")
         };
         Ok(Self {

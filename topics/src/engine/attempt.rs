@@ -20,12 +20,13 @@ use super::{
     error::EngineError,
     events::{Heard, ProducerEvents},
     failure::{Failure, Kind},
-    flusher::Flusher,
 };
-use crate::{Output, native};
+use crate::{Output, flusher::Flusher, native};
 
 /// Before a call is repeated that said it may be.
 const BETWEEN_CALLS: Duration = Duration::from_millis(10);
+/// Longer than [`clients`] lets a record linger: after it nothing lingers any more.
+const FLUSHED_WITHIN: Duration = Duration::from_millis(500);
 
 pub(super) struct Transactions {
     pub(super) producer: Arc<ThreadedProducer<ProducerEvents>>,
@@ -67,7 +68,7 @@ impl Transactions {
             }
         }
         Ok(Self {
-            flusher: Flusher::start(&producer),
+            flusher: Flusher::start(&producer, FLUSHED_WITHIN),
             producer,
             group: settings.group.clone(),
             timeout: settings.tuning.transaction_timeout(),
@@ -96,6 +97,7 @@ impl Transactions {
             self.send(output)?;
             crash::point(Point::Produced, || native::flush(&self.producer, self.timeout));
         }
+        // The round trip to the partitions' leaders runs beside those to the coordinator; the commit waits for both.
         self.flusher.flush();
         native::send_offsets(
             &self.producer,

@@ -61,7 +61,7 @@ pub(super) fn reader(
 /// `retry.backoff.ms`: with its default a transaction that follows another closely takes 100 ms.
 /// `message.max.bytes`: the topic's own limit decides, not the client's.
 /// `log.connection.close`: that a connection was closed decides whether the producer may be used again.
-/// `linger.ms`: what is produced is flushed ([`super::flusher`]), so that only batches are made by waiting.
+/// `linger.ms`: what is produced is flushed ([`crate::flusher`]), so that only batches are made by waiting.
 /// `delivery.report.only.error`: what arrives makes no event; what fails makes the commit fail.
 pub(super) fn producer(
     settings: &EngineSettings,

@@ -19,7 +19,6 @@ mod crash;
 mod error;
 mod events;
 mod failure;
-mod flusher;
 mod fullness;
 mod gap;
 mod hindrance;
