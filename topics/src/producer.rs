@@ -8,7 +8,10 @@
 mod error;
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -30,8 +33,8 @@ pub use error::ProduceError;
 pub struct ProducerSettings {
     /// Names the client in logs, metrics and on the broker.
     pub client_id: String,
-    /// How long a record waits for others to share its request; not at all if no other is on its way. A request carries one
-    /// partition, so it is of use for records that go to the same ([`Producer::any_partition`]).
+    /// How long a record waits for others to share its request; not at all if none was sent for as long. A request carries
+    /// one partition, so it is of use for records that go to the same ([`Producer::any_partition`]).
     pub gather: Duration,
     /// How long to try until [`ProduceError::TimedOut`].
     pub timeout: Duration,
@@ -65,8 +68,20 @@ struct Shared {
     room: Arc<Semaphore>,
     /// Replaced after a fatal error (KIP-360: an idempotent producer that lost its sequence cannot go on).
     connection: RwLock<Arc<Connection>>,
+    began: Instant,
+    /// When the last record was sent, in microseconds since `began`.
+    last: AtomicU64,
     /// From `send` to the acknowledgement.
     seconds: metrics::Histogram,
+}
+
+impl Shared {
+    /// Whether the record that was just sent would gather alone.
+    fn is_alone(&self) -> bool {
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let now = micros(self.began.elapsed());
+        now.saturating_sub(self.last.swap(now, Ordering::Relaxed)) >= micros(self.settings.gather)
+    }
 }
 
 struct Connection {
@@ -76,6 +91,8 @@ struct Connection {
 }
 
 const KIB: usize = 1024;
+/// Enough for one record to be on its way; what comes meanwhile does not gather.
+const FLUSHED_WITHIN: Duration = Duration::from_millis(1);
 /// How long a broker may take to say what partitions there are.
 const ASK: Duration = Duration::from_secs(5);
 
@@ -96,6 +113,8 @@ impl Producer {
                 capacity,
                 room,
                 connection,
+                began: Instant::now(),
+                last: AtomicU64::new(0),
                 seconds,
             }),
         })
@@ -145,7 +164,6 @@ impl Producer {
     async fn enqueue(&self, output: &Output) -> Result<oneshot::Receiver<Acknowledgement>, ProduceError> {
         let shared = &self.shared;
         let bytes = u32::try_from(output.size().div_ceil(KIB).max(1)).unwrap_or(u32::MAX);
-        let is_alone = shared.room.available_permits() == shared.capacity as usize;
         let room = Arc::clone(&shared.room)
             .acquire_many_owned(bytes.min(shared.capacity))
             .await
@@ -156,7 +174,7 @@ impl Producer {
             .client
             .send(record(output, Box::new(Delivery { done, _room: room })));
         let Err((error, _)) = sent else {
-            if let Some(flusher) = connection.flusher.as_ref().filter(|_| is_alone) {
+            if let Some(flusher) = connection.flusher.as_ref().filter(|_| shared.is_alone()) {
                 flusher.flush();
             }
             return Ok(acknowledged);
@@ -196,7 +214,7 @@ impl Connection {
         let client = Arc::new(connect(kafka, settings)?);
         let gathers = settings.gather > Duration::ZERO;
         Ok(Self {
-            flusher: gathers.then(|| Flusher::start(&client, settings.gather)),
+            flusher: gathers.then(|| Flusher::start(&client, FLUSHED_WITHIN)),
             client,
         })
     }
