@@ -5,6 +5,7 @@
 //! polled. It is not rdkafka's `FutureProducer`: that one sleeps 100 ms when its queue is full; here the queue is
 //! bounded in bytes by a semaphore, and a full queue is awaited.
 
+mod connection;
 mod error;
 
 use std::{
@@ -16,15 +17,13 @@ use std::{
 };
 
 use rdkafka::{
-    ClientContext, Message,
-    config::RDKafkaLogLevel,
     error::{KafkaError, RDKafkaErrorCode},
-    message::{DeliveryResult, Header, OwnedHeaders},
-    producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer},
+    producer::Producer as _,
 };
-use tokio::sync::{OwnedSemaphorePermit, RwLock, Semaphore, oneshot};
+use tokio::sync::{RwLock, Semaphore, oneshot};
 
-use crate::{KafkaSettings, Output, client, flusher::Flusher};
+use self::connection::{Acknowledgement, Connection};
+use crate::{KafkaSettings, Output};
 
 pub use error::ProduceError;
 
@@ -80,19 +79,13 @@ impl Shared {
     fn is_alone(&self) -> bool {
         let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         let now = micros(self.began.elapsed());
-        now.saturating_sub(self.last.swap(now, Ordering::Relaxed)) >= micros(self.settings.gather)
+        let last = self.last.swap(now, Ordering::Relaxed);
+        last == NEVER || now.saturating_sub(last) >= micros(self.settings.gather)
     }
 }
 
-struct Connection {
-    client: Arc<ThreadedProducer<Deliveries>>,
-    /// Of one whose records gather.
-    flusher: Option<Flusher>,
-}
-
 const KIB: usize = 1024;
-/// Enough for one record to be on its way; what comes meanwhile does not gather.
-const FLUSHED_WITHIN: Duration = Duration::from_millis(1);
+const NEVER: u64 = u64::MAX;
 /// How long a broker may take to say what partitions there are.
 const ASK: Duration = Duration::from_secs(5);
 
@@ -114,7 +107,7 @@ impl Producer {
                 room,
                 connection,
                 began: Instant::now(),
-                last: AtomicU64::new(0),
+                last: AtomicU64::new(NEVER),
                 seconds,
             }),
         })
@@ -168,16 +161,15 @@ impl Producer {
             .acquire_many_owned(bytes.min(shared.capacity))
             .await
             .map_err(|_| ProduceError::Closed)?;
-        let (done, acknowledged) = oneshot::channel();
         let connection = Arc::clone(&*shared.connection.read().await);
-        let sent = connection
-            .client
-            .send(record(output, Box::new(Delivery { done, _room: room })));
-        let Err((error, _)) = sent else {
-            if let Some(flusher) = connection.flusher.as_ref().filter(|_| shared.is_alone()) {
-                flusher.flush();
+        let error = match connection.send(output, room) {
+            Ok(acknowledged) => {
+                if shared.is_alone() {
+                    connection.flush();
+                }
+                return Ok(acknowledged);
             }
-            return Ok(acknowledged);
+            Err(error) => error,
         };
         if connection.client.client().fatal_error().is_some() {
             self.replace(&connection).await?;
@@ -206,107 +198,5 @@ impl Producer {
         if shared.room.acquire_many(shared.capacity).await.is_ok() {
             shared.room.close();
         }
-    }
-}
-
-impl Connection {
-    fn new(kafka: &KafkaSettings, settings: &ProducerSettings) -> Result<Self, ProduceError> {
-        let client = Arc::new(connect(kafka, settings)?);
-        let gathers = settings.gather > Duration::ZERO;
-        Ok(Self {
-            flusher: gathers.then(|| Flusher::start(&client, FLUSHED_WITHIN)),
-            client,
-        })
-    }
-}
-
-fn connect(kafka: &KafkaSettings, settings: &ProducerSettings) -> Result<ThreadedProducer<Deliveries>, ProduceError> {
-    let mut config = client::config(kafka, &settings.client_id);
-    if !kafka.client.contains_key("compression.type") {
-        config.set("compression.type", "lz4");
-    }
-    config
-        .set("enable.idempotence", "true")
-        .set("partitioner", "murmur2_random")
-        .set("linger.ms", (settings.gather.as_secs_f64() * 1e3).to_string())
-        .set("message.timeout.ms", settings.timeout.as_millis().max(1).to_string())
-        // The broker's own limit per topic decides, so that its answer is the error. A message that is larger than
-        // batch.size (1 MB) is alone in its batch, and no topic of ours takes less: its refusal hits no other.
-        .set("message.max.bytes", "1000000000")
-        .set("topic.metadata.propagation.max.ms", "5000")
-        // The semaphore bounds the queue; librdkafka's own limits must not strike first.
-        .set("queue.buffering.max.messages", "0")
-        .set("queue.buffering.max.kbytes", "2097151")
-        .create_with_context(Deliveries::new(settings.client_id.clone()))
-        .map_err(ProduceError::Create)
-}
-
-fn record(output: &Output, delivery: Box<Delivery>) -> BaseRecord<'_, [u8], [u8], Box<Delivery>> {
-    let mut headers = OwnedHeaders::new();
-    for (key, value) in output.headers.iter() {
-        headers = headers.insert(Header { key, value });
-    }
-    BaseRecord {
-        topic: &output.topic,
-        partition: output.partition,
-        payload: output.value.as_deref(),
-        key: output.key.as_deref(),
-        timestamp: None,
-        headers: Some(headers),
-        delivery_opaque: delivery,
-    }
-}
-
-type Acknowledgement = Result<(i32, i64), KafkaError>;
-
-/// What waits for a record's delivery report; its room in the buffer is freed with it.
-struct Delivery {
-    done: oneshot::Sender<Acknowledgement>,
-    _room: OwnedSemaphorePermit,
-}
-
-struct Deliveries {
-    client_id: String,
-    acknowledged: metrics::Counter,
-    failed: metrics::Counter,
-}
-
-impl Deliveries {
-    fn new(client_id: String) -> Self {
-        let count = |outcome: &'static str| metrics::counter!("millrace_produced_total", "client" => client_id.clone(), "outcome" => outcome);
-        Self {
-            acknowledged: count("acknowledged"),
-            failed: count("failed"),
-            client_id,
-        }
-    }
-}
-
-impl ClientContext for Deliveries {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        client::log(&self.client_id, level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        client::log_error(&self.client_id, &error, reason);
-    }
-}
-
-impl ProducerContext for Deliveries {
-    type DeliveryOpaque = Box<Delivery>;
-
-    fn delivery(&self, result: &DeliveryResult<'_>, delivery: Box<Delivery>) {
-        let acknowledgement = match result {
-            Ok(message) => {
-                self.acknowledged.increment(1);
-                Ok((message.partition(), message.offset()))
-            }
-            Err((error, _)) => {
-                self.failed.increment(1);
-                Err(error.clone())
-            }
-        };
-        // Nobody waits any more: the caller gave up, the record is in the log all the same.
-        let _ = delivery.done.send(acknowledgement);
     }
 }

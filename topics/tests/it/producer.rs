@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use testkit::Space;
 use topics::{Headers, Output, ProduceError, Tail, TailEvent, TailSettings};
@@ -135,4 +135,32 @@ async fn a_full_buffer_is_waited_for_and_a_closed_producer_refuses() {
     producer.close().await;
     let refused = producer.send(record(&topic, 0, "late")).await;
     assert!(matches!(refused, Err(ProduceError::Closed)), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_gather_in_one_partition_and_a_lone_one_leaves_at_once() {
+    let space = Space::new("gather").await;
+    let topic = topic(&space, "gathered", 3, &[]).await;
+    let gather = Duration::from_secs(8);
+    let settings_of_producer = topics::ProducerSettings {
+        gather,
+        ..topics::ProducerSettings::new("gathering")
+    };
+    let producer = topics::Producer::new(&settings(&space), settings_of_producer).unwrap();
+
+    let partition = producer.any_partition(&topic).await.unwrap();
+    assert!((0..3).contains(&partition), "{partition}");
+    let missing = producer.any_partition("no-such-topic").await;
+    assert!(matches!(missing, Err(ProduceError::UnknownTopic { .. })), "{missing:?}");
+
+    let lone = producer.send(record(&topic, partition, "lone"));
+    let lone = tokio::time::timeout(gather - Duration::from_secs(1), lone)
+        .await
+        .expect("it waited for company");
+    assert_eq!(lone.unwrap(), (partition, 0));
+    let sends = (0..100).map(|n| producer.send(record(&topic, partition, n.to_string())));
+    let sent = tokio::time::timeout(gather * 2, futures::future::join_all(sends)).await;
+    for (n, sent) in (1..).zip(sent.expect("they are sent when they have gathered")) {
+        assert_eq!(sent.unwrap(), (partition, n));
+    }
 }
