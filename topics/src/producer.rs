@@ -20,7 +20,10 @@ use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
     producer::Producer as _,
 };
-use tokio::sync::{RwLock, Semaphore, oneshot};
+use tokio::{
+    sync::{RwLock, Semaphore, oneshot},
+    task::unconstrained,
+};
 
 use self::connection::{Acknowledgement, Connection};
 use crate::{KafkaSettings, Output};
@@ -121,7 +124,8 @@ impl Producer {
     pub async fn send(&self, output: Output) -> Result<(i32, i64), ProduceError> {
         let topic = output.topic.clone();
         let sent = Instant::now();
-        let result = match self.enqueue(&output).await {
+        // Unconstrained: who asks for many at once would else be sent back in the middle, and the order be another.
+        let result = match unconstrained(self.enqueue(&output)).await {
             Ok(acknowledged) => match acknowledged.await {
                 Ok(result) => result.map_err(|error| ProduceError::of(&topic, error)),
                 Err(_dropped) => Err(ProduceError::Closed),

@@ -14,9 +14,6 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::{ProduceError, ProducerSettings};
 use crate::{KafkaSettings, Output, client, flusher::Flusher};
 
-/// Enough for one record to be on its way; what comes meanwhile does not gather.
-const FLUSHED_WITHIN: Duration = Duration::from_millis(1);
-
 pub(super) struct Connection {
     pub(super) client: Arc<ThreadedProducer<Deliveries>>,
     /// Of one whose records gather.
@@ -30,7 +27,8 @@ impl Connection {
         let client = Arc::new(connect(kafka, settings)?);
         let gathers = settings.gather > Duration::ZERO;
         Ok(Self {
-            flusher: gathers.then(|| Flusher::start(&client, FLUSHED_WITHIN)),
+            // After that long nothing gathers any more.
+            flusher: gathers.then(|| Flusher::start(&client, settings.gather)),
             client,
         })
     }
