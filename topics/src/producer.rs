@@ -9,10 +9,7 @@ mod connection;
 mod error;
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -70,25 +67,11 @@ struct Shared {
     room: Arc<Semaphore>,
     /// Replaced after a fatal error (KIP-360: an idempotent producer that lost its sequence cannot go on).
     connection: RwLock<Arc<Connection>>,
-    began: Instant,
-    /// When the last record was sent, in microseconds since `began`.
-    last: AtomicU64,
     /// From `send` to the acknowledgement.
     seconds: metrics::Histogram,
 }
 
-impl Shared {
-    /// Whether the record that was just sent would gather alone.
-    fn is_alone(&self) -> bool {
-        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        let now = micros(self.began.elapsed());
-        let last = self.last.swap(now, Ordering::Relaxed);
-        last == NEVER || now.saturating_sub(last) >= micros(self.settings.gather)
-    }
-}
-
 const KIB: usize = 1024;
-const NEVER: u64 = u64::MAX;
 /// How long a broker may take to say what partitions there are.
 const ASK: Duration = Duration::from_secs(5);
 
@@ -109,8 +92,6 @@ impl Producer {
                 capacity,
                 room,
                 connection,
-                began: Instant::now(),
-                last: AtomicU64::new(NEVER),
                 seconds,
             }),
         })
@@ -167,12 +148,7 @@ impl Producer {
             .map_err(|_| ProduceError::Closed)?;
         let connection = Arc::clone(&*shared.connection.read().await);
         let error = match connection.send(output, room) {
-            Ok(acknowledged) => {
-                if shared.is_alone() {
-                    connection.flush();
-                }
-                return Ok(acknowledged);
-            }
+            Ok(acknowledged) => return Ok(acknowledged),
             Err(error) => error,
         };
         if connection.client.client().fatal_error().is_some() {

@@ -1,6 +1,12 @@
 //! The client behind a producer, and what waits for its delivery reports.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use rdkafka::{
     ClientContext, Message,
@@ -16,9 +22,19 @@ use crate::{KafkaSettings, Output, client, flusher::Flusher};
 
 pub(super) struct Connection {
     pub(super) client: Arc<ThreadedProducer<Deliveries>>,
-    /// Of one whose records gather.
-    flusher: Option<Flusher>,
+    /// Of one whose records do.
+    gathering: Option<Gathering>,
 }
+
+struct Gathering {
+    time: Duration,
+    flusher: Flusher,
+    began: Instant,
+    /// When the last record was sent, in microseconds since `began`.
+    last: AtomicU64,
+}
+
+const NEVER: u64 = u64::MAX;
 
 pub(super) type Acknowledgement = Result<(i32, i64), KafkaError>;
 
@@ -27,8 +43,7 @@ impl Connection {
         let client = Arc::new(connect(kafka, settings)?);
         let gathers = settings.gather > Duration::ZERO;
         Ok(Self {
-            // After that long nothing gathers any more.
-            flusher: gathers.then(|| Flusher::start(&client, settings.gather)),
+            gathering: gathers.then(|| Gathering::new(settings.gather, &client)),
             client,
         })
     }
@@ -44,13 +59,31 @@ impl Connection {
             .client
             .send(record(output, Box::new(Delivery { done, _room: room })));
         sent.map_err(|(error, _)| error)?;
+        if let Some(gathering) = &self.gathering {
+            gathering.sent();
+        }
         Ok(acknowledged)
     }
+}
 
-    /// What gathers gathers no longer.
-    pub(super) fn flush(&self) {
-        if let Some(flusher) = &self.flusher {
-            flusher.flush();
+impl Gathering {
+    fn new(time: Duration, client: &Arc<ThreadedProducer<Deliveries>>) -> Self {
+        Self {
+            time,
+            // After that long nothing gathers any more.
+            flusher: Flusher::start(client, time),
+            began: Instant::now(),
+            last: AtomicU64::new(NEVER),
+        }
+    }
+
+    /// A record that would gather alone does not.
+    fn sent(&self) {
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let now = micros(self.began.elapsed());
+        let last = self.last.swap(now, Ordering::Relaxed);
+        if last == NEVER || now.saturating_sub(last) >= micros(self.time) {
+            self.flusher.flush();
         }
     }
 }
