@@ -14,7 +14,7 @@ use tracing::Instrument;
 use crate::{
     chain::{Accepted, Bill, Chain, Context, Ending, Failure, Outcome, Services, Trail},
     chains::{Chains, Missing},
-    metrics,
+    emission, metrics,
     outputs::Outputs,
     report::Report,
     request::{Asked, Binding, Form, Reader, Unread},
@@ -74,6 +74,11 @@ impl Node for Orchestrator {
         let started_at = Timestamp::now();
         let outcome = self.outcome(&work, &run, started_at).instrument(span.clone()).await;
         Box::pin(self.conclude(&work, &run, outcome, started_at).instrument(span)).await
+    }
+
+    fn writes_also(&self) -> Vec<String> {
+        let targets = emission::targets(&self.chains.runnable()).into_iter();
+        targets.map(|target| target.topic).collect()
     }
 
     fn rejected(&self, record: &Record, rejection: &Rejection, spared: &[Output]) -> Vec<Output> {

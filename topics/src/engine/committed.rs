@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rdkafka::{
@@ -13,6 +13,9 @@ use rdkafka::{
 
 use super::core::{Claim, Found};
 use crate::{TopicPartition, native};
+
+/// A partition whose leader does not answer for so long is left for later.
+const LED_WITHIN: Duration = Duration::from_secs(2);
 
 /// Offset and metadata of each partition, through a handle whose isolation level says whether it is a stable read.
 pub(crate) fn read<C: ConsumerContext>(
@@ -51,16 +54,22 @@ pub(super) fn claim<C: ConsumerContext>(member: &BaseConsumer<C>, claims: &[Clai
     member.commit(&list, CommitMode::Sync)
 }
 
+/// Where the logs start of those that have a leader now: the others do not hold them up for longer than `deadline`.
 pub(super) fn log_starts<C: ConsumerContext>(
     member: &BaseConsumer<C>,
     partitions: &[TopicPartition],
     deadline: Duration,
-) -> Result<BTreeMap<TopicPartition, i64>, KafkaError> {
+) -> BTreeMap<TopicPartition, i64> {
+    let until = Instant::now() + deadline;
     let start = |partition: &TopicPartition| {
-        let (start, _) = member.fetch_watermarks(&partition.topic, partition.partition, deadline)?;
-        Ok((partition.clone(), start))
+        let left = until.saturating_duration_since(Instant::now()).min(LED_WITHIN);
+        let watermarks = member.fetch_watermarks(&partition.topic, partition.partition, left);
+        let (start, _) = watermarks
+            .inspect_err(|error| tracing::warn!(%partition, %error, "cannot ask where its log starts"))
+            .ok()?;
+        Some((partition.clone(), start))
     };
-    partitions.iter().map(start).collect()
+    partitions.iter().filter_map(start).collect()
 }
 
 /// Of the topics of these partitions, those that have a commit for any partition.

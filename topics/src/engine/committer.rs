@@ -13,7 +13,7 @@ use super::{
     EngineError, EngineSettings, Node, committed,
     core::{Batch, Fault, Found, Outcome},
     crash::{self, Point},
-    gap::Gap,
+    gap::{Commit, Gap},
     membership::Group,
     monitor::Next,
     producer::TransactionalProducer,
@@ -39,6 +39,7 @@ pub(super) struct Committer<N> {
 impl<N: Node> Committer<N> {
     pub(super) fn run(mut self) -> Result<(), EngineError> {
         let mut gap = Gap::new();
+        let mut last = Instant::now();
         let mut pause = FIRST_PAUSE;
         loop {
             let next = self.runs.monitor.next(LOOK);
@@ -50,19 +51,22 @@ impl<N: Node> Committer<N> {
             }
             let batch = match next {
                 Next::Batch(batch) => Arc::new(batch),
-                Next::Nothing => continue,
+                Next::Nothing => {
+                    self.runs.monitor.trouble().committing = None;
+                    continue;
+                }
                 Next::End => break,
             };
             let Some(producer) = &self.producer else { continue };
             let started = Instant::now();
             let mut ended = producer.transact(&batch);
-            let (retries, is_spent) = (producer.retries(), producer.is_spent());
+            let (took, retries, is_spent) = (started.elapsed(), producer.retries(), producer.is_spent());
             if is_spent {
                 // Not even a success is believed that came through trouble: its markers may be lost.
                 ended.outcome = Outcome::Unknown;
             }
             let is_committed = ended.outcome == Outcome::Committed;
-            self.note(&batch, started.elapsed(), ended.reason.as_deref(), &ended.outcome);
+            self.note(&batch, took, ended.reason.as_deref(), &ended.outcome);
             let culprit = self.runs.monitor.member().settle(&ended.outcome);
             if is_committed {
                 crash::point(Point::LedgerCleared, || {});
@@ -81,9 +85,19 @@ impl<N: Node> Committer<N> {
             if is_committed {
                 pause = FIRST_PAUSE;
                 self.runs.monitor.trouble().committing = None;
-                thread::park_timeout(gap.after_commit(retries));
+                let commit = Commit {
+                    results: batch.results(),
+                    took,
+                    since: last.elapsed(),
+                    shortest_run: self.runs.shortest.take(),
+                    retries,
+                };
+                last = Instant::now();
+                thread::park_timeout(gap.after_commit(commit));
             } else if ended.outcome != Outcome::Aborted(Fault::Membership) {
-                self.runs.monitor.trouble().committing = ended.reason;
+                if ended.outcome != Outcome::Unknown {
+                    self.runs.monitor.trouble().committing = ended.reason;
+                }
                 self.runs.monitor.pause(pause);
                 pause = (pause * 2).min(LAST_PAUSE);
             }
@@ -103,6 +117,7 @@ impl<N: Node> Committer<N> {
         while !self.runs.monitor.has_ended() {
             self.producer = None;
             let Err(error) = self.try_renew() else {
+                self.runs.monitor.trouble().committing = None;
                 self.runs.dispatch();
                 self.runs.monitor.announce();
                 return;
@@ -116,7 +131,7 @@ impl<N: Node> Committer<N> {
 
     fn try_renew(&mut self) -> Result<(), EngineError> {
         let producer = TransactionalProducer::open(&self.settings, &self.runs.writer)?;
-        producer.sweep(&self.settings.outputs)?;
+        producer.sweep(&self.settings.outputs, self.runs.node.writes_also())?;
         let asked = self.runs.monitor.member().unresolved();
         let partitions: Vec<_> = asked.iter().map(|assignment| assignment.partition.clone()).collect();
         let found = if partitions.is_empty() {
@@ -132,7 +147,7 @@ impl<N: Node> Committer<N> {
                 partitions = lost.len(),
                 "the committed state is not what this process left: somebody else has the partitions, or a commit was lost; they are claimed anew"
             );
-            self.runs.monitor.ask_to_rejoin();
+            self.runs.monitor.ask_to_claim();
         }
         self.runs.monitor.cancel(lost);
         self.producer = Some(producer);

@@ -43,13 +43,20 @@ impl Heard {
         *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// There was no transaction yet.
-    pub(super) fn forget_trouble(&self) {
-        self.trouble.store(false, Ordering::Release);
+    /// The first one counts.
+    fn refuse(&self, refused: Option<Refused>) {
+        let Some(refused) = refused else { return };
+        let mut first = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        first.get_or_insert(refused);
     }
 
     pub(super) fn refused(&self) -> Option<Refused> {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// There was no transaction yet.
+    pub(super) fn forget_trouble(&self) {
+        self.trouble.store(false, Ordering::Release);
     }
 
     /// Whether a connection failed or a request got no answer in time since it was initialised. It is never forgotten: the
@@ -67,6 +74,9 @@ impl Heard {
 impl ClientContext for ProducerEvents {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         crash::line(message);
+        if facility == "ADDPARTS" {
+            self.0.refuse(unauthorized(message));
+        }
         // librdkafka makes an event of an error only when a connection cannot be opened. That one was closed, or a request
         // timed out, is told by its log alone, in the thread where it happened and before anything is repeated.
         if TROUBLE.contains(&facility) {
@@ -110,10 +120,32 @@ impl ProducerContext for ProducerEvents {
         if matches!(code, RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight) {
             return;
         }
-        let mut refused = self.0.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        refused.get_or_insert_with(|| Refused {
-            code,
-            topic: message.topic().to_owned(),
-        });
+        let topic = message.topic().to_owned();
+        self.0.refuse(Some(Refused { code, topic }));
+    }
+}
+
+/// The topic that a transaction may not write to. librdkafka tells which one by its log alone: nothing was produced yet.
+fn unauthorized(message: &str) -> Option<Refused> {
+    let (_, named) = message.split_once("Failed to add partition \"")?;
+    let (topic, why) = named.split_once('"')?;
+    why.ends_with("Topic authorization failed").then(|| Refused {
+        code: RDKafkaErrorCode::TopicAuthorizationFailed,
+        topic: topic.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_topic_that_may_not_be_written_to_is_read_from_the_log() {
+        let line =
+            |why| format!(r#"127.0.0.1:9092/1: Failed to add partition "theirs" [2] to transaction: Broker: {why}"#);
+        let refused = unauthorized(&line("Topic authorization failed")).expect("it is refused");
+        assert_eq!(refused.topic, "theirs");
+        assert!(unauthorized(&line("Operation not attempted")).is_none());
+        assert!(unauthorized("").is_none());
     }
 }

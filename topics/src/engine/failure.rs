@@ -76,7 +76,8 @@ impl Failure {
             Code::MessageSizeTooLarge | Code::InvalidMessageSize | Code::MessageBatchTooLarge => {
                 Kind::Output("output_too_large")
             }
-            Code::TopicAuthorizationFailed => Kind::Output("output_not_authorized"),
+            // Without a topic it is about the offsets: the right to read the request topic is gone, and may come back.
+            Code::TopicAuthorizationFailed if self.refused.is_some() => Kind::Output("output_not_authorized"),
             Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition | Code::InvalidTopic
                 if self.refused.is_some() =>
             {

@@ -27,6 +27,8 @@ use crate::{History, TopicPartition, client, history::Event, native};
 const CLIENT: &str = "member";
 /// How often a blocked revocation looks whether the partitions are lost anyway.
 const LOOK: Duration = Duration::from_millis(100);
+/// A seek is between this process's own threads.
+const SOUGHT: Duration = Duration::from_secs(10);
 
 pub(super) type Queues = BTreeMap<TopicPartition, PartitionQueue<Group>>;
 
@@ -39,8 +41,6 @@ pub(super) struct Group {
     /// One queue per partition, made before it is assigned and gone before it is unassigned. They are read, or left
     /// unread, by the thread that polls: that is the backpressure.
     queues: Mutex<Queues>,
-    /// Assigned, but the brokers could not be asked: they are claimed after joining anew.
-    unclaimed: Mutex<Vec<TopicPartition>>,
 }
 
 impl Group {
@@ -51,7 +51,6 @@ impl Group {
             history,
             consumer: OnceLock::new(),
             queues: Mutex::default(),
-            unclaimed: Mutex::default(),
         }
     }
 
@@ -69,12 +68,39 @@ impl Group {
         let _ = self.takeovers.unstable.poll(Duration::ZERO);
     }
 
-    pub(super) fn has_unclaimed(&self) -> bool {
-        !self.unclaimed().is_empty()
+    /// Between rebalance events, on the thread that polls: claims what is assigned and not claimed. The other partitions go
+    /// on meanwhile, and their runs: to join anew instead would cut the calls of all of them.
+    ///
+    /// It is as safe as inside of an event. Nothing is given to another member before this one has answered a revocation,
+    /// and none is answered before this returns; a member that the group does not know any more has its claim refused, and
+    /// joins anew only after it has answered that all was lost. Commits go on with the snapshot of the last event.
+    pub(super) fn claim_again(&self, consumer: &BaseConsumer<Self>) {
+        self.monitor.trouble().joining = None;
+        let partitions = self.unclaimed();
+        if partitions.is_empty() || consumer.assignment_lost() {
+            return;
+        }
+        let verdicts = self.takeovers.run(consumer, partitions.clone());
+        for partition in &partitions {
+            let Offset::Offset(watermark) = self.judge(partition, verdicts.get(partition)) else {
+                continue;
+            };
+            let seek = consumer.seek(&partition.topic, partition.partition, Offset::Offset(watermark), SOUGHT);
+            if let Err(error) = seek {
+                // What its queue holds is from elsewhere in the log.
+                let left = self.monitor.member().forget(std::slice::from_ref(partition));
+                self.monitor.cancel(left);
+                self.later(partition, &error.to_string());
+            }
+        }
+        self.monitor.announce();
     }
 
-    fn unclaimed(&self) -> MutexGuard<'_, Vec<TopicPartition>> {
-        self.unclaimed.lock().unwrap_or_else(PoisonError::into_inner)
+    fn unclaimed(&self) -> Vec<TopicPartition> {
+        let queues = self.queues();
+        let member = self.monitor.member();
+        let unclaimed = queues.keys().filter(|partition| !member.has_decided(partition));
+        unclaimed.cloned().collect()
     }
 
     fn assigned(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) {
@@ -104,7 +130,7 @@ impl Group {
         if let Err(error) = consumer.incremental_assign(&offsets) {
             tracing::error!(%error, "the assignment is not accepted");
         }
-        if !self.has_unclaimed() {
+        if !self.monitor.must_claim() {
             self.monitor.trouble().joining = None;
         }
         self.monitor.announce();
@@ -141,18 +167,21 @@ impl Group {
                 Offset::End
             }
             Some(Verdict::Later(reason)) => {
-                tracing::warn!(%partition, reason, "cannot be claimed now");
-                self.monitor.trouble().joining = Some(format!("{partition} cannot be claimed now: {reason}"));
-                self.unclaimed().push(partition.clone());
+                self.later(partition, reason);
                 Offset::End
             }
             None => Offset::End,
         }
     }
 
+    fn later(&self, partition: &TopicPartition, reason: &str) {
+        tracing::warn!(%partition, reason, "cannot be claimed now");
+        self.monitor.trouble().joining = Some(format!("{partition} cannot be claimed now: {reason}"));
+        self.monitor.ask_to_claim();
+    }
+
     fn revoked(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) {
         let partitions = partitions(list);
-        self.unclaimed().retain(|unclaimed| !partitions.contains(unclaimed));
         if consumer.assignment_lost() {
             tracing::warn!(
                 partitions = partitions.len(),

@@ -76,6 +76,11 @@ pub trait Node: Send + Sync + 'static {
     /// those for other topics. If these are refused too, the partition stops.
     fn rejected(&self, record: &Record, rejection: &Rejection, spared: &[Output]) -> Vec<Output>;
 
+    /// Topics that outputs may go to besides [`EngineSettings::outputs`], as of now, and that belong to others.
+    fn writes_also(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// A run ended, and its outputs will never be committed by this process: the partition went before. Its record runs
     /// again; what was paid for can be settled. At the end of the engine this is waited for, for some seconds.
     fn discarded(&self, outputs: Arc<[Output]>) -> impl Future<Output = ()> + Send {

@@ -24,8 +24,8 @@ pub(super) struct Monitor {
     starved: AtomicBool,
     tokens: Mutex<HashMap<Assignment, CancellationToken>>,
     trouble: Mutex<Trouble>,
-    /// A partition that is ours was forgotten: it is claimed again by joining anew.
-    rejoin: AtomicBool,
+    /// A partition that is assigned is not claimed: brokers could not be asked, or it was forgotten.
+    unclaimed: AtomicBool,
     ended: AtomicBool,
 }
 
@@ -54,7 +54,7 @@ impl Monitor {
             starved: AtomicBool::new(false),
             tokens: Mutex::default(),
             trouble: Mutex::default(),
-            rejoin: AtomicBool::new(false),
+            unclaimed: AtomicBool::new(false),
             ended: AtomicBool::new(false),
         }
     }
@@ -107,17 +107,17 @@ impl Monitor {
         Next::End
     }
 
-    pub(super) fn ask_to_rejoin(&self) {
-        self.rejoin.store(true, Ordering::Release);
+    pub(super) fn ask_to_claim(&self) {
+        self.unclaimed.store(true, Ordering::Release);
         self.bell.ring();
     }
 
-    pub(super) fn must_rejoin(&self) -> bool {
-        self.rejoin.load(Ordering::Acquire)
+    pub(super) fn must_claim(&self) -> bool {
+        self.unclaimed.load(Ordering::Acquire)
     }
 
-    pub(super) fn rejoins(&self) {
-        self.rejoin.store(false, Ordering::Release);
+    pub(super) fn claims(&self) {
+        self.unclaimed.store(false, Ordering::Release);
     }
 
     /// Waits until it is so, at most for `deadline`.

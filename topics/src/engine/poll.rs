@@ -18,8 +18,8 @@ use crate::{Record, TopicPartition};
 /// Records that one partition may give before the next has its turn.
 const TURN: usize = 256;
 /// Between two attempts to claim what could not be claimed.
-const FIRST_REJOIN: Duration = Duration::from_secs(1);
-const LAST_REJOIN: Duration = Duration::from_secs(30);
+const FIRST_CLAIM: Duration = Duration::from_secs(1);
+const LAST_CLAIM: Duration = Duration::from_secs(30);
 
 pub(super) struct Poll<N> {
     pub(super) settings: EngineSettings,
@@ -39,23 +39,22 @@ impl<N: Node> Poll<N> {
 
     fn work(&self) -> Result<(), EngineError> {
         self.subscribe()?;
-        let (mut rejoin_at, mut pause) = (None, FIRST_REJOIN);
+        let (mut claim_at, mut pause) = (None, FIRST_CLAIM);
         while !self.shutdown.is_cancelled() {
             self.serve()?;
             if !self.read() {
                 self.runs.monitor.bell.wait();
             }
             self.runs.dispatch();
-            if !self.consumer.context().has_unclaimed() && !self.runs.monitor.must_rejoin() {
-                (rejoin_at, pause) = (None, FIRST_REJOIN);
+            if !self.runs.monitor.must_claim() {
+                (claim_at, pause) = (None, FIRST_CLAIM);
                 continue;
             }
-            if Instant::now() >= *rejoin_at.get_or_insert_with(|| Instant::now() + pause) {
-                self.runs.monitor.rejoins();
-                self.leave()?;
-                self.subscribe()?;
-                pause = (pause * 2).min(LAST_REJOIN);
-                rejoin_at = None;
+            if Instant::now() >= *claim_at.get_or_insert_with(|| Instant::now() + pause) {
+                self.runs.monitor.claims();
+                self.consumer.context().claim_again(&self.consumer);
+                pause = (pause * 2).min(LAST_CLAIM);
+                claim_at = None;
             }
         }
         self.finish()

@@ -25,7 +25,8 @@ impl TransactionalProducer {
     /// Initialises `transactional_id`: whoever used it before is fenced, and what it left open is aborted.
     ///
     /// librdkafka tells the same failure of a connection once in 30 s. One that came during the initialisation would hide the
-    /// next one, which would be about a transaction: so there is a second start, and rarely more trouble in that.
+    /// next one, which would be about a transaction: so there is a second start, and rarely more trouble in that. (To start
+    /// until there was none would be never while one broker of several is down.)
     pub(super) fn open(settings: &EngineSettings, transactional_id: &str) -> Result<Self, EngineError> {
         let opened = Self::open_once(settings, transactional_id)?;
         let opened = if opened.is_spent() {
@@ -52,11 +53,12 @@ impl TransactionalProducer {
     }
 
     /// Ends what earlier transactions of this id left open without a marker; see [`super::sweep`].
-    pub(super) fn sweep(&self, topics: &[String]) -> Result<(), EngineError> {
+    pub(super) fn sweep(&self, topics: &[String], of_others: Vec<String>) -> Result<(), EngineError> {
         let owned = topics.to_vec();
-        let swept: Result<(), KafkaError> = self
-            .transactions
-            .call("sweep", self.deadline, move |transactions| transactions.sweep(&owned))?;
+        let deadline = self.deadline * u32::try_from(of_others.len() + 1).unwrap_or(u32::MAX);
+        let swept: Result<(), KafkaError> = self.transactions.call("sweep", deadline, move |transactions| {
+            transactions.sweep(&owned, &of_others)
+        })?;
         swept.map_err(|source| EngineError::Sweep { source })
     }
 

@@ -1,6 +1,10 @@
 //! Runs the node's functions on tokio and takes their outputs into the ledger.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures::FutureExt;
 use tokio::runtime::Handle;
@@ -9,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use super::{
     Node, Prepared, Rejection, Run,
     core::{Assignment, Culprit},
+    gap::ShortestRun,
     monitor::Monitor,
 };
 use crate::{History, Output, Record, history::Event};
@@ -24,6 +29,7 @@ pub(super) struct Runs<N> {
     pub(super) writer: String,
     /// Runs, and what nodes do about discarded results.
     pub(super) tasks: TaskTracker,
+    pub(super) shortest: ShortestRun,
     runtime: Handle,
 }
 
@@ -40,6 +46,7 @@ impl<N: Node> Runs<N> {
             history,
             writer,
             tasks: TaskTracker::new(),
+            shortest: ShortestRun::default(),
             runtime: Handle::current(),
         }
     }
@@ -118,6 +125,7 @@ impl<N: Node> Runs<N> {
     }
 
     async fn run(self: Arc<Self>, assignment: Assignment, record: Arc<Record>) {
+        let started = Instant::now();
         // A panic must neither keep its slot nor its lane for ever: it is a failed run like any other.
         let finished = AssertUnwindSafe(self.finish(&assignment, &record)).catch_unwind().await;
         let finished = finished.unwrap_or_else(|_| {
@@ -137,6 +145,7 @@ impl<N: Node> Runs<N> {
                 (outputs.unwrap_or_default(), true)
             }
         };
+        self.shortest.note(started.elapsed());
         self.monitor
             .member()
             .finished(&assignment, record.offset, outputs.into(), rejected);

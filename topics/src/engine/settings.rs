@@ -13,7 +13,8 @@ pub struct EngineSettings {
     /// The full name of the consumer group; with a UUID behind it, also the transactional id.
     pub group: String,
     pub inputs: Vec<Input>,
-    /// Every topic that the node's outputs may go to.
+    /// The topics of Millrace's that the node's outputs may go to. What brokers leave open in them keeps this process from
+    /// committing until it is ended; see [`super::Node::writes_also`] for those of others.
     pub outputs: Vec<String>,
     pub tuning: EngineTuning,
     /// Where claims, dispatches and commits are written down; off by default.

@@ -43,9 +43,11 @@ pub(super) async fn run<N: Node>(
 
     let monitor = Arc::new(Monitor::new(member(&settings, &writer)));
     monitor.trouble().joining = Some(format!("joining group {}", settings.group));
+    let asked = Arc::clone(&node);
     let takeovers = Takeovers {
         settings: settings.clone(),
         writer: writer.clone(),
+        writes_also: Box::new(move || asked.writes_also()),
         unstable: clients::reader(&settings, &settings.group, "read_uncommitted")?,
     };
     let group = Group::new(Arc::clone(&monitor), takeovers, settings.history.clone());

@@ -27,10 +27,28 @@ use crate::native;
 const HEADER: &str = "millrace-sweep";
 
 impl Transactions {
-    /// Takes about as long as a transaction and a flush. Whoever is fenced meanwhile has nothing to sweep: the one who did
-    /// it sweeps.
-    pub(super) fn sweep(&self, topics: &[String]) -> Result<(), KafkaError> {
-        match self.try_sweep(topics) {
+    /// Takes about as long as a transaction and a flush, and once more for each topic of others. Whoever is fenced meanwhile
+    /// has nothing to sweep: the one who did it sweeps.
+    pub(super) fn sweep(&self, topics: &[String], of_others: &[String]) -> Result<(), KafkaError> {
+        let mut swept = self.try_sweep(topics);
+        for topic in of_others {
+            if swept.is_err() {
+                break;
+            }
+            swept = match self.try_sweep(std::slice::from_ref(topic)) {
+                // Millrace's own work does not wait for it.
+                Err(error) if !is_fenced(&error) => {
+                    tracing::warn!(
+                        topic,
+                        %error,
+                        "what brokers may have left open there was not ended: its readers may have to wait until it is"
+                    );
+                    self.producer.abort_transaction(self.timeout)
+                }
+                swept => swept,
+            };
+        }
+        match swept {
             Err(error) if is_fenced(&error) => Ok(()),
             swept => swept,
         }
@@ -42,7 +60,9 @@ impl Transactions {
         let mut marked = None;
         for topic in topics {
             for partition in self.partitions(topic)? {
-                let mark: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic).partition(partition);
+                // A compacted topic takes none without a key.
+                let mark: BaseRecord<'_, [u8], [u8]> =
+                    BaseRecord::to(topic).partition(partition).key(HEADER.as_bytes());
                 let header: Header<'_, &[u8]> = Header {
                     key: HEADER,
                     value: None,

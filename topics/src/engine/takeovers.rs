@@ -27,6 +27,8 @@ const ANSWER: Duration = Duration::from_secs(10);
 pub(super) struct Takeovers {
     pub(super) settings: EngineSettings,
     pub(super) writer: String,
+    /// See [`super::Node::writes_also`].
+    pub(super) writes_also: Box<dyn Fn() -> Vec<String> + Send + Sync>,
     /// Isolation read_uncommitted, and used for nothing but to learn a writer's name.
     pub(super) unstable: BaseConsumer<Named>,
 }
@@ -100,7 +102,8 @@ impl Takeovers {
                     (
                         writer,
                         scope.spawn(|| {
-                            TransactionalProducer::open(&self.settings, writer)?.sweep(&self.settings.outputs)
+                            TransactionalProducer::open(&self.settings, writer)?
+                                .sweep(&self.settings.outputs, (self.writes_also)())
                         }),
                     )
                 })
@@ -140,7 +143,7 @@ fn inspect<C: ConsumerContext>(
     absent: &[TopicPartition],
 ) -> Result<Answer, KafkaError> {
     Ok(Answer::Inspected {
-        log_starts: committed::log_starts(member, partitions, ANSWER)?,
+        log_starts: committed::log_starts(member, partitions, ANSWER),
         committed_topics: committed::committed_topics(member, absent, ANSWER)?,
     })
 }

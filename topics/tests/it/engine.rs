@@ -1,6 +1,7 @@
 //! The exactly-once engine, through its door, on a real broker.
 
 mod alone;
+mod claim;
 mod crash;
 mod hang;
 mod outages;

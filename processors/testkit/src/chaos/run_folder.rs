@@ -138,6 +138,10 @@ pub struct Summary {
     pub crash_points: BTreeMap<String, u64>,
     /// The longest time in which the reader saw nothing although requests were waiting.
     pub longest_reader_stall_s: f64,
+    /// The longest time for which readers of read_committed could not get on in one partition of the results, behind which
+    /// something was written, while no broker was away.
+    #[serde(default)]
+    pub longest_held_reader_s: f64,
     /// From the death of a worker to the next result of a partition that was its own, without the sessions of others that
     /// fell silent meanwhile and the times in which brokers, network or registry were away.
     pub longest_takeover_s: f64,

@@ -88,7 +88,8 @@ pub enum Blow {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Around {
     KillPostgres,
-    CutPostgres,
+    /// The network to it: cut, silent or slow.
+    Postgres(Rule),
     RegistryDown,
     Model(ModelFault),
     KillRecorder,
@@ -223,7 +224,9 @@ fn crashes(random: &mut StdRng) -> [Vec<(f64, Breakage)>; 2] {
 fn around() -> Vec<(f64, Breakage)> {
     [
         (2.0, Around::KillPostgres),
-        (2.0, Around::CutPostgres),
+        (2.0, Around::Postgres(Rule::Cut)),
+        (4.0, Around::Postgres(Rule::BlackHole)),
+        (3.0, Around::Postgres(Rule::Delay(Duration::from_millis(150)))),
         (3.0, Around::RegistryDown),
         (4.0, Around::Model(ModelFault::RateLimited)),
         (4.0, Around::Model(ModelFault::Failing)),
@@ -261,7 +264,11 @@ impl Breakage {
             Self::Worker(Blow::Storm { .. }) => "storm",
             Self::CrashPoint { .. } => "crash_point",
             Self::Around(Around::KillPostgres) => "kill_postgres",
-            Self::Around(Around::CutPostgres) => "postgres_cut",
+            Self::Around(Around::Postgres(rule)) => match rule {
+                Rule::BlackHole => "postgres_black_hole",
+                Rule::Delay(_) => "postgres_delay",
+                Rule::Cut | Rule::Pass | Rule::DropAnswer { .. } => "postgres_cut",
+            },
             Self::Around(Around::RegistryDown) => "registry_down",
             Self::Around(Around::Model(ModelFault::RateLimited)) => "model_429",
             Self::Around(Around::Model(ModelFault::Failing)) => "model_500",

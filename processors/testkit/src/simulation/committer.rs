@@ -27,8 +27,8 @@ pub struct Committer {
     pub calm: bool,
     /// Assignments that turned out to be over when a commit was resolved.
     pub lost: Vec<Assignment>,
-    /// Partitions were forgotten that may be this process's still: it joins anew.
-    pub must_rejoin: bool,
+    /// Partitions that are assigned are not claimed, or were forgotten.
+    pub must_claim: bool,
     mutation: Option<Mutation>,
     forgotten: BTreeSet<(TopicPartition, i64)>,
 }
@@ -78,7 +78,7 @@ impl Committer {
             trouble: false,
             calm: false,
             lost: Vec::new(),
-            must_rejoin: false,
+            must_claim: false,
             mutation,
             forgotten: BTreeSet::new(),
         }
@@ -179,7 +179,7 @@ impl Committer {
                     return;
                 }
                 let lost = core.resolve(&asked, &found);
-                self.must_rejoin |= !lost.is_empty();
+                self.must_claim |= !lost.is_empty();
                 broker.tell(|| format!("{} resolved a commit, {} partitions are lost", self.id, lost.len()));
                 self.lost.extend(lost);
                 return;

@@ -187,6 +187,29 @@ impl Story {
             .unwrap();
     }
 
+    /// Another writer commits this state of partition 0, as a process that took it over would; brokers ask nobody's leave.
+    #[expect(clippy::disallowed_methods, reason = "a test may wait 100 ms")]
+    pub async fn usurp(&self, state: Committed) {
+        let (reader, requests) = (self.reader(), self.requests.clone());
+        let producer: BaseProducer = ClientConfig::new()
+            .set("bootstrap.servers", &self.space.parts.bootstrap)
+            .set("transactional.id", state.writer.as_deref().unwrap())
+            .create()
+            .unwrap();
+        let usurp = move || {
+            let mut list = TopicPartitionList::new();
+            let mut element = list.add_partition(&requests, 0);
+            element.set_offset(Offset::Offset(state.progress.watermark())).unwrap();
+            element.set_metadata(state.encode());
+            producer.init_transactions(SOON).unwrap();
+            producer.begin_transaction().unwrap();
+            let nobody = reader.group_metadata().unwrap();
+            producer.send_offsets_to_transaction(&list, &nobody, SOON).unwrap();
+            producer.commit_transaction(SOON).unwrap();
+        };
+        tokio::task::spawn_blocking(usurp).await.unwrap();
+    }
+
     /// A writer that owned partition 0 has produced the result of its first record, perhaps sent its offset, and is gone.
     pub async fn die_in_transaction(&self, offsets_sent: bool) {
         let writer = format!("{}.dead", self.group);
@@ -315,6 +338,8 @@ pub struct Copy {
     pub rejection_panics: bool,
     pub prepare: Prepare,
     pub results: String,
+    /// Topics of others that it may write to.
+    pub of_others: Vec<String>,
     /// How many results the engine said it discarded.
     pub discarded: Arc<AtomicUsize>,
 }
@@ -328,6 +353,7 @@ impl Copy {
             rejection_panics: false,
             prepare: Box::new(|_| None),
             results: String::new(),
+            of_others: Vec::new(),
             discarded: Arc::default(),
         }
     }
@@ -354,6 +380,10 @@ impl Node for Copy {
         }
         let value = (self.value)(&run.record).or_else(|| run.record.value.clone());
         vec![copy(&self.results, &run.record, value)]
+    }
+
+    fn writes_also(&self) -> Vec<String> {
+        self.of_others.clone()
     }
 
     async fn discarded(&self, outputs: Arc<[Output]>) {

@@ -1,7 +1,7 @@
 //! Who still waits for a result, and how long nobody got one.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -25,6 +25,9 @@ struct State {
     /// When something was seen, or when it began to be possible.
     since: Instant,
     longest_stall: Duration,
+    /// By partition of the results: how far readers of read_committed can read, and since when no further.
+    stable: BTreeMap<i32, (i64, Instant)>,
+    longest_held: Duration,
     away: Vec<TimeAway>,
 }
 
@@ -56,6 +59,8 @@ impl Board {
             outages: 0,
             since: Instant::now(),
             longest_stall: Duration::ZERO,
+            stable: BTreeMap::new(),
+            longest_held: Duration::ZERO,
             away: Vec::new(),
         }))
     }
@@ -86,6 +91,23 @@ impl Board {
         state.since = Instant::now();
         state.waiting.remove(id);
         state.with_result.insert(id.to_owned());
+    }
+
+    /// Readers of read_committed can read a partition of the results up to `stable`; written it is up to `end`.
+    pub fn readable(&self, partition: i32, stable: i64, end: i64) {
+        let mut state = self.state();
+        let now = Instant::now();
+        let (before, since) = *state.stable.entry(partition).or_insert((stable, now));
+        if stable > before || stable >= end {
+            state.stable.insert(partition, (stable, now));
+        } else if state.outages == 0 {
+            state.longest_held = state.longest_held.max(since.elapsed());
+        }
+    }
+
+    /// The longest time for which an open transaction kept readers from what lies behind it in a partition.
+    pub fn longest_held(&self) -> Duration {
+        self.state().longest_held
     }
 
     pub fn outage(&self) -> Outage<'_> {
@@ -163,6 +185,7 @@ impl Drop for Outage<'_> {
         let mut state = self.0.board.state();
         state.outages -= 1;
         state.since = Instant::now();
+        state.stable.clear();
     }
 }
 

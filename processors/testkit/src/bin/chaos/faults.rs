@@ -26,7 +26,6 @@ pub struct Counts {
     /// Workers that died at a crash point.
     pub crash_points: BTreeMap<String, u64>,
     pub in_flight_at_kills: u64,
-    pub kills_with_map: u64,
     /// Processes that ended although nobody ended them.
     pub ended_by_themselves: Vec<String>,
 }
@@ -65,7 +64,6 @@ impl FaultLog {
         *log.counts.by_kind.entry(kind.to_owned()).or_default() += 1;
         if let Some(crash) = &crash {
             log.counts.in_flight_at_kills += crash.in_flight;
-            log.counts.kills_with_map += u64::from(crash.map > 0);
             if let Some(point) = &crash.point {
                 *log.counts.crash_points.entry(point.clone()).or_default() += 1;
             }

@@ -2,6 +2,7 @@
 //! end. Reads top to bottom as what happens; the last line is one JSON object.
 
 mod board;
+mod books;
 mod death;
 mod drain;
 mod faults;
@@ -26,6 +27,7 @@ use std::{
 use anyhow::Context;
 use clap::Parser;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde_json::json;
 use testkit::chaos::schedule::schedule;
 
 use crate::{lanes::Lanes, load::Load, report::Report, setup::Setup};
@@ -92,6 +94,11 @@ async fn main() -> ExitCode {
             eprintln!("\nthe run could not be finished: {error:#}");
             eprintln!("logs: {}", folder.display());
             eprintln!("again: {}", again(&arguments, seed));
+            let error = format!("{error:#}");
+            println!(
+                "{}",
+                json!({"seed": seed, "error": error, "folder": folder, "verdict": "unfinished"})
+            );
             ExitCode::from(2)
         }
     }
@@ -119,7 +126,8 @@ async fn run(arguments: &Arguments, seed: u64, folder: PathBuf) -> anyhow::Resul
     let parts = stage.stop_millrace(&world).await?;
     drop(witness);
     let summary = report::summary(&world)?;
-    let report = report::judged(&world, arguments, seed, seconds, summary).await;
+    let unresolved = books::unresolved(&world).await?;
+    let report = report::judged(&world, arguments, seed, seconds, summary, unresolved).await;
     drop(parts);
     report
 }

@@ -15,6 +15,10 @@ use testkit::{
 
 use crate::{Arguments, PROFILE, judge::judge, takeover, world::World};
 
+/// Several sessions that follow each other, a transaction's timeout and then some: who is kept waiting for longer is kept
+/// by nobody's death.
+const HANGS: f64 = 45.0;
+
 pub struct Report {
     line: Map<String, Value>,
     /// Why it failed.
@@ -48,6 +52,7 @@ pub fn summary(world: &World) -> anyhow::Result<Summary> {
         model_calls_repeated: bodies.values().map(|count| count.saturating_sub(1)).sum(),
         crash_points,
         longest_reader_stall_s: world.board.longest_stall().as_secs_f64(),
+        longest_held_reader_s: world.board.longest_held().as_secs_f64(),
         longest_takeover_s: takeover::longest(world)?.as_secs_f64(),
     };
     let megabytes = Usage::of(std::process::id()).map(|usage| usage.resident_bytes / 1_000_000);
@@ -65,6 +70,7 @@ pub async fn judged(
     seed: u64,
     seconds: u64,
     summary: Summary,
+    unresolved: u64,
 ) -> anyhow::Result<Report> {
     let found = judge(&world.judge, &world.folder).await?;
     let counts = world.log.counts();
@@ -85,6 +91,26 @@ pub async fn judged(
     }
     if number("kills_with_map") == 0 {
         complaints.push("no kill left a map behind".to_owned());
+    }
+    for (what, took) in [
+        (
+            "readers of a partition of the results waited for an open transaction",
+            summary.longest_held_reader_s,
+        ),
+        (
+            "the partitions of a dead worker stood still",
+            summary.longest_takeover_s,
+        ),
+    ] {
+        if took > HANGS {
+            complaints.push(format!("{what} for {took:.1} s, longer than {HANGS} s"));
+        }
+    }
+    let cut_off = number("attempts_cut_off");
+    if cut_off != unresolved {
+        complaints.push(format!(
+            "`millrace audit unresolved` lists {unresolved} calls, and {cut_off} were cut off by a death"
+        ));
     }
     if !counts.ended_by_themselves.is_empty() {
         complaints.push(format!(
@@ -111,9 +137,11 @@ pub async fn judged(
         "model_calls_repeated": summary.model_calls_repeated,
         "in_flight_at_kills": counts.in_flight_at_kills,
         "kills_with_map": number("kills_with_map"),
+        "attempts_cut_off": cut_off,
         "faults": counts.by_kind,
         "crash_points": summary.crash_points,
         "longest_reader_stall_s": rounded(summary.longest_reader_stall_s),
+        "longest_held_reader_s": rounded(summary.longest_held_reader_s),
         "longest_takeover_s": rounded(summary.longest_takeover_s),
         "violations": violations,
     });

@@ -1,5 +1,5 @@
-//! Those who look on: a raw reader of the committed results that is there all the time, directly at the brokers, and a
-//! reader of what the drivers had acknowledged.
+//! Those who look on: a raw reader of the committed results that is there all the time, directly at the brokers, one who asks
+//! how far such readers can get in each partition, and a reader of what the drivers had acknowledged.
 
 use std::{
     collections::HashMap,
@@ -25,10 +25,12 @@ use tokio_util::sync::CancellationToken;
 use crate::{board::Board, world::now};
 
 const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
+/// How often, and how long at most, the brokers are asked for the ends of the partitions.
+const ENDS_EVERY: Duration = Duration::from_millis(500);
 
 pub struct Witness {
     end: CancellationToken,
-    results: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Witness {
@@ -53,11 +55,14 @@ impl Witness {
         let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
         let end = CancellationToken::new();
         let (ended, seeing) = (end.clone(), Arc::clone(board));
-        let results = std::thread::spawn(move || read(&consumer, &file, &seeing, &ended));
+        let reading = std::thread::spawn(move || read(&consumer, &file, &seeing, &ended));
+        let ends = Ends::of(bootstrap, &partitions)?;
+        let (ended, seeing) = (end.clone(), Arc::clone(board));
+        let asking = std::thread::spawn(move || ends.ask(&seeing, &ended));
         tokio::spawn(follow(folder.path().to_owned(), Arc::clone(board), end.clone()));
         Ok(Self {
             end,
-            results: Some(results),
+            threads: vec![reading, asking],
         })
     }
 }
@@ -65,9 +70,9 @@ impl Witness {
 impl Drop for Witness {
     fn drop(&mut self) {
         self.end.cancel();
-        if let Some(results) = self.results.take() {
-            // it has nothing to say but in its file
-            let _ = results.join();
+        for thread in self.threads.drain(..) {
+            // they have nothing to say but in the file and on the board
+            let _ = thread.join();
         }
     }
 }
@@ -87,6 +92,48 @@ fn read(consumer: &BaseConsumer, mut file: &File, board: &Board, end: &Cancellat
             // brokers come and go here
             Some(Err(error)) => tracing::debug!(%error, "the reader"),
             None => {}
+        }
+    }
+}
+
+/// Two clients that never read: one is told where readers of read_committed end, the other where the log ends.
+struct Ends {
+    stable: BaseConsumer,
+    written: BaseConsumer,
+    partitions: Vec<(String, i32)>,
+}
+
+impl Ends {
+    fn of(bootstrap: &str, partitions: &TopicPartitionList) -> anyhow::Result<Self> {
+        let client = |isolation: &str| {
+            let mut config = ClientConfig::new();
+            config
+                .set("bootstrap.servers", bootstrap)
+                .set("group.id", "ends")
+                .set("isolation.level", isolation);
+            config.create()
+        };
+        let elements = partitions.elements();
+        let partitions = elements
+            .iter()
+            .map(|element| (element.topic().to_owned(), element.partition()));
+        Ok(Self {
+            stable: client("read_committed")?,
+            written: client("read_uncommitted")?,
+            partitions: partitions.collect(),
+        })
+    }
+
+    fn ask(&self, board: &Board, end: &CancellationToken) {
+        while !end.is_cancelled() {
+            for (topic, partition) in &self.partitions {
+                let ask = |client: &BaseConsumer| client.fetch_watermarks(topic, *partition, ENDS_EVERY);
+                // In this order: what was written meanwhile is not taken for held.
+                if let (Ok((_, stable)), Ok((_, written))) = (ask(&self.stable), ask(&self.written)) {
+                    board.readable(*partition, stable, written);
+                }
+            }
+            std::thread::park_timeout(ENDS_EVERY);
         }
     }
 }

@@ -6,6 +6,7 @@ use schemas::phase;
 
 use super::{
     Check, Evidence, Findings,
+    deaths::{is_death, is_recorder},
     evidence::{AttemptRecord, ProcessName},
 };
 use crate::chaos::Fault;
@@ -27,7 +28,8 @@ pub fn check(evidence: &Evidence, findings: &mut Findings) -> u64 {
     for attempt in logs.attempts.iter().filter(|attempt| attempt.phase == phase::STARTED) {
         started.entry(&attempt.attempt_id).or_insert(attempt);
     }
-    let deaths: Vec<&Fault> = evidence.faults.iter().filter(|fault| is_death(fault)).collect();
+    let deaths = evidence.faults.iter();
+    let deaths: Vec<&Fault> = deaths.filter(|fault| is_death(fault) && !is_recorder(fault)).collect();
     let mut cut_off = 0;
     for (id, attempt) in &started {
         if ended.contains(id) {
@@ -56,11 +58,6 @@ pub fn check(evidence: &Evidence, findings: &mut Findings) -> u64 {
         }
     }
     cut_off
-}
-
-#[must_use]
-pub fn is_death(fault: &Fault) -> bool {
-    fault.crash.is_some() || matches!(fault.kind.as_str(), "kill_worker" | "crash_point")
 }
 
 /// Whether the process that made the call was killed afterwards. It may have been killed before it could say that it

@@ -7,9 +7,11 @@ use topics::engine::core::Committed;
 
 use super::{
     Check, Evidence, Findings,
+    deaths::is_death,
     evidence::{Commit, CommittedState, LogEnd},
     intervals::Done,
 };
+use crate::chaos::Fault;
 
 /// Kafka's timestamps are whole milliseconds, in microseconds.
 const ROUNDING: i64 = 2_000;
@@ -194,10 +196,17 @@ fn history(
 /// A worker that dies, or loses the answer, cannot tell what it committed.
 fn something_happened(evidence: &Evidence, last: &Commit, next: &Commit) -> bool {
     let time = last.at.min(next.at) - AROUND..=last.at.max(next.at) + AROUND;
-    let mut faults = evidence.faults.iter().map(|fault| fault.at);
+    let may_silence = |fault: &&Fault| is_death(fault) || is_of_brokers(fault) || fault.kind == "pause_worker";
+    let mut faults = evidence.faults.iter().filter(may_silence).map(|fault| fault.at);
     let mut aborted = evidence.workers.aborted.iter();
     faults.any(|at| time.contains(&at))
         || aborted.any(|(at, writer)| time.contains(at) && (*writer == last.writer || *writer == next.writer))
+}
+
+/// Of brokers, or of the network to them.
+fn is_of_brokers(fault: &Fault) -> bool {
+    let kind = fault.kind.as_str();
+    matches!(kind, "kill_broker" | "kill_coordinator" | "restart_broker") || kind.starts_with("proxy_")
 }
 
 /// What became done between two states was written between them: not after the state that vouches for it, and not before

@@ -168,6 +168,8 @@ pub struct Acknowledged {
 #[derive(Debug, Clone, Default)]
 pub struct Workers {
     pub commits: Vec<Commit>,
+    /// Whose each transactional id is.
+    pub writers: HashMap<String, ProcessName>,
     /// When, and whose.
     pub aborted: Vec<(i64, String)>,
     /// By attempt id: the process that made the call.
@@ -194,6 +196,8 @@ pub struct Commit {
     pub map: String,
     pub writer: String,
     pub is_claim: bool,
+    /// The last one of this writer: it gave the partition back.
+    pub is_release: bool,
 }
 
 /// What a caller got.

@@ -26,6 +26,12 @@ impl Done {
         Some(Self { watermark, above })
     }
 
+    /// Nothing is done above the watermark.
+    #[must_use]
+    pub fn is_prefix(&self) -> bool {
+        self.above.is_empty()
+    }
+
     /// The lowest offset that is done here and not there.
     #[must_use]
     pub fn first_not_in(&self, other: &Self) -> Option<i64> {

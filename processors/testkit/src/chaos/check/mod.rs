@@ -7,6 +7,7 @@ mod attempts;
 mod audit;
 mod commits;
 mod dead_letters;
+mod deaths;
 pub mod evidence;
 mod findings;
 mod gather;
@@ -40,7 +41,7 @@ pub struct Verdict {
     pub audit_missing: u64,
     pub postgres_mismatches: u64,
     pub kills: u64,
-    /// Deaths of workers that left offsets above a watermark behind.
+    /// Deaths of workers that left offsets above a watermark of their own behind.
     pub kills_with_map: u64,
     /// Calls under way when their workers died.
     pub in_flight_at_kills: u64,
@@ -75,7 +76,8 @@ pub fn judge(evidence: &Evidence) -> Verdict {
     http::check(evidence, &mut findings);
     postgres::check(evidence, &mut findings);
 
-    let deaths = evidence.faults.iter().filter(|fault| attempts::is_death(fault));
+    let deaths = evidence.faults.iter().filter(|fault| deaths::is_death(fault));
+    let left_maps = deaths.clone().filter(|death| deaths::left_a_map(evidence, death));
     let crashes = deaths.clone().filter_map(|fault| fault.crash.as_ref());
     Verdict {
         requests: evidence.acknowledged.len() as u64,
@@ -88,7 +90,7 @@ pub fn judge(evidence: &Evidence) -> Verdict {
         audit_missing: findings.count(Check::AuditMissing),
         postgres_mismatches: findings.count(Check::Postgres),
         kills: deaths.count() as u64,
-        kills_with_map: crashes.clone().filter(|crash| crash.map > 0).count() as u64,
+        kills_with_map: left_maps.count() as u64,
         in_flight_at_kills: crashes.map(|crash| crash.in_flight).sum(),
         attempts_cut_off,
         commits_untold: commits.untold,

@@ -12,9 +12,11 @@ use topics::{
     Output, Record, TopicPartition,
     engine::{
         Order,
-        core::{Assignment, Limits, Member, Membership, Step, Takeover, Turns},
+        core::{Assignment, Limits, Member, Membership, Turns},
     },
 };
+
+use taking::Taking;
 
 use super::{Mutation, broker::Broker, chance::Chance, committer::Committer, group::Group};
 
@@ -61,17 +63,12 @@ enum Event {
     Assign(Vec<TopicPartition>),
     Revoke(Vec<TopicPartition>),
     Lost(Vec<TopicPartition>),
-    Rejoin,
     Leave,
 }
 
 enum Poll {
     Idle,
-    Taking {
-        takeover: Box<Takeover>,
-        step: Step,
-        unfenced: BTreeSet<String>,
-    },
+    Taking(Taking),
     Finishing(Vec<TopicPartition>),
     Draining(Vec<TopicPartition>),
 }
@@ -140,7 +137,8 @@ impl Process {
 
     /// Whether its client has answered the last rebalance event, as a new generation needs of every member.
     pub fn is_settled(&self) -> bool {
-        !self.is_silent() && !self.is_out && self.events.is_empty() && matches!(self.poll, Poll::Idle)
+        let has_answered = matches!(self.poll, Poll::Idle | Poll::Taking(Taking { in_event: false, .. }));
+        !self.is_silent() && !self.is_out && self.events.is_empty() && has_answered
     }
 
     /// The answer to SyncGroup.
@@ -204,16 +202,12 @@ impl Process {
     pub fn poll(&mut self, chance: &mut Chance, broker: &mut Broker, group: &mut Group, reaches: bool) {
         match std::mem::replace(&mut self.poll, Poll::Idle) {
             Poll::Idle => match self.events.pop_front() {
-                Some(event @ (Event::Rejoin | Event::Leave)) if !reaches => self.events.push_front(event),
+                Some(Event::Leave) if !reaches => self.events.push_front(Event::Leave),
                 Some(event) => self.begin(event, group),
-                None if std::mem::take(&mut self.committer.must_rejoin) => self.rejoin(),
+                None if std::mem::take(&mut self.committer.must_claim) => self.claim_again(),
                 None => self.read(chance, broker, reaches),
             },
-            Poll::Taking {
-                takeover,
-                step,
-                unfenced,
-            } => self.take_over(chance, broker, group, takeover, step, unfenced, reaches),
+            Poll::Taking(taking) => self.take_over(chance, broker, group, taking, reaches),
             Poll::Finishing(partitions) => self.finish(chance, partitions),
             Poll::Draining(partitions) => self.drain(chance, group, partitions),
         }
@@ -228,13 +222,7 @@ impl Process {
             }
             Event::Assign(partitions) => {
                 self.assigned.extend(partitions.iter().cloned());
-                let mut takeover = Box::new(Takeover::new(self.writer.clone(), GROUP, partitions));
-                let step = takeover.start();
-                self.poll = Poll::Taking {
-                    takeover,
-                    step,
-                    unfenced: BTreeSet::new(),
-                };
+                self.poll = Poll::Taking(Taking::begin(&self.writer, partitions, true));
             }
             Event::Revoke(partitions) if self.mutation == Some(Mutation::CommitAfterRevoke) => {
                 self.give_back(group, &partitions);
@@ -251,10 +239,6 @@ impl Process {
                     self.assigned.remove(partition);
                     self.positions.remove(partition);
                 }
-            }
-            Event::Rejoin => {
-                group.remove(&self.member);
-                (self.generation, self.is_out) = (-1, true);
             }
             Event::Leave => {
                 group.remove(&self.member);
@@ -292,11 +276,15 @@ impl Process {
         group.give_back(&self.member, partitions);
     }
 
-    fn rejoin(&mut self) {
-        if self.generation >= 0 {
-            let held: Vec<TopicPartition> = self.assigned.iter().cloned().collect();
-            self.events.push_back(Event::Revoke(held));
-            self.events.push_back(Event::Rejoin);
+    /// What is assigned and not claimed.
+    fn claim_again(&mut self) {
+        let unclaimed = self
+            .assigned
+            .iter()
+            .filter(|partition| !self.core.has_decided(partition));
+        let unclaimed: Vec<TopicPartition> = unclaimed.cloned().collect();
+        if self.generation >= 0 && !unclaimed.is_empty() {
+            self.poll = Poll::Taking(Taking::begin(&self.writer, unclaimed, false));
         }
     }
 

@@ -9,21 +9,44 @@ use topics::{
 
 use super::{
     super::{Mutation, broker::Broker, chance::Chance, group::Group},
-    Poll, Process,
+    GROUP, Poll, Process,
 };
 
+pub(super) struct Taking {
+    takeover: Box<Takeover>,
+    step: Step,
+    unfenced: BTreeSet<String>,
+    /// It is the answer to a rebalance event; else the group may move on meanwhile.
+    pub(super) in_event: bool,
+}
+
+impl Taking {
+    pub(super) fn begin(writer: &str, partitions: Vec<TopicPartition>, in_event: bool) -> Self {
+        let mut takeover = Box::new(Takeover::new(writer, GROUP, partitions));
+        Self {
+            step: takeover.start(),
+            takeover,
+            unfenced: BTreeSet::new(),
+            in_event,
+        }
+    }
+}
+
 impl Process {
-    #[expect(clippy::too_many_arguments, reason = "one request and all it touches")]
     pub(super) fn take_over(
         &mut self,
         chance: &mut Chance,
         broker: &mut Broker,
         group: &mut Group,
-        mut takeover: Box<Takeover>,
-        step: Step,
-        mut unfenced: BTreeSet<String>,
+        taking: Taking,
         reaches: bool,
     ) {
+        let Taking {
+            mut takeover,
+            step,
+            mut unfenced,
+            in_event,
+        } = taking;
         let fails = !self.committer.calm && chance.one_in(60);
         if !matches!(step, Step::Done(_)) && (!reaches || fails) {
             let step = if fails || chance.one_in(4) {
@@ -31,11 +54,12 @@ impl Process {
             } else {
                 step
             };
-            self.poll = Poll::Taking {
+            self.poll = Poll::Taking(Taking {
                 takeover,
                 step,
                 unfenced,
-            };
+                in_event,
+            });
             return;
         }
         let careless = self.mutation == Some(Mutation::ClaimFirst);
@@ -75,7 +99,7 @@ impl Process {
                     // Only the careless one has any left; what matters is that it is too late.
                     fence(broker, writer, self.mutation);
                 }
-                self.adopt(verdicts.clone());
+                self.adopt(verdicts.clone(), in_event);
                 return;
             }
         };
@@ -83,11 +107,12 @@ impl Process {
             Some(answer) => takeover.next(answer),
             None => step,
         };
-        self.poll = Poll::Taking {
+        self.poll = Poll::Taking(Taking {
             takeover,
             step,
             unfenced,
-        };
+            in_event,
+        });
     }
 
     /// The step had no answer; its request may have arrived all the same.
@@ -134,9 +159,10 @@ impl Process {
         Answer::Claimed { failed }
     }
 
-    fn adopt(&mut self, verdicts: BTreeMap<TopicPartition, Verdict>) {
-        self.core.refresh(Some(self.membership()));
-        let mut later = false;
+    fn adopt(&mut self, verdicts: BTreeMap<TopicPartition, Verdict>, in_event: bool) {
+        if in_event {
+            self.core.refresh(Some(self.membership()));
+        }
         for (partition, verdict) in verdicts {
             match verdict {
                 Verdict::Claimed(state) => {
@@ -144,11 +170,8 @@ impl Process {
                     self.core.claimed(partition, state);
                 }
                 Verdict::Refused(message) => self.core.refused(partition, message),
-                Verdict::Later(_) => later = true,
+                Verdict::Later(_) => self.committer.must_claim = true,
             }
-        }
-        if later {
-            self.rejoin();
         }
     }
 }

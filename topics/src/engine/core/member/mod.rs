@@ -193,6 +193,12 @@ impl Member {
         self.partitions.contains_key(partition)
     }
 
+    /// It is held, or an operator must decide.
+    #[must_use]
+    pub fn has_decided(&self, partition: &TopicPartition) -> bool {
+        self.holds(partition) || self.refused.contains_key(partition)
+    }
+
     #[must_use]
     pub fn held(&self) -> Vec<TopicPartition> {
         self.partitions.keys().cloned().collect()

@@ -1,5 +1,5 @@
-//! How partitions change hands. The steps run inside the assign callback, in this order and before anything is
-//! dispatched:
+//! How partitions change hands. The steps run on the thread that polls, inside the assign callback or, for what could not be
+//! claimed there, between rebalance events; in this order, and before anything is dispatched:
 //!
 //! 1. a stable read of the committed state, shortly; if a transaction is pending on it, an unstable read names the writer;
 //! 2. a writer that is neither nobody nor this process is fenced, which aborts whatever it left open;
@@ -85,11 +85,11 @@ pub enum Verdict {
     Claimed(Committed),
     /// Somebody must decide: neither read nor committed.
     Refused(String),
-    /// Not now: ask again in the next assign event.
+    /// Not now: ask again.
     Later(String),
 }
 
-/// One takeover of everything that an assign event brought.
+/// One takeover of everything that an assign event brought, or left unclaimed.
 #[derive(Debug)]
 pub struct Takeover {
     me: String,

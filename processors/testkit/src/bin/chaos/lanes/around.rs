@@ -41,11 +41,13 @@ impl Lane {
                     self.postgres.start().await?;
                     world.log.note(at, kind, "postgres", format!("down for {lasts:?}"))?;
                 }
-                Around::CutPostgres => {
-                    self.postgres_proxy.set(ProxyRule::Cut);
+                Around::Postgres(rule) => {
+                    self.postgres_proxy.set(rule);
                     sleep(lasts).await;
                     self.postgres_proxy.set(ProxyRule::Pass);
-                    world.log.note(at, kind, "postgres", format!("cut for {lasts:?}"))?;
+                    world
+                        .log
+                        .note(at, kind, "postgres", format!("{rule:?} for {lasts:?}"))?;
                 }
                 Around::RegistryDown => {
                     // nobody stands still but who just came and knows no schema yet

@@ -66,16 +66,20 @@ fn heard(workers: &mut Workers, worker: &str, Line { at, pid, event }: Line) {
             seq,
             map,
             writer,
-        } => workers.commits.push(Commit {
-            at,
-            topic,
-            partition,
-            watermark,
-            seq,
-            map,
-            writer,
-            is_claim: true,
-        }),
+        } => {
+            workers.writers.insert(writer.clone(), process.clone());
+            workers.commits.push(Commit {
+                at,
+                topic,
+                partition,
+                watermark,
+                seq,
+                map,
+                writer,
+                is_claim: true,
+                is_release: false,
+            });
+        }
         Event::Committed {
             topic,
             partition,
@@ -92,12 +96,29 @@ fn heard(workers: &mut Workers, worker: &str, Line { at, pid, event }: Line) {
             map,
             writer,
             is_claim: false,
+            is_release: false,
         }),
+        // It is told right after the commit that it was.
+        Event::Released {
+            topic,
+            partition,
+            seq,
+            writer,
+            ..
+        } => {
+            let mut latest = workers.commits.iter_mut().rev();
+            let is_it = |commit: &&mut Commit| {
+                commit.seq == seq && commit.partition == partition && commit.topic == topic && commit.writer == writer
+            };
+            if let Some(commit) = latest.find(is_it) {
+                commit.is_release = true;
+            }
+        }
         Event::Aborted { writer, .. } => workers.aborted.push((at, writer)),
         Event::Called { attempt_id, .. } => {
             workers.calls.insert(attempt_id, (process.clone(), at));
         }
-        Event::Produced { .. } | Event::Acknowledged { .. } | Event::Dispatched { .. } | Event::Released { .. } => {}
+        Event::Produced { .. } | Event::Acknowledged { .. } | Event::Dispatched { .. } => {}
     }
     workers.last_words.insert(process, at);
 }

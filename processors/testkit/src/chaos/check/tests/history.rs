@@ -50,6 +50,11 @@ pub fn history() -> Evidence {
         .calls
         .insert("a-102".to_owned(), (process("one", 11), 25 * SECOND));
     workers.last_words = [(process("one", 11), 29 * SECOND), (process("two", 12), 60 * SECOND)].into();
+    workers.writers = [
+        ("w-1".to_owned(), process("one", 11)),
+        ("w-2".to_owned(), process("two", 12)),
+    ]
+    .into();
     workers.commits = vec![
         claim(1, 0, &[], 1, "w-1"),
         commit(21, 2, &[5], 2, "w-1"),
@@ -188,6 +193,7 @@ pub fn commit(at: i64, watermark: i64, done: &[i64], seq: u64, writer: &str) -> 
         map: state(watermark, done, seq, writer),
         writer: if writer.is_empty() { "w-2" } else { writer }.to_owned(),
         is_claim: false,
+        is_release: false,
     }
 }
 

@@ -4,6 +4,7 @@ mod attempts;
 mod audit;
 mod commits;
 mod dead_letters;
+mod deaths;
 mod history;
 mod http;
 mod order;
