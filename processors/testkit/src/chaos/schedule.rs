@@ -296,7 +296,7 @@ mod tests {
     #[test]
     fn a_short_run_has_every_kind_of_fault_and_every_crash_point() {
         for seed in 0..50 {
-            for (brokers, kinds) in [(1, 22), (3, 23)] {
+            for (brokers, kinds) in [(1, 24), (3, 25)] {
                 let planned = schedule(seed, SHORT, brokers);
                 let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
                 for planned in &planned {
