@@ -5,6 +5,7 @@ mod claim;
 mod crash;
 mod hang;
 mod outages;
+mod rights;
 mod story;
 mod worker;
 

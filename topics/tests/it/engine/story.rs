@@ -338,6 +338,10 @@ pub struct Copy {
     pub rejection_panics: bool,
     pub prepare: Prepare,
     pub results: String,
+    /// Another topic that gets a copy.
+    pub also: Option<String>,
+    /// How many outputs for other topics it was shown beside a rejection.
+    pub spared: Arc<AtomicUsize>,
     /// Topics of others that it may write to.
     pub of_others: Vec<String>,
     /// How many results the engine said it discarded.
@@ -353,6 +357,8 @@ impl Copy {
             rejection_panics: false,
             prepare: Box::new(|_| None),
             results: String::new(),
+            also: None,
+            spared: Arc::default(),
             of_others: Vec::new(),
             discarded: Arc::default(),
         }
@@ -379,7 +385,8 @@ impl Node for Copy {
             }
         }
         let value = (self.value)(&run.record).or_else(|| run.record.value.clone());
-        vec![copy(&self.results, &run.record, value)]
+        let topics = [&self.results].into_iter().chain(&self.also);
+        topics.map(|topic| copy(topic, &run.record, value.clone())).collect()
     }
 
     fn writes_also(&self) -> Vec<String> {
@@ -390,7 +397,8 @@ impl Node for Copy {
         self.discarded.fetch_add(outputs.len(), Ordering::AcqRel);
     }
 
-    fn rejected(&self, record: &Record, rejection: &Rejection, _spared: &[Output]) -> Vec<Output> {
+    fn rejected(&self, record: &Record, rejection: &Rejection, spared: &[Output]) -> Vec<Output> {
+        self.spared.fetch_add(spared.len(), Ordering::AcqRel);
         assert!(!self.rejection_panics, "on purpose");
         let class = Bytes::from(rejection.class.clone());
         let value = if self.rejection.is_empty() {

@@ -1,6 +1,6 @@
 //! Model calls over HTTP: the skeleton and Millrace in turns, with the same model and the same number in flight.
 //!
-//! The first round does not count: a broker that has just started compiles what it is made to do, which took up to a third of
+//! The first rounds do not count: a broker that has just started compiles what it is made to do, which took up to a third of
 //! this machine.
 
 use std::time::Duration;
@@ -14,8 +14,9 @@ use crate::model::Model;
 use crate::skeleton;
 use crate::system::{Setup, System};
 
-/// More than Millrace answers in one round.
-const BACKLOG: usize = 100_000;
+/// More calls a second than Millrace answers here: a round must not end for lack of requests.
+const BACKLOG: u64 = 12_000;
+const WARMING: usize = 2;
 
 #[derive(Clone, Copy)]
 pub struct Case {
@@ -34,21 +35,30 @@ pub async fn run(bench: &Bench) -> anyhow::Result<()> {
     let system = System::prepare(bench, setup()).await?;
     let without = System::prepare(bench, setup().with("WRITE_AHEAD", &false)).await?;
     let (mut skeletons, mut systems, mut withouts) = (Vec::new(), Vec::new(), Vec::new());
-    for round in 0..=bench.rounds {
-        progress(&format!("calls: round {round} of {}, skeleton", bench.rounds));
+    let rounds = bench.rounds + WARMING;
+    let backlog = (case.warm_up() + case.measured(bench)).as_secs() * BACKLOG;
+    for round in 1..=rounds {
+        progress(&format!("calls: round {round} of {rounds}, skeleton"));
         let folder = tempfile::tempdir()?;
         let model = Model::start(folder.path(), case.call_ms).await?;
-        skeletons.push(skeleton::run(bench, case, &model.url).await?);
+        let skeleton = skeleton::run(bench, case, &model.url).await?;
+        progress(&format!(
+            "calls: {:.0}/s, {:.0} µs of CPU each",
+            skeleton[0], skeleton[1]
+        ));
+        skeletons.push(skeleton);
         drop(model);
         for (system, measured, books) in [(&system, &mut systems, "on"), (&without, &mut withouts, "off")] {
             progress(&format!(
-                "calls: round {round} of {}, system, write-ahead {books}",
-                bench.rounds
+                "calls: round {round} of {rounds}, system, write-ahead {books}"
             ));
-            fill(system, BACKLOG).await?;
-            measured.push(worked(bench, system, case).await?);
+            fill(system, usize::try_from(backlog)?).await?;
+            let worked = worked(bench, system, case).await?;
+            let [rate, cpu, _] = worked;
+            progress(&format!("calls: {rate:.0}/s, {cpu:.0} µs of CPU each"));
+            measured.push(worked);
         }
-        if round == 0 {
+        if round <= WARMING {
             for measured in [&mut skeletons, &mut systems, &mut withouts] {
                 measured.clear();
             }
