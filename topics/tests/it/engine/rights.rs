@@ -2,16 +2,18 @@
 
 use std::{
     path::Path,
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
-use testkit::{Broker, OwnParts, PartsConfig, python, until};
+use testkit::{Broker, OwnParts, PartsConfig, python};
 use tokio::process::Command;
-use topics::Record;
+use topics::engine::Prepared;
 
 use super::story::{Copy, Story};
-use crate::space::{SOON, topic};
+use crate::space::topic;
 
 async fn broker(name: &str) -> OwnParts {
     let properties = [
@@ -79,14 +81,18 @@ async fn a_request_topic_that_may_not_be_read_for_a_while_costs_no_result() {
     let story = Story::begin_on(&own, 1).await;
     story.produce(1, |_| None).await;
     let mut results = story.results();
-    let mut engine = story.start(Copy::taking(|_: &Record| Duration::from_secs(3)));
-    until(SOON, async || {
-        (story.committed().await[0].writer.is_some()).then_some(())
-    })
-    .await
-    .expect("it is claimed");
+    let may_run = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&may_run);
+    let mut copy = Copy::at_once();
+    copy.prepare = Box::new(move |_| {
+        let reason = "it is not time yet".to_owned();
+        (!asked.load(Ordering::Acquire)).then_some(Prepared::Wait { reason })
+    });
+    let mut engine = story.start(copy);
+    engine.why_not("not time yet").await;
 
     set(&own, "deny", "READ", &story.requests).await;
+    may_run.store(true, Ordering::Release);
     engine.why_not("authorization").await;
     set(&own, "allow", "READ", &story.requests).await;
 
