@@ -132,6 +132,7 @@ pub async fn judged(
         "duplicates": number("duplicates"),
         "order_inversions": number("order_inversions"),
         "audit_missing": number("audit_missing"),
+        "torn_requests": number("torn_requests"),
         "postgres_mismatches": number("postgres_mismatches"),
         "model_calls": summary.model_calls,
         "model_calls_repeated": summary.model_calls_repeated,

@@ -14,7 +14,7 @@ use super::{
 use crate::chaos::Fault;
 
 /// Kafka's timestamps are whole milliseconds, in microseconds.
-const ROUNDING: i64 = 2_000;
+pub const ROUNDING: i64 = 2_000;
 /// How long before and after two states something must have gone wrong to explain one between them that nobody told of.
 const AROUND: i64 = 15_000_000;
 /// How soon before or after a commit's answer the death of a broker explains that its markers were never written.
@@ -51,20 +51,21 @@ pub fn check(evidence: &Evidence, findings: &mut Findings) -> Told {
     told
 }
 
+/// In microseconds since 1970.
+pub fn brokers_deaths(evidence: &Evidence) -> Vec<i64> {
+    let is_death = |fault: &&Fault| {
+        matches!(
+            fault.kind.as_str(),
+            "kill_broker" | "kill_coordinator" | "restart_broker"
+        )
+    };
+    evidence.faults.iter().filter(is_death).map(|fault| fault.at).collect()
+}
+
 /// Without those whose number was given again after a broker had died at that very moment. What they carried is judged all
 /// the same: if it had become visible, its results would be there twice.
 fn without_undone<'e>(evidence: &Evidence, commits: &[&'e Commit]) -> Vec<&'e Commit> {
-    let deaths: Vec<i64> = evidence
-        .faults
-        .iter()
-        .filter(|fault| {
-            matches!(
-                fault.kind.as_str(),
-                "kill_broker" | "kill_coordinator" | "restart_broker"
-            )
-        })
-        .map(|fault| fault.at)
-        .collect();
+    let deaths = brokers_deaths(evidence);
     let is_undone = |commit: &Commit, next: Option<&&Commit>| {
         next.is_some_and(|next| next.seq == commit.seq)
             && !commit.is_claim
@@ -185,7 +186,8 @@ fn history(
         }
         if let Some(offset) = last_done.first_not_in(&done) {
             let what = format!("offset {offset} was done and is not any more");
-            findings.found(Check::Commit, what, shown());
+            let request = format!("request {}/{}/{offset}", commit.topic, commit.partition);
+            findings.found(Check::Commit, what, shown().into_iter().chain([request]));
         }
         vouched(last, last_done, commit, &done, times, findings);
         before = Some((commit, done));

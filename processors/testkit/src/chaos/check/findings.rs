@@ -1,6 +1,6 @@
 //! What the checks found, with the records that show it: all of it counted, the first of each kind told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::Serialize;
 
@@ -45,19 +45,38 @@ pub struct Violation {
 pub struct Findings {
     counts: BTreeMap<Check, u64>,
     violations: Vec<Violation>,
+    /// Requests whose transaction a broker tore: what is found of them is its doing.
+    torn: HashSet<String>,
 }
 
 impl Findings {
+    pub fn apart_from(torn: HashSet<String>) -> Self {
+        Self {
+            torn,
+            ..Self::default()
+        }
+    }
+
     pub fn found(&mut self, check: Check, what: impl Into<String>, evidence: impl IntoIterator<Item = String>) {
+        let evidence: Vec<String> = evidence.into_iter().collect();
+        if evidence.iter().any(|shown| self.is_of_torn(shown)) {
+            return;
+        }
         let count = self.counts.entry(check).or_default();
         *count += 1;
         if *count <= TOLD_OF_A_KIND as u64 {
             self.violations.push(Violation {
                 check,
                 what: what.into(),
-                evidence: evidence.into_iter().collect(),
+                evidence,
             });
         }
+    }
+
+    /// Whether it names one of them.
+    fn is_of_torn(&self, shown: &str) -> bool {
+        let mut words = shown.split([' ', ',', ':']);
+        !self.torn.is_empty() && words.any(|word| self.torn.contains(word))
     }
 
     #[must_use]

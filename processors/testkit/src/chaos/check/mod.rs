@@ -19,6 +19,7 @@ mod reader;
 mod results;
 #[cfg(test)]
 mod tests;
+mod torn;
 
 use serde::Serialize;
 
@@ -51,6 +52,8 @@ pub struct Verdict {
     pub commits_untold: u64,
     /// Commits that a dying broker acknowledged and forgot.
     pub commits_undone: u64,
+    /// Requests that have two results because a broker tore the transaction of the first.
+    pub torn_requests: u64,
     pub violations_total: u64,
     pub violations: Vec<Violation>,
 }
@@ -65,7 +68,9 @@ impl Verdict {
 /// All checks.
 #[must_use]
 pub fn judge(evidence: &Evidence) -> Verdict {
-    let mut findings = Findings::default();
+    let torn = torn::requests(evidence);
+    let torn_requests = torn.len() as u64;
+    let mut findings = Findings::apart_from(torn);
     results::check(evidence, &mut findings);
     dead_letters::check(evidence, &mut findings);
     audit::check(evidence, &mut findings);
@@ -95,6 +100,7 @@ pub fn judge(evidence: &Evidence) -> Verdict {
         attempts_cut_off,
         commits_untold: commits.untold,
         commits_undone: commits.undone,
+        torn_requests,
         violations_total: findings.total(),
         violations: findings.into_violations(),
     }

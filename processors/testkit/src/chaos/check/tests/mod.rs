@@ -11,6 +11,7 @@ mod order;
 mod postgres;
 mod reader;
 mod results;
+mod torn;
 
 use std::collections::BTreeMap;
 
