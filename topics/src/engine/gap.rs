@@ -1,8 +1,8 @@
 //! The pause after a commit. The coordinator still writes the markers of the transaction then, and one that follows at
 //! once is told to come back later: back to back, transactions cost three times as much.
 //!
-//! Decision: under load it grows. A transaction costs its broker some forty appends and requests however little it carries,
-//! more than fifty results do. So results gather for as long as nobody notices, a sixteenth of what the shortest run lately
+//! Decision: under load it grows. However little a transaction carries, it costs its broker requests, and a marker in each
+//! partition that it touches. So results gather for as long as nobody notices, a sixteenth of what the shortest run lately
 //! took, until they are enough that the transaction no longer counts. Runs that take no time never wait for it.
 
 use std::{

@@ -69,7 +69,7 @@ async fn a_partition_that_was_lost_is_claimed_again_and_the_runs_of_the_others_a
     member.stop().await;
 }
 
-/// Nobody can tell a reader of read_uncommitted; one of read_committed sees nothing of it.
+/// The mark of a sweep is for readers of read_uncommitted only: it shows that the partition was swept.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_dead_writer_left_open_in_topics_of_others_is_ended_where_they_take_it() {
     let story = Story::begin("engine-of-others", 1).await;

@@ -33,6 +33,18 @@ pub struct Told {
 pub fn check(evidence: &Evidence, findings: &mut Findings) -> Told {
     hanging(evidence, findings);
     finally(evidence, findings);
+    let times = result_times(evidence);
+    let mut told = Told::default();
+    for commits in by_partition(evidence).into_values() {
+        let kept = without_undone(evidence, &commits);
+        told.undone += (commits.len() - kept.len()) as u64;
+        told.untold += history(evidence, kept, &times, findings);
+    }
+    told
+}
+
+/// In the order of their numbers.
+pub fn by_partition(evidence: &Evidence) -> BTreeMap<(&str, i32), Vec<&Commit>> {
     let mut partitions: BTreeMap<(&str, i32), Vec<&Commit>> = BTreeMap::new();
     for commit in &evidence.workers.commits {
         partitions
@@ -40,15 +52,10 @@ pub fn check(evidence: &Evidence, findings: &mut Findings) -> Told {
             .or_default()
             .push(commit);
     }
-    let times = result_times(evidence);
-    let mut told = Told::default();
-    for mut commits in partitions.into_values() {
+    for commits in partitions.values_mut() {
         commits.sort_by_key(|commit| (commit.seq, commit.at));
-        let kept = without_undone(evidence, &commits);
-        told.undone += (commits.len() - kept.len()) as u64;
-        told.untold += history(evidence, kept, &times, findings);
     }
-    told
+    partitions
 }
 
 /// In microseconds since 1970.

@@ -164,7 +164,8 @@ pub struct Acknowledged {
     pub offset: i64,
 }
 
-/// What the workers say. Used to look closer, never to acquit, but for one thing: whose attempt a crash may have cut off.
+/// What the workers say. Used to look closer, never to acquit, but for two things: whose attempt a crash may have cut off, and
+/// which commit had its answer when a broker died.
 #[derive(Debug, Clone, Default)]
 pub struct Workers {
     pub commits: Vec<Commit>,

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::{
     Evidence,
-    commits::{ROUNDING, brokers_deaths},
+    commits::{ROUNDING, brokers_deaths, by_partition},
     evidence::Commit,
     intervals::Done,
 };
@@ -21,16 +21,8 @@ const MARKERS: i64 = 200_000;
 #[must_use]
 pub fn requests(evidence: &Evidence) -> HashSet<String> {
     let deaths = brokers_deaths(evidence);
-    let mut partitions: BTreeMap<(&str, i32), Vec<&Commit>> = BTreeMap::new();
-    for commit in &evidence.workers.commits {
-        partitions
-            .entry((&commit.topic, commit.partition))
-            .or_default()
-            .push(commit);
-    }
     let mut suspects: BTreeMap<String, i64> = BTreeMap::new();
-    for ((topic, partition), mut commits) in partitions {
-        commits.sort_by_key(|commit| (commit.seq, commit.at));
+    for ((topic, partition), commits) in by_partition(evidence) {
         for pair in commits.windows(2) {
             let [last, commit] = pair else { continue };
             let death = deaths.iter().find(|death| (*death - commit.at).abs() <= MARKERS);
