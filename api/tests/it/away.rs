@@ -16,7 +16,7 @@ async fn what_is_down_at_the_start_is_named_and_waited_for() {
     let kafka: KafkaSettings = serde_json::from_value(json!({"bootstrap_servers": "127.0.0.1:9"})).unwrap();
     let registry: RegistrySettings = serde_json::from_value(json!({"url": "http://127.0.0.1:9"})).unwrap();
     let settings = ApiSettings {
-        listen: free_address().await,
+        listen: free_address(),
         grace_seconds: 0,
         ..ApiSettings::default()
     };

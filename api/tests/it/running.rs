@@ -1,17 +1,15 @@
 //! An api in this process, asked over HTTP; every answer is held to the contract.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 use api::{ApiError, ApiSettings, Dependencies, health::Health};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use schemas::Registry;
 use serde_json::Value;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::watch,
-    task::JoinHandle,
-    time::timeout,
-};
+use tokio::{net::TcpStream, sync::watch, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 use topics::{Catalog, KafkaSettings};
 
@@ -88,6 +86,6 @@ impl Api {
     }
 }
 
-pub async fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+pub fn free_address() -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, testkit::parts::free_port().unwrap()).into()
 }

@@ -238,7 +238,7 @@ impl Stage {
 
     /// An api that is ready.
     pub async fn start(&self, start: Start) -> Api {
-        let listen = free_address().await;
+        let listen = free_address();
         let settings = ApiSettings {
             listen,
             max_waiters: start.max_waiters,
@@ -275,7 +275,7 @@ impl Stage {
     /// An api that reads the tables of this stage and finds no broker.
     pub async fn start_without_brokers(&self) -> Api {
         let settings = ApiSettings {
-            listen: free_address().await,
+            listen: free_address(),
             grace_seconds: 0,
             ..ApiSettings::default()
         };

@@ -2,9 +2,9 @@
 
 use std::{path::Path, process::Command};
 
-use testkit::{Launch, python, until};
+use testkit::{Launch, parts, python, until};
 
-use crate::world::{SOON, free_port, get, repository};
+use crate::world::{SOON, get, repository};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_client_of_today_is_content() {
@@ -21,7 +21,7 @@ async fn passes(requirements: &str) {
     let tests = repository().join("processors/retrieval/python");
     let python = python::environment(&tests.join(requirements)).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let address = format!("127.0.0.1:{}", free_port());
+    let address = format!("127.0.0.1:{}", parts::free_port().unwrap());
     let _twin = twin(&address, folder.path());
     let url = format!("http://{address}");
     until(SOON, async || get(&url).await.ok().map(drop)).await.unwrap();

@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     fs,
-    net::TcpListener,
     path::{Path, PathBuf},
     process::{Command, Output},
     time::Duration,
@@ -11,7 +10,7 @@ use std::{
 
 use schemas::{Registry, RegistrySettings, Request, Timestamp, headers, request_kind};
 use serde_json::Value;
-use testkit::{Launch, Parts, Process, Space, until};
+use testkit::{Launch, Parts, Process, Space, parts, until};
 use topics::{Headers, KafkaSettings, Producer, ProducerSettings};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_millrace");
@@ -174,7 +173,7 @@ impl World {
     }
 
     pub fn start_unready(&self, name: &str, roles: &str) -> Running {
-        let address = format!("127.0.0.1:{}", free_port());
+        let address = format!("127.0.0.1:{}", parts::free_port().unwrap());
         let launch = self.launch(name, &["run", "--roles", roles]);
         let setting = if roles.contains("api") {
             "MILLRACE_API__LISTEN"
@@ -220,10 +219,6 @@ pub fn json_lines(text: &str) -> Vec<Value> {
 
 pub async fn get(url: &str) -> reqwest::Result<reqwest::Response> {
     reqwest::Client::new().get(url).send().await
-}
-
-pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 pub fn repository() -> &'static Path {

@@ -32,7 +32,7 @@ pub use kafka::Door;
 pub use lease::{Lease, Slot, down, lease, parts, status};
 pub use own::{Broker, OwnParts, PartsConfig, Ports};
 pub use part::Part;
-pub use port::any as free_port;
+pub use port::{any as free_port, preferably as free_port_preferably};
 pub(crate) use postgres::execute as postgres_execute;
 pub use supervisor::{Stay, supervise};
 

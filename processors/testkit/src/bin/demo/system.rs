@@ -2,14 +2,13 @@
 
 use std::{
     env, fs,
-    net::TcpListener,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
-use testkit::{Launch, OwnParts, Parts, PartsConfig, Ports, Process, until};
+use testkit::{Launch, OwnParts, Parts, PartsConfig, Ports, Process, parts::free_port_preferably, until};
 use tokio::process::Command;
 
 use crate::models;
@@ -52,15 +51,15 @@ impl System {
         let parts = OwnParts::start(PartsConfig {
             name: "demo".to_owned(),
             ports: Ports {
-                kafka: free(KAFKA),
-                registry: free(REGISTRY),
-                postgres: free(POSTGRES),
+                kafka: Some(free_port_preferably(KAFKA)?),
+                registry: Some(free_port_preferably(REGISTRY)?),
+                postgres: Some(free_port_preferably(POSTGRES)?),
             },
             ..PartsConfig::default()
         })
         .await?;
-        let pinecone = format!("127.0.0.1:{}", free_port(PINECONE)?);
-        let api = format!("127.0.0.1:{}", free_port(API)?);
+        let pinecone = format!("127.0.0.1:{}", free_port_preferably(PINECONE)?);
+        let api = format!("127.0.0.1:{}", free_port_preferably(API)?);
         let mut environment = vec![
             (
                 "MILLRACE_CONFIG".to_owned(),
@@ -264,15 +263,4 @@ fn millrace() -> PathBuf {
 
 fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
-}
-
-fn free(port: u16) -> Option<u16> {
-    TcpListener::bind(("127.0.0.1", port)).is_ok().then_some(port)
-}
-
-fn free_port(wanted: u16) -> anyhow::Result<u16> {
-    match free(wanted) {
-        Some(port) => Ok(port),
-        None => Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port()),
-    }
 }
