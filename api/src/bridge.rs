@@ -185,7 +185,7 @@ impl Bridge {
                 Ok(result) => return Ok(result),
                 Err(error) => error,
             };
-            if !error.is_transient() {
+            if !error.may_pass(record.appended_ms().map(Timestamp::from_millis)) {
                 return Err(undecodable(record, &error));
             }
             if Instant::now() + DECODE_AGAIN >= until {

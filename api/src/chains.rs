@@ -7,7 +7,7 @@ use std::{
 };
 
 use jsonschema::Validator;
-use schemas::{ChainRecord, Decoder};
+use schemas::{ChainRecord, Decoder, Timestamp};
 use serde_json::Value;
 use topics::Record;
 
@@ -133,7 +133,7 @@ async fn decode(decoder: &Decoder<ChainRecord>, record: &Record, value: &[u8]) -
             Ok(chain) => return Some(chain),
             Err(error) => error,
         };
-        if !error.is_transient() {
+        if !error.may_pass(record.appended_ms().map(Timestamp::from_millis)) {
             tracing::error!(
                 src = record.src(),
                 error = &error as &dyn std::error::Error,

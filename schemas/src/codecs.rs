@@ -1,8 +1,11 @@
 //! What a decoder knows about schema ids.
 //!
 //! Everything that costs is done once per id: the lookup, the parse, the resolution of names, the check that the
-//! schema can be read. Failures are remembered too, but not for long: an unknown id may be registered a moment later,
-//! and a registry that was down comes back.
+//! schema can be read. Failures are remembered too, but not for long: a registry that was down comes back.
+//!
+//! An id that the registry does not have may be one that it does not have *yet*: who registered it asked another node.
+//! Since when it is unknown decides whether that is worth a wait ([`DecodeError::may_pass`]), so the moment of the first
+//! answer outlives the answer: an id that stayed unknown for all of that time is never waited for again.
 
 use std::{
     collections::HashMap,
@@ -19,7 +22,13 @@ use crate::{
     decoder::DecodeError,
 };
 
+/// How long a registry may lag behind the node that gave an id away.
+pub(crate) const REGISTRY_LAG: Duration = Duration::from_secs(30);
+/// While it may lag, and after that.
+const UNKNOWN_YET_FOR: Duration = Duration::from_secs(1);
 const UNKNOWN_FOR: Duration = Duration::from_secs(30);
+/// Ids are cheap to make up: beyond so many failures they are forgotten together.
+const FAILURES: usize = 10_000;
 const UNAVAILABLE_FOR: Duration = Duration::from_secs(1);
 /// An id never changes its schema.
 const UNREADABLE_FOR: Duration = Duration::from_secs(3_600);
@@ -65,12 +74,22 @@ impl Codecs {
         if let Some(answer) = self.remembered(id) {
             return answer;
         }
-        let answer = self.look_up(id).await;
+        let mut answer = self.look_up(id).await;
+        let now = Instant::now();
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        if let (Err(DecodeError::UnknownSchema { since, .. }), Some(first)) =
+            (&mut answer, known.get(&id).and_then(Entry::unknown_since))
+        {
+            *since = first;
+        }
         let entry = match &answer {
             Ok(codec) => Entry::Readable(codec.clone()),
             Err(error) => {
                 let lifetime = match error {
                     DecodeError::Unavailable { .. } => UNAVAILABLE_FOR,
+                    DecodeError::UnknownSchema { since, .. } if now.duration_since(*since) < REGISTRY_LAG => {
+                        UNKNOWN_YET_FOR
+                    }
                     DecodeError::UnknownSchema { .. } => UNKNOWN_FOR,
                     DecodeError::WrongShape { .. } | DecodeError::NotFramed(_) | DecodeError::Corrupt { .. } => {
                         UNREADABLE_FOR
@@ -78,13 +97,12 @@ impl Codecs {
                 };
                 Entry::Failed {
                     error: error.clone(),
-                    until: Instant::now() + lifetime,
+                    until: now + lifetime,
                 }
             }
         };
-        let now = Instant::now();
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|_, entry| entry.holds(now));
+        let room = known.len() < FAILURES;
+        known.retain(|_, entry| entry.holds(now) || (room && entry.unknown_since().is_some()));
         known.insert(id, entry);
         answer
     }
@@ -102,7 +120,10 @@ impl Codecs {
             source: Arc::new(misfit),
         };
         let parsed = self.registry.schema(id).await.map_err(|error| match error {
-            RegistryError::UnknownId { id } => DecodeError::UnknownSchema { id },
+            RegistryError::UnknownId { id } => DecodeError::UnknownSchema {
+                id,
+                since: Instant::now(),
+            },
             RegistryError::Settings { .. } | RegistryError::Unavailable { .. } => DecodeError::Unavailable {
                 source: Arc::new(error),
             },
@@ -117,6 +138,16 @@ impl Codecs {
 }
 
 impl Entry {
+    fn unknown_since(&self) -> Option<Instant> {
+        match self {
+            Self::Failed {
+                error: DecodeError::UnknownSchema { since, .. },
+                ..
+            } => Some(*since),
+            Self::Readable(_) | Self::Failed { .. } => None,
+        }
+    }
+
     fn holds(&self, now: Instant) -> bool {
         match self {
             Self::Readable(_) => true,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rdkafka::{
-    Message,
+    Message, Timestamp,
     message::{BorrowedMessage, Headers as _},
 };
 
@@ -15,8 +15,10 @@ pub struct Record {
     pub topic: Arc<str>,
     pub partition: i32,
     pub offset: i64,
-    /// Milliseconds since the epoch, as the broker gives it: append time on Millrace's own request topics.
+    /// Milliseconds since the epoch.
     pub timestamp_ms: i64,
+    /// Whether that is when the broker appended it; else it is what the writer says (`CreateTime`), which may be any time.
+    pub append_time: bool,
     pub key: Option<Bytes>,
     pub value: Option<Bytes>,
     pub headers: Headers,
@@ -33,6 +35,7 @@ impl Record {
             partition: message.partition(),
             offset: message.offset(),
             timestamp_ms: message.timestamp().to_millis().unwrap_or(0),
+            append_time: matches!(message.timestamp(), Timestamp::LogAppendTime(_)),
             key: message.key().map(Bytes::copy_from_slice),
             value: message.payload().map(Bytes::copy_from_slice),
             headers,
@@ -43,6 +46,12 @@ impl Record {
     #[must_use]
     pub fn src(&self) -> String {
         format!("{}/{}/{}", self.topic, self.partition, self.offset)
+    }
+
+    /// When the broker appended it, in milliseconds since the epoch, if its topic keeps that.
+    #[must_use]
+    pub fn appended_ms(&self) -> Option<i64> {
+        self.append_time.then_some(self.timestamp_ms)
     }
 
     /// Bytes that this record holds in memory; what the limit on bytes in flight counts.

@@ -176,7 +176,7 @@ async fn row(bridge: &Bridge, arrived: &Arrived) -> Option<Row> {
             Ok(result) => return Row::of((record.partition, record.offset), record.key.as_deref(), result).ok(),
             Err(error) => error,
         };
-        if !error.is_transient() {
+        if !error.may_pass(record.appended_ms().map(schemas::Timestamp::from_millis)) {
             tracing::error!(
                 src = record.src(),
                 error = &error as &dyn std::error::Error,

@@ -24,6 +24,7 @@ fn at(run: &RunKey, src: &str, value: &str, (partition, offset): (i32, i64)) -> 
         partition,
         offset,
         timestamp_ms: 0,
+        append_time: true,
         key: None,
         value: Some(value.to_owned().into()),
         headers,

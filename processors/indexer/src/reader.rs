@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use futures::FutureExt;
 use schemas::{
-    Decoder, Document, Registry, RegistryError, headers,
+    Decoder, Document, Registry, RegistryError, Timestamp, headers,
     identity::{Claims, Identity, InvalidIdentity, identify},
 };
 use topics::{
@@ -36,15 +36,14 @@ impl Reader {
 
     pub(crate) async fn read(&self, record: &Record) -> Prepared<Work> {
         let Some(value) = record.value.as_deref() else {
-            return poison(
-                "undecodable",
-                "the record has no value: a document is removed by `deleted`",
-            );
+            return poison("empty", "the record has no value: a document is removed by `deleted`");
         };
-        let document = match self.decoder.decode(value).await {
+        // Waited for here, and not with `Prepared::Wait`: the registry is well, and what a bad record costs is its own lane.
+        let appended_at = record.appended_ms().map(Timestamp::from_millis);
+        let document = match self.decoder.decode_in_time(value, appended_at).await {
             Ok(document) => document,
             Err(error) => {
-                let Failure { class, message } = Failure::of("undecodable", &error);
+                let Failure { class, message } = Failure::of(error.class(), &error);
                 return if error.is_transient() {
                     Prepared::Wait { reason: message }
                 } else {

@@ -132,6 +132,7 @@ impl Publication {
         let Some(value) = record.value.as_deref() else {
             return Ok(());
         };
+        let appended_at = record.appended_ms().map(Timestamp::from_millis);
         loop {
             match self.decoder.decode(value).await {
                 Ok(published) => {
@@ -142,7 +143,7 @@ impl Publication {
                     }
                     return self.chains.learn(&published, &self.resources).map_err(Error::Conflict);
                 }
-                Err(error) if error.is_transient() => tokio::time::sleep(PAUSE).await,
+                Err(error) if error.may_pass(appended_at) => tokio::time::sleep(PAUSE).await,
                 Err(error) => {
                     tracing::error!(
                         error = &error as &dyn std::error::Error,

@@ -81,6 +81,8 @@ impl Reader {
         })
     }
 
+    /// An id that the registry may not know yet is waited for here, and not with [`Unread::Later`], which stops the reading
+    /// of the partition: the registry is well, and what a bad record costs is its own lane.
     pub(crate) async fn read(&self, record: &Record, binding: &Binding) -> Result<Asked, Unread> {
         let Some(value) = record.value.as_deref() else {
             return Err(poison("empty", "the record has no value"));
@@ -93,13 +95,16 @@ impl Reader {
             );
             return Err(poison("too_large", message));
         }
+        let appended_at = record.appended_ms().map(Timestamp::from_millis);
         match &binding.form {
             Form::Request => {
-                let request = self.requests.decode(value).await.map_err(|error| undecodable(&error))?;
+                let request = self.requests.decode_in_time(value, appended_at).await;
+                let request = request.map_err(|error| undecodable(&error))?;
                 own(record, binding, request)
             }
             Form::Avro { chain } => {
-                let input = self.plain.decode(value).await.map_err(|error| undecodable(&error))?;
+                let input = self.plain.decode_in_time(value, appended_at).await;
+                let input = input.map_err(|error| undecodable(&error))?;
                 plain(record, binding, chain, input)
             }
             Form::Json { chain } => {
@@ -201,14 +206,10 @@ fn json(text: &str, field: &str) -> Result<Value, Unread> {
 
 fn undecodable(error: &DecodeError) -> Unread {
     let message = chain_of(error);
-    let class = match error {
-        DecodeError::Unavailable { .. } => return Unread::Later(message),
-        DecodeError::NotFramed(_) => "corrupt_frame",
-        DecodeError::UnknownSchema { .. } => "unknown_schema",
-        DecodeError::WrongShape { .. } => "wrong_schema",
-        DecodeError::Corrupt { .. } => "corrupt_value",
-    };
-    poison(class, message)
+    if error.is_transient() {
+        return Unread::Later(message);
+    }
+    poison(error.class(), message)
 }
 
 fn poison(class: &str, message: impl Into<String>) -> Unread {

@@ -74,8 +74,11 @@ impl Reader {
     /// A record that cannot be decoded becomes a quarantine row.
     ///
     /// # Errors
-    /// Only what may pass: the registry could not be asked.
+    /// Only what may pass: the registry could not be asked, or may not know the id yet.
     pub async fn read(&self, record: Record) -> Result<Entry, DecodeError> {
+        // Whoever waits here keeps all others waiting, so only where the broker says that a record is young: on a topic with
+        // the times of its writers each made-up id would cost half a minute.
+        let appended_at = Timestamp::from_millis(record.appended_ms().unwrap_or_default());
         let value = record.value.as_deref().unwrap_or_default();
         let row = match self.topics.get(&*record.topic) {
             Some(Carries::Requests(input)) => self.request(&record, input, value).await,
@@ -99,7 +102,7 @@ impl Reader {
         };
         match row {
             Ok(row) => Ok(Entry { record, row }),
-            Err(error) if error.is_transient() => Err(error),
+            Err(error) if error.may_pass(Some(appended_at)) => Err(error),
             Err(error) => Ok(Entry {
                 record,
                 row: Row::Quarantine(with_causes(&error)),

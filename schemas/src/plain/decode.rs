@@ -8,7 +8,7 @@ use bigdecimal::{BigDecimal, num_bigint::BigInt};
 use chrono::{DateTime, NaiveTime, SecondsFormat, TimeDelta};
 use serde_json::{Map, Value as Json};
 
-use crate::{DecodeError, Registry, codecs::Codecs, decoder::corrupt, wire};
+use crate::{DecodeError, Registry, Timestamp, codecs::Codecs, decoder::corrupt, wire};
 
 /// Decodes values of any Avro schema of the registry. Clones share what is known about schema ids.
 #[derive(Clone)]
@@ -34,9 +34,22 @@ impl PlainDecoder {
     /// Asks the registry once per schema id, and not at all when it is known.
     ///
     /// # Errors
-    /// Any [`DecodeError`]; only [`DecodeError::Unavailable`] may pass.
+    /// Any [`DecodeError`]; see [`DecodeError::may_pass`].
     pub async fn decode(&self, bytes: &[u8]) -> Result<Json, DecodeError> {
         Ok(self.decode_named(bytes).await?.value)
+    }
+
+    /// As [`Self::decode`], but an id that the registry may not know yet is waited for.
+    ///
+    /// # Errors
+    /// Any [`DecodeError`]; only [`DecodeError::Unavailable`] may pass.
+    pub async fn decode_in_time(&self, bytes: &[u8], appended_at: Option<Timestamp>) -> Result<Json, DecodeError> {
+        loop {
+            match self.decode(bytes).await {
+                Err(error) if error.passed_a_moment(appended_at).await => {}
+                decoded => return decoded,
+            }
+        }
     }
 
     /// As [`Self::decode`], with the name of what it is.

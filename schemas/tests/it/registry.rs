@@ -132,7 +132,7 @@ async fn what_is_not_ours_says_what_it_is() {
     assert!(matches!(plain, DecodeError::NotFramed(_)), "{plain}");
     let unknown = decoder.decode(&wire::header(0x7fff_ffff)).await.unwrap_err();
     assert!(
-        matches!(unknown, DecodeError::UnknownSchema { id: 0x7fff_ffff }),
+        matches!(unknown, DecodeError::UnknownSchema { id: 0x7fff_ffff, .. }),
         "{unknown:?}"
     );
 

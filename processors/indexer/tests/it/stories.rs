@@ -147,7 +147,8 @@ async fn what_is_no_document_is_a_dead_letter_with_its_bytes_and_stops_nobody() 
         ..guide("text")
     };
     for (value, class) in [
-        (b"not a frame".to_vec(), "undecodable"),
+        (b"not a frame".to_vec(), "corrupt_frame"),
+        (b"\x00\xff\xff\xff\xffhello".to_vec(), "unknown_schema"),
         (world.encoded(&nameless), "invalid_document"),
         (world.encoded(&too_much_metadata), "index_refused"),
     ] {

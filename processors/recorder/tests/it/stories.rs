@@ -184,7 +184,7 @@ async fn a_record_that_no_table_takes_is_quarantined_and_its_neighbours_land() {
     world.send_record("results", 1, &too_old).await;
     let trace = Headers::new().with(headers::REQUEST_ID, "run-1003");
     let (partition, offset) = world.send("requests", 0, "no Avro at all\0", trace).await;
-    let unknown_schema = world.send("audit", 1, &b"\0\x7f\xff\xff\xff"[..], Headers::new()).await;
+    let unknown_schema = world.send("audit", 1, &b"\0\xff\xff\xff\xff"[..], Headers::new()).await;
     world.send_runs(50..100).await;
 
     let recorder = world.recorder(RecorderSettings::default());

@@ -156,7 +156,7 @@ async fn poisons(world: &World) -> Vec<Poison> {
         raw(
             "unknown_schema",
             "requests",
-            Some(Bytes::from_static(b"\x00\x7f\xff\xff\xffhello")),
+            Some(Bytes::from_static(b"\x00\xff\xff\xff\xffhello")),
         ),
         raw("corrupt_value", "requests", Some(cut)),
         raw("wrong_schema", "requests", Some(other)),

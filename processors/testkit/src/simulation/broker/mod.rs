@@ -105,6 +105,7 @@ impl Broker {
                 partition: partition.partition,
                 offset,
                 timestamp_ms: 0,
+                append_time: true,
                 key,
                 value: Some(value),
                 headers: Headers::new(),

@@ -18,6 +18,7 @@ fn record(offset: i64) -> Arc<Record> {
         partition: 0,
         offset,
         timestamp_ms: 0,
+        append_time: true,
         key: None,
         value: Some(Bytes::from_static(b"0123456789")),
         headers: Headers::new(),
