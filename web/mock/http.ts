@@ -1,7 +1,8 @@
 // The paths of schemas/openapi.json that the page calls, and /mock, by which tests say what shall happen.
 
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { turnsOf, type World } from "./world.ts";
+import { exactly, written } from "../src/api/json.ts";
+import { type Asked, turnsOf, type World } from "./world.ts";
 import { chains } from "./chains.ts";
 import { feedOf, eventsOf } from "./streams.ts";
 import { stats } from "./figures.ts";
@@ -14,7 +15,7 @@ export function answer(world: World, request: IncomingMessage, response: ServerR
   const [first = "", second, third, ...rest] = url.pathname.split("/").slice(1).map(decodeURIComponent);
   const json = (body: unknown, status = 200) => {
     response.writeHead(status, { "content-type": status < 400 ? "application/json" : "application/problem+json" });
-    response.end(JSON.stringify(body));
+    response.end(written(body));
   };
   const problem = (status: number, title: string, detail: string, errors?: object[]) =>
     json(
@@ -50,16 +51,19 @@ export function answer(world: World, request: IncomingMessage, response: ServerR
     else problem(404, "No such chain", `No chain is called ${second}. GET /chains lists what can be called.`);
   } else if (request.method === "POST" && third === "resume") {
     const kept = world.runs.get(second ?? "");
-    if (kept?.run.status === "interrupted") json(world.resume(kept), 202);
+    if (kept?.run.status === "interrupted")
+      void body(request).then((decisions) => json(world.resume(kept, decisions), 202));
     else problem(409, "The run does not wait for a decision", `Run ${second} is ${kept?.run.status ?? "unknown"}.`);
   } else if (request.method === "POST") {
     void body(request).then((asked) => {
-      const run = asked as { chain: string; input: Record<string, unknown> };
+      const run = asked as Asked & { input: Record<string, unknown> };
       const chain = chains().find(({ name }) => run.chain.split("@")[0] === name);
       const required = (chain?.input_schema as { required?: string[] } | undefined)?.required ?? [];
       const missing = required.filter((name) => run.input[name] === undefined || run.input[name] === "");
       if (missing.length > 0) {
-        const errors = missing.map((name) => ({ loc: ["body", "input", name], msg: "is required", type: "required" }));
+        // As the api says it: the place is the object that lacks it.
+        const said = (name: string) => `${JSON.stringify(name)} is a required property`;
+        const errors = missing.map((name) => ({ loc: ["body", "input"], msg: said(name), type: "required" }));
         problem(422, "Invalid input", `The input does not fit the input schema of ${run.chain}.`, errors);
       } else json(world.begin(run).run, 202);
     });
@@ -120,5 +124,5 @@ function obey(world: World, order: Order): unknown {
 async function body(request: IncomingMessage): Promise<unknown> {
   let text = "";
   for await (const piece of request) text += String(piece);
-  return text === "" ? {} : JSON.parse(text);
+  return text === "" ? {} : exactly(text);
 }

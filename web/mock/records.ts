@@ -2,6 +2,7 @@
 // not answer, and bytes that nobody can read.
 
 import type { RawRecord, RecordPlace } from "../src/api/client.ts";
+import { written } from "../src/api/json.ts";
 import type { Kept } from "./world.ts";
 
 type Found = { record: RawRecord } | { status: number; title: string; detail: string };
@@ -48,7 +49,7 @@ function raw({ run, key, steps }: Kept, { what, topic, partition, offset, attemp
       { name: "traceparent", value: `00-${run.trace_id ?? ""}-00f067aa0ba902b7-01` },
     ],
     schema,
-    size: bytes === null ? JSON.stringify(value).length : 7,
+    size: bytes === null ? written(value).length : 7,
     value,
     bytes,
   };

@@ -1,6 +1,7 @@
 // The event streams. A reader is a place in what went by; one that does not read falls behind and is told of a gap.
 
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { written } from "../src/api/json.ts";
 import type { Kept, World } from "./world.ts";
 
 /** Results that the feed remembers for a reader that is late. */
@@ -72,5 +73,4 @@ function open(response: ServerResponse) {
   return (id: number, name: string, data: unknown) => response.write(event(id, name, data));
 }
 
-const event = (id: number, name: string, data: unknown) =>
-  `id: ${id}\nevent: ${name}\ndata: ${JSON.stringify(data)}\n\n`;
+const event = (id: number, name: string, data: unknown) => `id: ${id}\nevent: ${name}\ndata: ${written(data)}\n\n`;

@@ -2,9 +2,17 @@
 // is asked for by the input: "fail", "retry", "slow" and "approve" in a question do what they say.
 
 import type { FeedRow, RecordPlace, Run, Step, Turn } from "../src/api/client.ts";
+import { exactly, written } from "../src/api/json.ts";
 import { chains } from "./chains.ts";
 
 export type Told = { name: "queued" | "step.started" | "step.ended" | "result"; data: unknown };
+export type Asked = {
+  chain: string;
+  input: unknown;
+  key?: string | null;
+  metadata?: Record<string, string>;
+  config?: { configurable?: unknown };
+};
 export type Kept = { run: Run; key: string | null; steps: Step[]; records: RecordPlace[]; told: Told[] };
 
 const PARTITIONS = 3;
@@ -25,7 +33,7 @@ export class World {
   private flood: ReturnType<typeof setInterval> | undefined;
 
   /** Begins a run; it goes on by itself. */
-  begin(body: { chain: string; input: unknown; key?: string | null; metadata?: Record<string, string> }): Kept {
+  begin(body: Asked): Kept {
     const chain = chains().find(({ name, version }) => body.chain === name || body.chain === `${name}@${version}`);
     const id = uuid(Date.now(), this.made++);
     const kept: Kept = {
@@ -38,6 +46,7 @@ export class World {
         chain: body.chain,
         input: body.input,
         metadata: body.metadata ?? {},
+        ...(body.config?.configurable ? { params: body.config.configurable } : {}),
         request_src: `millrace.requests.interactive/0/${this.made}`,
         trace_id: id.replaceAll("-", ""),
         accepted_at: now(),
@@ -55,7 +64,7 @@ export class World {
   }
 
   /** Goes on with a run that waits. */
-  resume(kept: Kept): Run {
+  resume(kept: Kept, decisions: unknown): Run {
     const { id, tenant, chain, input, metadata, turn, request_src } = kept.run;
     const next: Run = { id, tenant, turn: turn + 1, status: "queued", accepted_at: now(), created_at: now() };
     kept.told = [];
@@ -65,6 +74,7 @@ export class World {
       ...(request_src ? { request_src } : {}),
       ...(metadata ? { metadata } : {}),
       input,
+      decisions,
     };
     this.tell(kept, { name: "queued", data: { ...kept.run } });
     void this.work(kept, chain ?? null);
@@ -72,7 +82,7 @@ export class World {
   }
 
   private async work(kept: Kept, chain: string | null) {
-    const text = JSON.stringify(kept.run.input);
+    const text = written(kept.run.input);
     const isSlow = text.includes("slow");
     await pause(isSlow ? 400 : 40);
     const queued = isSlow ? 412_000 : 38_400;
@@ -275,7 +285,7 @@ function rowOf({ run, key }: Kept, partition: number): Omit<FeedRow, "partition"
     cost_nano_dollars: run.cost_nano_dollars ?? 0,
     attempts: run.attempts ?? 0,
     error_class: run.error?.class ?? null,
-    preview: (typeof text === "string" ? text : JSON.stringify(run.output)).split("\n")[0]?.slice(0, 200) ?? "",
+    preview: (typeof text === "string" ? text : written(run.output)).split("\n")[0]?.slice(0, 200) ?? "",
   };
 }
 
@@ -304,8 +314,8 @@ export function turnsOf({ run, steps }: Kept): Turn[] {
 const APPROVAL = {
   step: "approval",
   message: "Give back 70 for order A-1? The cup broke on the first day.",
-  value: { amount: 70 },
-  schema: { type: "object", properties: { amount: { type: "number" } } },
+  value: exactly('{"amount": 70.10, "account": 1795292668348461057}'),
+  schema: { type: "object", properties: { amount: { type: "number" }, account: { type: "integer" } } },
 };
 
 /** A UUIDv7 whose random part is a number, so that a test's ids are its own. */

@@ -1,5 +1,7 @@
 // How figures are shown. Everything is text; nothing here knows React.
 
+import { written } from "./api/json.ts";
+
 /** Nano-dollars are integers; below 2^53 (nine million dollars) a number holds them exactly. */
 export function money(nano: number): string {
   if (nano === 0) return "$0";
@@ -90,7 +92,7 @@ export function chainDigest(chain: string | null | undefined): string | undefine
 
 /** Any JSON value as a person reads it: text as it is, the rest indented. */
 export function readable(value: unknown): string {
-  return typeof value === "string" ? value : (JSON.stringify(value, null, 2) ?? "");
+  return typeof value === "string" ? value : written(value, 2);
 }
 
 /** Bytes in base64 as the text that is in them; each character that cannot be seen is a dot. */

@@ -5,6 +5,7 @@ import { render } from "@testing-library/react";
 import type { ReactNode } from "react";
 import { vi } from "vitest";
 import { Router } from "wouter";
+import { exactly } from "./api/json.ts";
 import { base } from "./routes.ts";
 
 /** By method and path, without the query; a body, or a function that makes the whole answer. */
@@ -18,7 +19,7 @@ export function show(page: ReactNode, answers: Answers, path = "/"): { calls: st
     const method = typeof input === "string" ? "GET" : input.method;
     const call = `${method} ${new URL(typeof input === "string" ? input : input.url, location.origin).pathname}`;
     calls.push(call);
-    if (typeof input !== "string" && method === "POST") bodies.push(await input.json());
+    if (typeof input !== "string" && method === "POST") bodies.push(exactly(await input.text()));
     const answer = answers[call] ?? problem(404, "Nothing here", `No answer is written down for ${call}.`);
     return typeof answer === "function" ? (answer as () => Response)() : json(answer);
   });

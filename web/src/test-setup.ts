@@ -4,4 +4,10 @@ import { vi } from "vitest";
 
 configure({ asyncUtilTimeout: 20_000 });
 
+if (typeof HTMLDialogElement !== "undefined") {
+  HTMLDialogElement.prototype.showModal = function () {
+    this.open = true;
+  };
+}
+
 vi.stubGlobal("matchMedia", (media: string) => Object.assign(new EventTarget(), { media, matches: false }));

@@ -10,6 +10,7 @@ test("a question, from the form to its row, its run and its waterfall", async ({
   await page.getByLabel("Chain").selectOption("answer");
   await page.getByRole("button", { name: "Send" }).click();
   await expect(page.getByRole("alert")).toContainText("question");
+  await expect(page.getByLabel("question")).toHaveAttribute("aria-invalid", "true");
 
   await page.getByLabel("question").fill("What is a lane?");
   await page.getByRole("textbox", { name: "Key" }).fill("a-reader");
@@ -41,6 +42,8 @@ test("a question, from the form to its row, its run and its waterfall", async ({
 
   await expect(page.getByRole("button", { name: "Run again" })).toBeEnabled();
   await page.keyboard.press("r");
+  await expect(page.getByRole("dialog", { name: "Run this again?" })).toContainText("a-reader");
+  await page.keyboard.press("Enter");
   await expect(page).not.toHaveURL(new RegExp(id));
   await expect(page.getByRole("heading", { level: 1 }).getByText("Completed")).toBeVisible();
 });

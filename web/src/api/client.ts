@@ -1,9 +1,12 @@
 // The one door to the api. What is not an answer is thrown as a Problem that says what broke.
 
 import createClient from "openapi-fetch";
+import { exactly, written } from "./json.ts";
+import { Problem } from "./problem.ts";
 import type { components, paths } from "./schema.gen.ts";
 
 type Schemas = components["schemas"];
+export type NewRun = Schemas["NewRun"];
 export type Run = Schemas["Run"];
 export type Step = Schemas["Step"];
 export type Steps = Schemas["Steps"];
@@ -22,39 +25,10 @@ export type Health = Schemas["Health"];
 export type Instance = Schemas["Instance"];
 export type Group = Schemas["Group"];
 export type GroupPartition = Schemas["GroupPartition"];
-export type Mistake = Schemas["Mistake"];
-
-/** RFC 9457, as every error of the api; or what stood in its place. */
-export class Problem extends Error {
-  constructor(
-    readonly title: string,
-    detail: string,
-    /** 0: nothing answered. */
-    readonly status: number,
-    readonly retryable: boolean,
-    readonly mistakes: readonly Mistake[] = [],
-  ) {
-    super(detail);
-    this.name = "Problem";
-  }
-
-  static of(status: number, body: unknown): Problem {
-    const problem = (typeof body === "object" && body !== null ? body : {}) as Partial<Schemas["Problem"]>;
-    if (typeof problem.title === "string" && typeof problem.detail === "string") {
-      return new Problem(problem.title, problem.detail, status, problem.retryable ?? status >= 500, problem.errors);
-    }
-    const detail = `The answer was HTTP ${status}, and not of this api. Is something else between this page and it?`;
-    return new Problem("Unexpected answer", detail, status, status >= 500);
-  }
-
-  static unreachable(): Problem {
-    const detail = `${location.origin} does not answer. If it runs on this machine, look at its terminal; this page goes on by itself when it is back.`;
-    return new Problem("The api is away", detail, 0, true);
-  }
-}
 
 const client = createClient<paths>({
   baseUrl: location.origin,
+  bodySerializer: written,
   // Late binding, so that tests can put their own in its place.
   fetch: (request) => globalThis.fetch(request),
 });
@@ -73,24 +47,38 @@ async function taken<T>(call: Promise<Answered<T>>): Promise<T> {
   return answer.data;
 }
 
+/** Of answers in which stands what people and models wrote; in the others are figures of the api's own. */
+async function exact<T>(call: Promise<Answered<string>>): Promise<T> {
+  const text = await taken(call);
+  try {
+    return exactly(text) as T;
+  } catch {
+    throw Problem.of(502, null);
+  }
+}
+
+const parseAs = "text";
+
 type Signal = { signal: AbortSignal };
 export type Place = Pick<RecordPlace, "topic" | "partition" | "offset">;
 
 export const api = {
   chains: (with_: Signal) => taken(client.GET("/chains", with_)),
   chain: (chain: string, with_: Signal) =>
-    taken(client.GET("/chains/{chain}", { params: { path: { chain } }, ...with_ })),
+    exact<Chain>(client.GET("/chains/{chain}", { params: { path: { chain } }, ...with_, parseAs })),
   runs: (chain: string, limit: number, with_: Signal) =>
     taken(client.GET("/runs", { params: { query: { chain, limit } }, ...with_ })),
-  run: (id: string, with_: Signal) => taken(client.GET("/runs/{id}", { params: { path: { id } }, ...with_ })),
+  run: (id: string, with_: Signal) =>
+    exact<Run>(client.GET("/runs/{id}", { params: { path: { id } }, ...with_, parseAs })),
   steps: (id: string, with_: Signal) => taken(client.GET("/runs/{id}/steps", { params: { path: { id } }, ...with_ })),
   records: (id: string, with_: Signal) =>
     taken(client.GET("/runs/{id}/records", { params: { path: { id } }, ...with_ })),
   record: (id: string, { topic, partition, offset }: Place, with_: Signal) =>
-    taken(
+    exact<RawRecord>(
       client.GET("/runs/{id}/records/{topic}/{partition}/{offset}", {
         params: { path: { id, topic, partition, offset } },
         ...with_,
+        parseAs,
       }),
     ),
   deadLetter: (id: string, with_: Signal) =>
@@ -99,6 +87,6 @@ export const api = {
     taken(client.GET("/stats", { params: { query }, ...with_ })),
   health: (with_: Signal) => taken(client.GET("/health", with_)),
   resume: (id: string, body: Schemas["Resume"]) =>
-    taken(client.POST("/runs/{id}/resume", { params: { path: { id } }, body })),
-  begin: (body: Schemas["NewRun"]) => taken(client.POST("/runs", { body })),
+    exact<Run>(client.POST("/runs/{id}/resume", { params: { path: { id } }, body, parseAs })),
+  begin: (body: NewRun) => exact<Run>(client.POST("/runs", { body, parseAs })),
 };

@@ -1,7 +1,8 @@
 // What the pages ask for, under which keys it is kept, and when it is asked for again.
 
 import { QueryClient, queryOptions } from "@tanstack/react-query";
-import { api, type Place, Problem, type Run, type Steps } from "./client.ts";
+import { api, type Place, type Run, type Steps } from "./client.ts";
+import { Problem } from "./problem.ts";
 
 export const queryClient = new QueryClient({
   defaultOptions: {

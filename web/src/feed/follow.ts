@@ -2,7 +2,7 @@
 // that is no stream, says nothing of a connection that went silent, and reads on when nobody keeps up.
 
 import { createParser } from "eventsource-parser";
-import { Problem } from "../api/client.ts";
+import { Problem } from "../api/problem.ts";
 
 export type Link =
   | { is: "connecting" }
@@ -17,7 +17,8 @@ export type Link =
   | { is: "refused"; problem: Problem };
 
 export type Follower = {
-  event: (name: string, data: unknown) => void;
+  /** `data` as it came: who takes it knows whose numbers are in it. */
+  event: (name: string, data: string) => void;
   link: (link: Link) => void;
   /** Whether this event is the last one. */
   last?: (name: string) => boolean;
@@ -98,7 +99,7 @@ class Stream {
         onEvent: ({ id, event = "message", data }) => {
           if (id !== undefined) this.lastId = id;
           this.said += 1;
-          this.follower.event(event, JSON.parse(data));
+          this.follower.event(event, data);
           isOver ||= this.follower.last?.(event) ?? false;
         },
       });

@@ -3,6 +3,7 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
 import type { Run, Step, Steps } from "../api/client.ts";
+import { exactly } from "../api/json.ts";
 import { queries } from "../api/queries.ts";
 import { follow, type Link } from "./follow.ts";
 
@@ -24,12 +25,11 @@ export function useRunEvents(id: string, run: Run | undefined): Link {
     const stopping = new AbortController();
     const step = (step: Step) =>
       client.setQueryData<Steps>(queries.steps(id).queryKey, (known) => withStep(known, id, step));
-    const event = (name: string, data: unknown) => {
-      if (name === "queued")
-        client.setQueryData<Run>(queries.run(id).queryKey, (known) => ({ ...known, ...(data as Run) }));
-      else if (name === "step.started" || name === "step.ended") step(data as Step);
-      else if (name === "result") {
-        client.setQueryData<Run>(queries.run(id).queryKey, (known) => ({ ...known, ...(data as Run) }));
+    const event = (name: string, data: string) => {
+      if (name === "step.started" || name === "step.ended") step(JSON.parse(data) as Step);
+      else if (name === "queued" || name === "result") {
+        const told = exactly(data) as Run;
+        client.setQueryData<Run>(queries.run(id).queryKey, (known) => ({ ...known, ...told }));
       }
     };
     void follow(

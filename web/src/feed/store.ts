@@ -2,7 +2,7 @@
 // most once per frame and ten times a second, however many arrive.
 
 import type { FeedGap, FeedRow } from "../api/client.ts";
-import { Problem } from "../api/client.ts";
+import { Problem } from "../api/problem.ts";
 import { type Link, follow } from "./follow.ts";
 
 export type Row = {
@@ -68,7 +68,7 @@ export class Feed {
     const stopping = new AbortController();
     void follow(
       path,
-      { event: (name, data) => this.take(name, data), link: (link) => this.linked(link) },
+      { event: (name, data) => this.take(name, JSON.parse(data)), link: (link) => this.linked(link) },
       stopping.signal,
     );
     return () => stopping.abort();

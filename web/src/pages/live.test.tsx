@@ -16,9 +16,6 @@ beforeEach(() => {
   vi.spyOn(Element.prototype, "clientHeight", "get").mockReturnValue(640);
   vi.spyOn(Element.prototype, "clientWidth", "get").mockReturnValue(1280);
   Element.prototype.scrollTo = () => {};
-  HTMLDialogElement.prototype.showModal = function () {
-    this.open = true;
-  };
 });
 afterEach(() => {
   cleanup();

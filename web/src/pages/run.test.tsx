@@ -96,13 +96,33 @@ test("a connection that broke is told while the run is still shown", async () =>
   expect(screen.getByRole("region", { name: "Input" }).textContent).toContain("What is a lane?");
 });
 
-test("run again sends the same input to the same chain, and goes there", async () => {
-  const answers = about({ status: "completed", output: "x", attempts: 0 });
+test("run again asks, then sends all of the call to the same chain, and goes there", async () => {
+  const answers = about({
+    status: "completed",
+    output: "x",
+    attempts: 0,
+    request_src: "millrace.requests/0/7",
+    params: { tone: "warm" },
+    metadata: { team: "blue" },
+  });
+  answers["GET /runs/run-1/records/millrace.requests/0/7"] = { key: "customer-7", headers: [], value: {} };
   answers["POST /runs"] = run({ id: "run-2" });
   const { bodies } = open(answers);
   await userEvent.click(await screen.findByRole("button", { name: /Run again/ }));
+  expect(bodies).toEqual([]);
+  const dialog = await screen.findByRole("dialog", { name: "Run this again?" });
+  expect(await within(dialog).findByText("customer-7")).toBeTruthy();
+  await userEvent.click(within(dialog).getByRole("button", { name: "Run again" }));
   await expect.poll(() => location.pathname).toBe("/ui/runs/run-2");
-  expect(bodies).toEqual([{ chain: "answer@1", input: { question: "What is a lane?" }, metadata: {} }]);
+  expect(bodies).toEqual([
+    {
+      chain: "answer@1",
+      input: { question: "What is a lane?" },
+      key: "customer-7",
+      config: { configurable: { tone: "warm" } },
+      metadata: { team: "blue", again_of: "run-1" },
+    },
+  ]);
 });
 
 test("a run that waits shows what there is to decide, and goes on with the decision", async () => {

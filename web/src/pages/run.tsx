@@ -1,11 +1,14 @@
 // One run: what went in, what came out, and everything in between; live while it runs.
 
-import { useMutation, useQuery } from "@tanstack/react-query";
-import { useEffect } from "react";
+import { useQuery } from "@tanstack/react-query";
+import { useEffect, useState } from "react";
 import { Link, useLocation } from "wouter";
-import { api, type Run, type Step } from "../api/client.ts";
+import { AGAIN_OF, hasParams } from "../api/again.ts";
+import type { Run, Step } from "../api/client.ts";
+import { written } from "../api/json.ts";
 import { queries } from "../api/queries.ts";
 import { chainDigest, chainName, count, duration, moment, money, quoted } from "../format.ts";
+import { AgainDialog } from "../parts/again.tsx";
 import { CopyButton, useCopy } from "../parts/copy.tsx";
 import { DeadLetterPanel } from "../parts/dead-letter.tsx";
 import { Documents } from "../parts/documents.tsx";
@@ -29,17 +32,16 @@ export function RunPage({ id }: { id: string }) {
   const link = useRunEvents(id, run);
   const [, go] = useLocation();
   const [said, copy] = useCopy();
-  const again = useMutation({ mutationFn: api.begin, onSuccess: ({ id }) => go(to.run(id)) });
+  const [isAsking, setAsking] = useState(false);
 
   useEffect(() => {
     document.title = run ? `${chainName(run.chain)} ${run.status} · Millrace` : "Run · Millrace";
   }, [run]);
-  const runAgain = () =>
-    run?.chain && again.mutate({ chain: chainName(run.chain), input: run.input, metadata: run.metadata ?? {} });
+  const canRun = run?.chain !== undefined && run.input !== undefined;
   useKeys((event) => {
     if (event.key === "Escape") history.back();
-    else if (event.key === "r") runAgain();
-    else if (event.key === "c" && run) copy(curl(run), "curl command");
+    else if (event.key === "r" && canRun) setAsking(true);
+    else if (event.key === "c" && canRun) copy(curl(run), "curl command");
   });
 
   if (!run) {
@@ -69,20 +71,18 @@ export function RunPage({ id }: { id: string }) {
           </p>
         </div>
         <div className="actions">
-          <button
-            onClick={runAgain}
-            disabled={again.isPending || run.input === undefined}
-            title="Same chain, same input ( r )"
-          >
+          <button onClick={() => setAsking(true)} disabled={!canRun} title="Same chain, same input ( r )">
             <Icon name="again" /> Run again
           </button>
-          <Link className="button" href={to.ask(chainName(run.chain), id)}>
-            Change and run
-          </Link>
-          <CopyButton text={curl(run)} what="curl command" label={said ?? "Copy as curl"} />
+          {run.chain && (
+            <Link className="button" href={to.ask(chainName(run.chain), id)}>
+              Change and run
+            </Link>
+          )}
+          {canRun && <CopyButton text={() => curl(run)} what="curl command" label={said ?? "Copy as curl"} />}
         </div>
       </div>
-      {again.error && <Broken error={again.error} />}
+      {isAsking && <AgainDialog run={run} close={() => setAsking(false)} begun={({ id }) => go(to.run(id))} />}
       {link.is === "waiting" && <Broken error={link.problem} />}
       <Summary run={run} />
       {run.error && (
@@ -170,7 +170,10 @@ function Summary({ run }: { run: Run }) {
     ["Deadline", isFinal(run) ? undefined : run.deadline && moment(run.deadline)],
     ["Turn", run.turn > 0 ? count(run.turn) : undefined],
     ["Digest", chainDigest(run.chain)?.slice(0, 12)],
+    ["Tenant", run.tenant],
+    ["Parameters", hasParams(run.params) ? written(run.params) : undefined],
   ];
+  const original = run.metadata?.[AGAIN_OF];
   return (
     <dl className="facts">
       {facts.map(([name, value]) =>
@@ -180,6 +183,14 @@ function Summary({ run }: { run: Run }) {
             <dd>{value}</dd>
           </div>
         ) : null,
+      )}
+      {original && (
+        <div>
+          <dt>Again of</dt>
+          <dd className="mono">
+            <Link href={to.run(original)}>{original.slice(0, 13)}…</Link>
+          </dd>
+        </div>
       )}
       {run.trace_id && (
         <div>
@@ -194,6 +205,9 @@ function Summary({ run }: { run: Run }) {
 }
 
 function curl(run: Run): string {
-  const body = JSON.stringify({ input: run.input });
+  const body = written({
+    input: run.input,
+    ...(hasParams(run.params) ? { config: { configurable: run.params } } : {}),
+  });
   return `curl -s ${location.origin}/chains/${chainName(run.chain)}/invoke -H 'content-type: application/json' -d ${quoted(body)}`;
 }

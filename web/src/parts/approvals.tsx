@@ -3,6 +3,7 @@
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { api, type Approval, type Decision, type Run } from "../api/client.ts";
+import { exactly } from "../api/json.ts";
 import { queries } from "../api/queries.ts";
 import { readable } from "../format.ts";
 import { Broken } from "./empty.tsx";
@@ -103,7 +104,7 @@ function nextTurn(known: Run | undefined, next: Run): Run {
 
 function parsed(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return exactly(text);
   } catch {
     return undefined;
   }

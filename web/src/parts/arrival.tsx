@@ -2,7 +2,8 @@
 
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "wouter";
-import { Problem, type Run, type Step } from "../api/client.ts";
+import type { Run, Step } from "../api/client.ts";
+import { Problem } from "../api/problem.ts";
 import { queries } from "../api/queries.ts";
 import { isFinal, useRunEvents } from "../feed/run-events.ts";
 import { useFeed } from "../feed/use-feed.ts";

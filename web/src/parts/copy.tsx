@@ -19,14 +19,15 @@ export function useCopy(): [string | undefined, (text: string, what: string) => 
   ];
 }
 
-export function CopyButton({ text, what, label }: { text: string; what: string; label?: string }) {
+/** A text that is long to make is made when it is asked for. */
+export function CopyButton({ text, what, label }: { text: string | (() => string); what: string; label?: string }) {
   const [said, copy] = useCopy();
   return (
     <button
       className="quiet copy"
       aria-label={label ? undefined : `Copy ${what}`}
       title={said ?? `Copy ${what}`}
-      onClick={() => copy(text, what)}
+      onClick={() => copy(typeof text === "string" ? text : text(), what)}
     >
       <Icon name={said ? "completed" : "copy"} />
       {label}

@@ -1,7 +1,7 @@
 // What stands where something should be: nothing yet, not yet loaded, or broken; each says what to do.
 
 import type { ReactNode } from "react";
-import { Problem } from "../api/client.ts";
+import { Problem } from "../api/problem.ts";
 import { Icon } from "./icon.tsx";
 
 export function Empty({ title, children }: { title: string; children?: ReactNode }) {

@@ -1,6 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { useId, useState } from "react";
 import type { RecordPlace, Run } from "../api/client.ts";
+import { written } from "../api/json.ts";
 import { queries } from "../api/queries.ts";
 import { CopyButton } from "./copy.tsx";
 import { Broken } from "./empty.tsx";
@@ -58,7 +59,7 @@ export function Records({ run }: { run: Run }) {
       <details className="body">
         <summary>The run as the api gives it</summary>
         <div className="text" tabIndex={0}>
-          <Highlighted text={JSON.stringify(run, null, 2)} language="json" />
+          <Highlighted text={written(run, 2)} language="json" />
         </div>
       </details>
     </section>

@@ -27,7 +27,7 @@ export function Value({ title, value, isProse = false }: Props) {
               Raw
             </button>
           )}
-          <CopyButton text={readable(value)} what={title.toLowerCase()} />
+          <CopyButton text={() => readable(value)} what={title.toLowerCase()} />
         </div>
       </header>
       <div className="body text" tabIndex={0}>

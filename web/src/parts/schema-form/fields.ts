@@ -1,20 +1,17 @@
-// From a JSON Schema to fields, and from what was typed to JSON. What a form cannot show well is a field of JSON text;
-// what is no object has no form at all.
+// From a JSON Schema to fields. What a form cannot show well is a field of JSON text; what is no object has no form at
+// all.
+
+import { isObject, written } from "../../api/json.ts";
 
 export type Field = {
   name: string;
-  kind: "text" | "long text" | "number" | "integer" | "boolean" | "choice" | "json";
+  kind: "text" | "long text" | "number" | "integer" | "boolean" | "choice" | "json" | "others";
   isRequired: boolean;
   description: string;
   choices: string[];
-  minimum?: number;
-  maximum?: number;
   maxLength?: number;
   initial: string;
 };
-
-/** What stands in the fields, by name. */
-export type Values = Record<string, string>;
 
 type Schema = {
   type?: string | string[];
@@ -23,25 +20,26 @@ type Schema = {
   enum?: unknown[];
   description?: string;
   default?: unknown;
-  minimum?: number;
-  maximum?: number;
-  maxLength?: number;
+  minimum?: unknown;
+  maximum?: unknown;
+  maxLength?: unknown;
 };
+
+/** The field of members that the schema does not name; no member that anybody wants is named so. */
+export const OTHERS = "\0others";
 
 export function fieldsOf(schema: unknown): Field[] | undefined {
   const { type, properties, required = [] } = (schema ?? {}) as Schema;
   if (type !== "object" || !properties || Object.keys(properties).length === 0) return undefined;
   const fields = Object.entries(properties).map(([name, of]): Field => {
-    const { description = "", minimum, maximum, maxLength } = of;
+    const { maxLength } = of;
     return {
       name,
       kind: kindOf(of),
       isRequired: required.includes(name),
-      description,
+      description: described(of),
       choices: (of.enum ?? []).filter((choice) => typeof choice === "string"),
-      ...(minimum === undefined ? {} : { minimum }),
-      ...(maximum === undefined ? {} : { maximum }),
-      ...(maxLength === undefined ? {} : { maxLength }),
+      ...(typeof maxLength === "number" ? { maxLength } : {}),
       initial: of.default === undefined ? "" : typed(of.default),
     };
   });
@@ -49,36 +47,33 @@ export function fieldsOf(schema: unknown): Field[] | undefined {
   return fields.sort((a, b) => Number(b.isRequired) - Number(a.isRequired));
 }
 
+/** With one more for what the input has and the schema does not name, so that it is seen, and sent. */
+export function withOthers(fields: Field[], input: unknown): Field[] {
+  if (Object.keys(othersOf(fields, input)).length === 0) return fields;
+  const description = "members that the schema does not name";
+  const others = { name: OTHERS, kind: "others" as const, isRequired: false, choices: [], description, initial: "" };
+  return [...fields, others];
+}
+
+export function othersOf(fields: readonly Field[], input: unknown): Record<string, unknown> {
+  if (!isObject(input)) return {};
+  const named = new Set(fields.map(({ name }) => name));
+  return Object.fromEntries(Object.entries(input).filter(([name]) => !named.has(name)));
+}
+
+/** As it stands in a field. */
+export const typed = (value: unknown) => (typeof value === "string" ? value : written(value));
+
 function kindOf(schema: Schema): Field["kind"] {
   const { type, maxLength = 0 } = schema;
   if (schema.enum?.every((choice) => typeof choice === "string")) return "choice";
-  if (type === "string") return maxLength === 0 || maxLength > 200 ? "long text" : "text";
+  if (type === "string") return maxLength === 0 || !((maxLength as number) <= 200) ? "long text" : "text";
   if (type === "number" || type === "integer" || type === "boolean") return type;
   return "json";
 }
 
-/** An empty field is left out, so that the chain's default holds or the api says that it is missing. */
-export function inputOf(fields: readonly Field[], values: Values): Record<string, unknown> {
-  const input: Record<string, unknown> = {};
-  for (const { name, kind, initial } of fields) {
-    const value = values[name] ?? initial;
-    if (value === "") continue;
-    input[name] = ["text", "long text", "choice"].includes(kind) ? value : parsed(value);
-  }
-  return input;
-}
-
-export function valuesOf(input: unknown): Values {
-  if (typeof input !== "object" || input === null || Array.isArray(input)) return {};
-  return Object.fromEntries(Object.entries(input).map(([name, value]) => [name, typed(value)]));
-}
-
-const typed = (value: unknown) => (typeof value === "string" ? value : JSON.stringify(value));
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return text;
-  }
+function described({ description = "", minimum, maximum }: Schema): string {
+  const [least, most] = [minimum, maximum].map((bound) => (bound === undefined ? "" : written(bound)));
+  const bounds = least && most ? `${least} to ${most}` : least ? `at least ${least}` : most ? `at most ${most}` : "";
+  return [description, bounds].filter((part) => part !== "").join("; ");
 }

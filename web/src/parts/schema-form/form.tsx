@@ -1,23 +1,25 @@
 import { useId } from "react";
-import type { Mistake } from "../../api/client.ts";
-import type { Field, Values } from "./fields.ts";
+import type { Mistake } from "../../api/problem.ts";
+import type { Field } from "./fields.ts";
+import { type Edits, fieldAt, textOf } from "./input.ts";
 
 type Props = {
   fields: readonly Field[];
-  values: Values;
-  change: (values: Values) => void;
+  edits: Edits;
+  /** The input that this one begins with. */
+  before: unknown;
+  change: (edits: Edits) => void;
   mistakes: readonly Mistake[];
 };
 
-export function SchemaForm({ fields, values, change, mistakes }: Props) {
+export function SchemaForm({ fields, edits, before, change, mistakes }: Props) {
   return fields.map((field) => (
     <One
       key={field.name}
       field={field}
-      value={values[field.name] ?? field.initial}
-      change={(value) => change({ ...values, [field.name]: value })}
-      // loc is ["body", "input", name, …].
-      mistakes={mistakes.filter(({ loc }) => loc.includes(field.name))}
+      value={textOf(field, fields, edits, before)}
+      change={(value) => change({ ...edits, [field.name]: value })}
+      mistakes={mistakes.filter((mistake) => fieldAt(mistake, fields) === field.name)}
     />
   ));
 }
@@ -26,32 +28,42 @@ type OneProps = { field: Field; value: string; change: (value: string) => void; 
 
 function One({ field, value, change, mistakes }: OneProps) {
   const id = useId();
+  const { kind, isRequired, maxLength } = field;
+  const isJson = kind === "json" || kind === "others";
   const shared = {
     id,
     value,
-    "aria-required": field.isRequired,
+    "aria-required": isRequired,
     "aria-invalid": mistakes.length > 0,
     "aria-describedby": `${id}-about`,
   };
   return (
     <div className="field">
       <label htmlFor={id}>
-        {field.name} {!field.isRequired && <span className="note">optional</span>}
+        {kind === "others" ? "Other members" : field.name}{" "}
+        {isRequired ? (
+          // To the ear aria-required says it.
+          <span className="required" aria-hidden="true">
+            required
+          </span>
+        ) : (
+          <span className="note">optional</span>
+        )}
       </label>
-      {field.kind === "choice" || field.kind === "boolean" ? (
+      {kind === "choice" || kind === "boolean" ? (
         <select {...shared} onChange={(event) => change(event.target.value)}>
           <option value=""></option>
-          {(field.kind === "boolean" ? ["true", "false"] : field.choices).map((choice) => (
+          {options(field, value).map((choice) => (
             <option key={choice}>{choice}</option>
           ))}
         </select>
-      ) : field.kind === "long text" || field.kind === "json" ? (
+      ) : kind === "long text" || isJson ? (
         <textarea
           {...shared}
-          className={field.kind === "json" ? "mono" : ""}
-          rows={field.kind === "json" ? 4 : 3}
-          maxLength={field.maxLength}
-          placeholder={field.kind === "json" ? "JSON" : undefined}
+          className={isJson ? "mono" : ""}
+          rows={isJson ? 4 : 3}
+          maxLength={maxLength}
+          placeholder={isJson ? "JSON" : undefined}
           onChange={(event) => change(event.target.value)}
           onKeyDown={(event) => {
             if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) event.currentTarget.form?.requestSubmit();
@@ -60,11 +72,10 @@ function One({ field, value, change, mistakes }: OneProps) {
       ) : (
         <input
           {...shared}
-          type={field.kind === "text" ? "text" : "number"}
-          step={field.kind === "number" ? "any" : undefined}
-          min={field.minimum}
-          max={field.maximum}
-          maxLength={field.maxLength}
+          type="text"
+          // Not type=number: that one drops what a double cannot hold, without a word.
+          inputMode={kind === "number" ? "decimal" : kind === "integer" ? "numeric" : undefined}
+          maxLength={maxLength}
           onChange={(event) => change(event.target.value)}
         />
       )}
@@ -73,4 +84,10 @@ function One({ field, value, change, mistakes }: OneProps) {
       </p>
     </div>
   );
+}
+
+/** Also what stands there and is none of them, so that it is seen before it is sent. */
+function options({ kind, choices }: Field, value: string): string[] {
+  const all = kind === "boolean" ? ["true", "false"] : choices;
+  return value === "" || all.includes(value) ? all : [...all, value];
 }
