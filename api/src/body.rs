@@ -16,7 +16,8 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// Reads at most `limit` bytes and parses them as JSON (RFC 8259).
 ///
 /// # Errors
-/// 415 without a JSON content type, 413 past the limit, 408 when it takes too long, 400 when it is not JSON.
+/// 415 without a JSON content type, 413 past the limit, 408 when it takes too long, 400 when it is not JSON, or
+/// none that can be taken as it is written ([`schemas::json`]).
 pub(crate) async fn json<B: Buf>(
     headers: &HeaderMap,
     body: impl Stream<Item = Result<B, warp::Error>>,
@@ -30,20 +31,7 @@ pub(crate) async fn json<B: Buf>(
             format!("the body was not complete after {} s", TIMEOUT.as_secs()),
         )
     })??;
-    serde_json::from_slice(&bytes).map_err(|error| {
-        let (line, column) = (error.line(), error.column());
-        Problem::new(
-            Kind::MalformedJson,
-            format!("line {line}, column {column}: {}", reason(&error)),
-        )
-    })
-}
-
-/// What serde_json says, without the position that it appends.
-fn reason(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    text.rsplit_once(" at line ")
-        .map_or(text.clone(), |(reason, _)| reason.to_owned())
+    schemas::json::read(&bytes).map_err(|mistake| Problem::new(Kind::MalformedJson, mistake.to_string()))
 }
 
 async fn read<B: Buf>(body: impl Stream<Item = Result<B, warp::Error>>, limit: usize) -> Result<Bytes, Problem> {

@@ -85,7 +85,7 @@ impl Records {
         match self.decoder.decode_named(value).await {
             Ok(content) => Ok((content, None)),
             Err(error) if error.is_transient() => Err(undecoded(&error)),
-            Err(_) => Ok(match serde_json::from_slice(value) {
+            Err(_) => Ok(match schemas::json::read(value) {
                 Ok(json) => (plain(json), None),
                 Err(_) => (plain(Value::Null), Some(STANDARD.encode(value))),
             }),

@@ -138,7 +138,7 @@ impl From<RunResult> for Run {
 
 /// JSON text as JSON; text that is none as a string.
 pub(crate) fn json(text: &str) -> Value {
-    serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))
+    schemas::json::read(text.as_bytes()).unwrap_or_else(|_| Value::String(text.to_owned()))
 }
 
 pub(crate) fn rfc_3339<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {

@@ -1,16 +1,16 @@
 //! How data of one schema are read.
 //!
-//! Data of our own schema go straight into the struct. Data of any other are resolved by Avro's rules first: fields the
-//! writer did not know take their defaults, fields that only the writer knows are skipped.
+//! Data of our own schema go straight into the struct. Data of any other are read by the names of their fields
+//! ([`foreign`]): those that the writer did not know take their defaults, those that only the writer knows are skipped.
+
+pub(crate) mod foreign;
 
 use std::{collections::HashMap, io};
 
 use apache_avro::{
     Schema,
-    error::CompatibilityError,
     reader::datum::GenericDatumReader,
     schema::{Name, NamesRef, ResolvedSchema},
-    schema_compatibility::SchemaCompatibility,
     types::Value,
 };
 use serde::de::DeserializeOwned;
@@ -27,15 +27,16 @@ pub(crate) struct Codec {
     pub schema: &'static Schema,
     pub names: ResolvedSchema<'static>,
     reader: GenericDatumReader<'static>,
-    /// Whether the reader resolves to another schema than the data's own.
-    resolves: bool,
+    /// What the data are read as, where that is another schema than their own.
+    other: Option<&'static Schema>,
 }
 
 /// Why data of a schema cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum Misfit {
-    #[error("its fields do not resolve to ours")]
-    Unreadable(#[source] Box<CompatibilityError>),
+    /// With the JSON pointer of the field that does not fit.
+    #[error("{0}")]
+    Unreadable(String),
     #[error("its names cannot be resolved")]
     Names(#[source] Box<apache_avro::Error>),
     #[error("it nests deeper than {MAX_DEPTH} levels; recursive schemas are not supported")]
@@ -49,6 +50,8 @@ pub enum Misfit {
 pub enum Corruption {
     #[error("the datum cannot be read")]
     Datum(#[source] Box<apache_avro::Error>),
+    #[error("a value in it is null, or no text, where one is needed")]
+    Null,
     #[error("it ends in the middle")]
     CutOff,
     #[error("{0} bytes are left over")]
@@ -59,31 +62,33 @@ impl Codec {
     /// `shape`: what the data are to be read as; none: as what they are.
     pub fn new(parsed: &Parsed, shape: Option<&'static Schema>) -> Result<Self, Misfit> {
         let Parsed { schema, referenced, .. } = *parsed;
-        if let Some(shape) = shape {
-            SchemaCompatibility::can_read(schema, shape).map_err(|error| Misfit::Unreadable(Box::new(error)))?;
-        }
         let unresolved = |error| Misfit::Names(Box::new(error));
         let everything = referenced.iter().chain([schema]).collect();
         let names = ResolvedSchema::new_with_schemata(everything).map_err(unresolved)?;
         depth(schema, names.get_names(), MAX_DEPTH, &mut HashMap::new()).ok_or(Misfit::TooDeep)?;
-        let other = shape.filter(|shape| shape.canonical_form() != schema.canonical_form());
+        let other = shape.filter(|shape| shape != &schema);
+        if let Some(ours) = other {
+            foreign::resembles(schema, ours)
+                .and_then(|()| foreign::check(schema, ours, names.get_names()))
+                .map_err(Misfit::Unreadable)?;
+        }
         let reader = GenericDatumReader::builder(schema)
             .resolved_writer_schemata(names.clone())
-            .maybe_reader_schema(other)
             .build()
             .map_err(unresolved)?;
         Ok(Self {
             schema,
             names,
             reader,
-            resolves: other.is_some(),
+            other,
         })
     }
 
     pub fn read<S: DeserializeOwned>(&self, datum: &[u8]) -> Result<S, Corruption> {
         let unreadable = |error| Corruption::Datum(Box::new(error));
-        if self.resolves {
-            return apache_avro::from_value(&self.read_value(datum)?).map_err(unreadable);
+        if let Some(ours) = self.other {
+            let value = foreign::adopt(self.read_value(datum)?, ours).ok_or(Corruption::Null)?;
+            return apache_avro::from_value(&value).map_err(unreadable);
         }
         let mut datum = Datum::new(datum);
         let record = self.reader.read_deser(&mut datum).map_err(unreadable)?;

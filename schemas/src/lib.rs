@@ -6,6 +6,7 @@
 
 mod attempt;
 mod audit;
+mod brief;
 mod chain;
 mod codec;
 mod codecs;
@@ -23,12 +24,14 @@ pub mod decoder;
 pub mod encoder;
 pub mod headers;
 pub mod identity;
+pub mod json;
 pub mod plain;
 pub mod registry;
 pub mod wire;
 
 pub use attempt::{Attempt, phase};
 pub use audit::{Audit, RetrievedDocument, StepTaken, audit_kind};
+pub use brief::brief;
 pub use chain::ChainRecord;
 pub use codec::{Corruption, Misfit};
 pub use dead_letter::{DeadLetter, RawHeader};

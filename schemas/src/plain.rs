@@ -7,3 +7,4 @@ mod scalar;
 
 pub use decode::{Plain, PlainDecoder};
 pub use encode::PlainEncoder;
+pub(crate) use encode::default_value;

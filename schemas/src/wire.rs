@@ -24,6 +24,9 @@ pub fn unframe(bytes: &[u8]) -> Result<(u32, &[u8]), NotFramed> {
     match bytes {
         [MAGIC, a, b, c, d, datum @ ..] => Ok((u32::from_be_bytes([*a, *b, *c, *d]), datum)),
         [MAGIC, ..] | [] => Err(NotFramed("shorter than its five bytes of header")),
+        [b'{' | b'[', ..] => Err(NotFramed(
+            "it looks like JSON text; write it with an Avro serializer that knows the schema registry",
+        )),
         [_, ..] => Err(NotFramed("the first byte is not 0")),
     }
 }

@@ -138,7 +138,7 @@ impl Kind {
 
     pub fn title(self) -> &'static str {
         match self {
-            Self::MalformedJson => "The body is not JSON",
+            Self::MalformedJson => "The body cannot be taken as JSON",
             Self::BrokenBody => "The body could not be read",
             Self::NoSuchPath => "There is nothing at this path",
             Self::UnknownChain => "There is no such chain",

@@ -232,7 +232,32 @@ async fn a_body_that_is_not_what_it_should_be_is_told_why() {
 
     let json = Some("application/json; charset=utf-8");
     let (status, detail) = refused(json, "{\n  \"input\": oops\n}").await;
-    assert_eq!((status, detail.as_str()), (400, "line 2, column 12: expected value"));
+    assert_eq!(
+        (status, detail.as_str()),
+        (400, "line 2, column 12, in /input: expected value")
+    );
+    for (body, told) in [
+        (
+            "{\"input\": {\"id\": 18446744073709551616}}",
+            "line 1, column 18, in /input/id: this number has more digits",
+        ),
+        (
+            "{\"input\":\n [1, 1e-400]}",
+            "line 2, column 6, in /input/1: this number has more digits",
+        ),
+        (
+            "{\"input\": 1, \"input\": 2}",
+            "in /input: the object has this name twice",
+        ),
+        ("\u{feff}{\"input\": 1}", "byte order mark"),
+        (
+            "{\"input\": \"\\ud83d\"}",
+            "in /input: this escape is half of a surrogate pair",
+        ),
+    ] {
+        let (status, detail) = refused(json, body).await;
+        assert!(status == 400 && detail.contains(told), "{body}: {detail}");
+    }
     assert_eq!(refused(json, "").await.0, 400);
     assert_eq!(refused(json, &"[".repeat(500)).await.0, 400, "too deep");
 

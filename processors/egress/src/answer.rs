@@ -58,9 +58,10 @@ impl Answer {
     }
 
     /// # Errors
-    /// It is no JSON.
+    /// It is no JSON that can be taken as it is written.
     pub fn json(&self) -> Result<Value, EgressError> {
-        serde_json::from_slice(&self.body).map_err(|error| self.malformed(&format!("is no JSON: {error}")))
+        schemas::json::read(&self.body)
+            .map_err(|mistake| self.malformed(&format!("cannot be taken as JSON: {mistake}")))
     }
 
     fn malformed(&self, what: &str) -> EgressError {

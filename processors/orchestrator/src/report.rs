@@ -1,7 +1,7 @@
 //! The records that tell what became of a request: its result, and its audit.
 
 use base64::prelude::{BASE64_STANDARD, Engine};
-use schemas::{Audit, RunError, RunResult, Timestamp, Timings, audit_kind, identity::Identity, status};
+use schemas::{Audit, RunError, RunResult, Timestamp, Timings, audit_kind, brief, identity::Identity, status};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use topics::{Record, engine::Rejection};
@@ -102,7 +102,7 @@ impl Report {
     pub(crate) fn rejected(self, Rejection { class, message }: &Rejection) -> Self {
         let error = RunError {
             class: class.clone(),
-            message: message.clone(),
+            message: brief(message).into_owned(),
             step: None,
         };
         let status = status::FAILED.to_owned();
@@ -159,7 +159,7 @@ fn run_row(result: &RunResult, record: &Record) -> Audit {
 fn run_error(failure: Failure) -> RunError {
     RunError {
         class: failure.class,
-        message: failure.message,
+        message: brief(&failure.message).into_owned(),
         step: failure.step,
     }
 }

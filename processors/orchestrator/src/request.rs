@@ -2,9 +2,9 @@
 
 use futures::FutureExt;
 use schemas::{
-    DecodeError, Decoder, PlainDecoder, Registry, RegistryError, Request, Timestamp, headers,
+    DecodeError, Decoder, PlainDecoder, Registry, RegistryError, Request, Timestamp, brief, headers,
     identity::{Claims, Identity, InvalidIdentity, identify},
-    request_kind,
+    json, request_kind, wire,
 };
 use serde_json::Value;
 use topics::{Record, engine::Rejection};
@@ -108,8 +108,7 @@ impl Reader {
                 plain(record, binding, chain, input)
             }
             Form::Json { chain } => {
-                let input = serde_json::from_slice(value)
-                    .map_err(|error| poison("invalid_json", format!("the value is not JSON: {error}")))?;
+                let input = json::read(value).map_err(|mistake| poison("invalid_json", not_json(value, &mistake)))?;
                 plain(record, binding, chain, input)
             }
         }
@@ -157,8 +156,8 @@ fn own(record: &Record, binding: &Binding, request: Request) -> Result<Asked, Un
     };
     Ok(Asked {
         identity,
-        input: json(&request.input, "input")?,
-        params: json(&request.params, "params")?,
+        input: of_text(&request.input, "input")?,
+        params: of_text(&request.params, "params")?,
         chain: request.chain,
         deadline: request.deadline,
         turn: request.turn,
@@ -197,11 +196,25 @@ fn claims<'a>(record: &'a Record, binding: &'a Binding, request: Option<&'a Requ
 }
 
 /// Empty text is what a producer leaves that has nothing to say.
-fn json(text: &str, field: &str) -> Result<Value, Unread> {
+fn of_text(text: &str, field: &str) -> Result<Value, Unread> {
     if text.is_empty() {
         return Ok(Value::Null);
     }
-    serde_json::from_str(text).map_err(|error| poison("invalid_input", format!("`{field}` is not JSON: {error}")))
+    json::read(text.as_bytes()).map_err(|mistake| {
+        let message = format!("`{field}` cannot be taken as JSON: {mistake}");
+        poison("invalid_input", message)
+    })
+}
+
+/// What came in place of a plain JSON text.
+fn not_json(value: &[u8], mistake: &json::Mistake) -> String {
+    match wire::unframe(value) {
+        Ok((id, _)) => format!(
+            "the value begins with a zero byte and the schema id {id}, as serializers of a schema registry write: this topic \
+             is bound as `value: json`, to JSON text and nothing before it; send that, or bind it as `value: avro`"
+        ),
+        Err(_) => format!("the value cannot be taken as JSON: {mistake}"),
+    }
 }
 
 fn undecodable(error: &DecodeError) -> Unread {
@@ -215,7 +228,7 @@ fn undecodable(error: &DecodeError) -> Unread {
 fn poison(class: &str, message: impl Into<String>) -> Unread {
     Unread::Poison(Rejection {
         class: class.to_owned(),
-        message: message.into(),
+        message: brief(&message.into()).into_owned(),
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use apache_avro::{types::Value, writer::datum::GenericDatumWriter};
+use apache_avro::{schema_compatibility::SchemaCompatibility, types::Value, writer::datum::GenericDatumWriter};
 use proptest::{collection, prelude::*, test_runner::TestRunner};
 use serde_json::json;
 
@@ -177,6 +177,102 @@ fn every_version_reads_every_other() {
             assert!(verdict.is_ok(), "{record} against its version {version}: {verdict:?}");
         }
     }
+}
+
+/// Somebody's own request: their names of types, their order, their times, an enum for a text, and what they do not know.
+#[test]
+fn a_foreign_request_is_read_by_its_fields() {
+    let at = |unit: &str| json!({ "type": "long", "logicalType": unit });
+    for (unit, value, micros) in [
+        (
+            "timestamp-millis",
+            Value::TimestampMillis(1_700_000_000_123),
+            1_700_000_000_123_000,
+        ),
+        (
+            "timestamp-micros",
+            Value::TimestampMicros(1_700_000_000_123_456),
+            1_700_000_000_123_456,
+        ),
+        (
+            "timestamp-nanos",
+            Value::TimestampNanos(1_700_000_000_123_456_789),
+            1_700_000_000_123_456,
+        ),
+        ("local-timestamp-millis", Value::LocalTimestampMillis(-1), -1_000),
+        ("local-timestamp-micros", Value::LocalTimestampMicros(-1), -1),
+        ("timestamp-millis", Value::TimestampMillis(i64::MAX), i64::MAX),
+    ] {
+        let writer = json!({ "type": "record", "name": "MyRequest", "namespace": "acme.orders", "fields": [
+            { "name": "more", "type": { "type": "record", "name": "More", "fields": [{ "name": "n", "type": "int" }] } },
+            { "name": "created_at", "type": at(unit) },
+            { "name": "deadline", "type": [at(unit), "null"] },
+            { "name": "chain", "type": { "type": "enum", "name": "Chain", "symbols": ["echo", "answer"] } },
+            { "name": "request_id", "type": { "type": "string", "logicalType": "uuid" } },
+            { "name": "input", "type": "bytes" },
+        ] });
+        let schema = Schema::parse_str(&writer.to_string()).unwrap();
+        let written = Value::Record(vec![
+            ("more".to_owned(), Value::Record(vec![("n".to_owned(), Value::Int(1))])),
+            ("created_at".to_owned(), value.clone()),
+            ("deadline".to_owned(), Value::Union(0, Box::new(value))),
+            ("chain".to_owned(), Value::Enum(1, "answer".to_owned())),
+            ("request_id".to_owned(), Value::Uuid(uuid::Uuid::from_u128(1))),
+            ("input".to_owned(), Value::Bytes(b"{}".to_vec())),
+        ]);
+        let datum = GenericDatumWriter::builder(&schema)
+            .build()
+            .unwrap()
+            .write_value_to_vec(written)
+            .unwrap();
+        let read: Request = codec_of::<Request>(&writer.to_string()).unwrap().read(&datum).unwrap();
+        let expected = Request {
+            request_id: Some(uuid::Uuid::from_u128(1).to_string()),
+            chain: "answer".to_owned(),
+            input: "{}".to_owned(),
+            created_at: crate::Timestamp(micros),
+            deadline: Some(crate::Timestamp(micros)),
+            ..Request::default()
+        };
+        assert_eq!(read, expected, "{unit}");
+    }
+}
+
+#[test]
+fn a_schema_that_does_not_fit_says_which_field() {
+    let refused = |writer: serde_json::Value| codec_of::<Request>(&writer.to_string()).err().unwrap().to_string();
+    let with = |name: &str, kind: serde_json::Value| {
+        refused(json!({ "type": "record", "name": "R", "fields": [{ "name": name, "type": kind }] }))
+    };
+    for (told, words) in [
+        (
+            with("created_at", json!("long")),
+            "/created_at: it is long, and must be timestamp-micros",
+        ),
+        (
+            with("deadline", json!(["null", "string"])),
+            "/deadline: it is string, and must be timestamp-micros",
+        ),
+        (with("input", json!("int")), "/input: it is int, and must be string"),
+        (with("turn", json!("long")), "/turn: it is long, and must be int"),
+        (refused(json!("string")), "it is string, and must be a record"),
+        (
+            refused(
+                json!({ "type": "record", "name": "acme.Customer", "fields": [{ "name": "email", "type": "string" }] }),
+            ),
+            "it is a record acme.Customer, and millrace.Request is wanted",
+        ),
+        (
+            refused(serde_json::from_str(Audit::SCHEMA).unwrap()),
+            "it is a record millrace.Audit, and millrace.Request is wanted",
+        ),
+    ] {
+        assert_eq!(told, words);
+    }
+    // Null may be written, and is found where it is.
+    let writer = json!({ "type": "record", "name": "R", "fields": [{ "name": "chain", "type": ["null", "string"] }] });
+    let codec = codec_of::<Request>(&writer.to_string()).unwrap();
+    assert!(matches!(codec.read::<Request>(&[0]), Err(Corruption::Null)));
 }
 
 #[test]

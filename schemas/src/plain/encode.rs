@@ -14,9 +14,9 @@ use serde_json::Value as Json;
 
 use super::{
     json_schema::json_schema,
-    scalar::{bytes, date, float, instant, int, local, number_text, of_day, time, unscaled},
+    scalar::{bytes, date, double, float, instant, int, local, number_text, of_day, time, unscaled, whole},
 };
-use crate::{EncodeError, RegistryError, registry::Parsed, wire};
+use crate::{EncodeError, RegistryError, codec::foreign, registry::Parsed, wire};
 
 /// How many named types may lie in each other: a type may contain itself.
 const MAX_DEPTH: usize = 128;
@@ -132,9 +132,8 @@ fn fit(value: &Json, schema: &Schema, names: Names<'_>) -> Result<Avro, Mismatch
         Schema::Boolean => value.as_bool().map(Avro::Boolean),
         Schema::Int => int(value).map(Avro::Int),
         Schema::Long => value.as_i64().map(Avro::Long),
-        #[expect(clippy::cast_possible_truncation, reason = "that is what the schema asks for")]
-        Schema::Float => float(value).map(|value| Avro::Float(value as f32)),
-        Schema::Double => float(value).map(Avro::Double),
+        Schema::Float => double(value).and_then(float).map(Avro::Float),
+        Schema::Double => double(value).map(Avro::Double),
         Schema::String => value.as_str().map(|text| Avro::String(text.to_owned())),
         Schema::Bytes => bytes(value).map(Avro::Bytes),
         Schema::Fixed(fixed) => bytes(value)
@@ -160,26 +159,28 @@ fn fit(value: &Json, schema: &Schema, names: Names<'_>) -> Result<Avro, Mismatch
             .map(Avro::BigDecimal),
         Schema::Date => time(value, int, date).map(Avro::Date),
         Schema::TimeMillis => {
-            time(value, int, |text| i32::try_from(of_day(text)? / 1_000_000).ok()).map(Avro::TimeMillis)
+            time(value, int, |text| i32::try_from(whole(of_day(text)?, 1_000_000)?).ok()).map(Avro::TimeMillis)
         }
-        Schema::TimeMicros => time(value, Json::as_i64, |text| Some(of_day(text)? / 1_000)).map(Avro::TimeMicros),
-        Schema::TimestampMillis => {
-            time(value, Json::as_i64, |text| Some(instant(text)?.timestamp_millis())).map(Avro::TimestampMillis)
-        }
-        Schema::TimestampMicros => {
-            time(value, Json::as_i64, |text| Some(instant(text)?.timestamp_micros())).map(Avro::TimestampMicros)
-        }
+        Schema::TimeMicros => time(value, Json::as_i64, |text| whole(of_day(text)?, 1_000)).map(Avro::TimeMicros),
+        Schema::TimestampMillis => time(value, Json::as_i64, |text| {
+            Some(instant(text, 1_000_000)?.timestamp_millis())
+        })
+        .map(Avro::TimestampMillis),
+        Schema::TimestampMicros => time(value, Json::as_i64, |text| {
+            Some(instant(text, 1_000)?.timestamp_micros())
+        })
+        .map(Avro::TimestampMicros),
         Schema::TimestampNanos => {
-            time(value, Json::as_i64, |text| instant(text)?.timestamp_nanos_opt()).map(Avro::TimestampNanos)
+            time(value, Json::as_i64, |text| instant(text, 1)?.timestamp_nanos_opt()).map(Avro::TimestampNanos)
         }
-        Schema::LocalTimestampMillis => {
-            time(value, Json::as_i64, |text| Some(local(text)?.timestamp_millis())).map(Avro::LocalTimestampMillis)
-        }
-        Schema::LocalTimestampMicros => {
-            time(value, Json::as_i64, |text| Some(local(text)?.timestamp_micros())).map(Avro::LocalTimestampMicros)
-        }
+        Schema::LocalTimestampMillis => time(value, Json::as_i64, |text| {
+            Some(local(text, 1_000_000)?.timestamp_millis())
+        })
+        .map(Avro::LocalTimestampMillis),
+        Schema::LocalTimestampMicros => time(value, Json::as_i64, |text| Some(local(text, 1_000)?.timestamp_micros()))
+            .map(Avro::LocalTimestampMicros),
         Schema::LocalTimestampNanos => {
-            time(value, Json::as_i64, |text| local(text)?.timestamp_nanos_opt()).map(Avro::LocalTimestampNanos)
+            time(value, Json::as_i64, |text| local(text, 1)?.timestamp_nanos_opt()).map(Avro::LocalTimestampNanos)
         }
         Schema::Duration(_) => return Err(Mismatch::new("the logical type duration cannot be written from JSON")),
         Schema::Array(array) => match value {
@@ -247,6 +248,16 @@ fn fit_record(
     fields.collect::<Result<_, _>>().map(Avro::Record)
 }
 
+/// What a field of a schema that refers to nothing has where it is left out.
+pub(crate) fn default_value(default: &Json, schema: &Schema) -> Option<Avro> {
+    let names = HashMap::new();
+    let names = Names {
+        names: &names,
+        depth: 0,
+    };
+    fit_default(default, schema, names).ok()
+}
+
 /// A schema writes the bytes of a default as the characters U+0000 to U+00FF.
 fn fit_default(default: &Json, schema: &Schema, names: Names<'_>) -> Result<Avro, Mismatch> {
     match (schema, default) {
@@ -269,8 +280,14 @@ fn expected(schema: &Schema, value: &Json) -> Mismatch {
         Json::Array(_) => "an array",
         Json::Object(_) => "an object",
     };
-    let kind = apache_avro::schema::SchemaKind::from(schema);
-    Mismatch::new(format!("{found} that does not fit Avro {kind:?}"))
+    let hint = match (value, schema) {
+        (Json::Number(_), Schema::Int | Schema::Long) => ": it has a fraction, or is out of range",
+        (Json::Number(_), Schema::Float | Schema::Double) => ": it would be rounded",
+        (Json::Number(_) | Json::String(_), Schema::Decimal(_)) => ": it has more digits, or is no number",
+        _ => "",
+    };
+    let kind = foreign::kind(schema);
+    Mismatch::new(format!("{found} that does not fit the Avro type {kind}{hint}"))
 }
 
 #[cfg(test)]
@@ -307,6 +324,73 @@ mod tests {
                 "state": {"enum": ["OPEN", "SHUT"]},
                 "before": {"anyOf": [{"type": "null"}, {}]}}})
         );
+    }
+
+    #[test]
+    fn what_would_be_rounded_or_cut_does_not_fit() {
+        let time = |unit: &str| json!({"type": "long", "logicalType": unit});
+        for (kind, fits, does_not) in [
+            (
+                json!("int"),
+                vec![json!(i32::MIN), json!(0)],
+                vec![json!(2_147_483_648_i64), json!(1.5), json!(1e300)],
+            ),
+            (
+                json!("long"),
+                vec![json!(i64::MIN), json!(i64::MAX)],
+                vec![json!(u64::MAX), json!(0.5), json!("1")],
+            ),
+            (
+                json!("double"),
+                vec![
+                    json!(0.1),
+                    json!(-0.0),
+                    json!(9_007_199_254_740_992_i64),
+                    json!(1_u64 << 63),
+                    json!(f64::MAX),
+                    json!("NaN"),
+                ],
+                vec![json!(9_007_199_254_740_993_i64), json!(u64::MAX)],
+            ),
+            (
+                json!("float"),
+                vec![
+                    json!(0.1),
+                    json!(16_777_216),
+                    json!(0.100_000_001_490_116_12),
+                    json!("-Infinity"),
+                ],
+                vec![json!(16_777_217), json!(0.123_456_789), json!(1e39), json!(1e-50)],
+            ),
+            (
+                time("timestamp-millis"),
+                vec![json!("2026-11-23T08:53:38.123Z")],
+                vec![json!("2026-11-23T08:53:38.123456Z"), json!(u64::MAX), json!(1.5)],
+            ),
+            (
+                time("timestamp-micros"),
+                vec![json!("2026-11-23T08:53:38.123456Z")],
+                vec![json!("2026-11-23T08:53:38.123456789Z")],
+            ),
+            (
+                time("time-micros"),
+                vec![json!("08:53:38.123456")],
+                vec![json!("08:53:38.1234567")],
+            ),
+        ] {
+            let encoder = encoder(&json!({"type": "record", "name": "R", "fields": [{"name": "field", "type": kind}]}));
+            for value in fits {
+                let encoded = encoder.encode(&json!({"field": value}));
+                assert!(encoded.is_ok(), "{kind}: {encoded:?}");
+            }
+            for value in does_not {
+                let error = encoder.encode(&json!({"field": value})).unwrap_err().to_string();
+                assert!(
+                    error.contains("\"/field\"") && error.contains("does not fit the Avro type"),
+                    "{value}: {error}"
+                );
+            }
+        }
     }
 
     #[test]

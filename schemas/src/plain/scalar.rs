@@ -11,14 +11,32 @@ pub(super) fn int(value: &Json) -> Option<i32> {
     value.as_i64()?.try_into().ok()
 }
 
-pub(super) fn float(value: &Json) -> Option<f64> {
+/// A whole number that has no `f64` of its own is none.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "what is lost is found by the way back"
+)]
+pub(super) fn double(value: &Json) -> Option<f64> {
+    let whole = value.as_i64().map(i128::from).or(value.as_u64().map(i128::from));
     match value.as_str() {
-        None => value.as_f64(),
+        None => match whole {
+            Some(whole) => Some(whole as f64).filter(|double| *double as i128 == whole),
+            None => value.as_f64(),
+        },
         Some("NaN") => Some(f64::NAN),
         Some("Infinity") => Some(f64::INFINITY),
         Some("-Infinity") => Some(f64::NEG_INFINITY),
         Some(_) => None,
     }
+}
+
+/// That with the same digits: 0.1 has one, 0.123456789 has none.
+pub(super) fn float(value: f64) -> Option<f32> {
+    #[expect(clippy::cast_possible_truncation, reason = "what is lost is found in the next lines")]
+    let float = value as f32;
+    let has_its_digits = || float.to_string().parse() == Ok(value);
+    (value.is_nan() || f64::from(float) == value || has_its_digits()).then_some(float)
 }
 
 pub(super) fn bytes(value: &Json) -> Option<Vec<u8>> {
@@ -42,12 +60,20 @@ pub(super) fn date(text: &str) -> Option<i32> {
         .ok()
 }
 
-pub(super) fn instant(text: &str) -> Option<DateTime<chrono::FixedOffset>> {
-    DateTime::parse_from_rfc3339(text).ok()
+/// `unit`: how many nanoseconds the schema counts in; what is finer would be lost.
+pub(super) fn instant(text: &str, unit: u32) -> Option<DateTime<chrono::FixedOffset>> {
+    let at = DateTime::parse_from_rfc3339(text).ok()?;
+    (at.timestamp_subsec_nanos() % unit == 0).then_some(at)
 }
 
-pub(super) fn local(text: &str) -> Option<DateTime<chrono::Utc>> {
-    NaiveDateTime::from_str(text).ok().map(|local| local.and_utc())
+pub(super) fn local(text: &str, unit: u32) -> Option<DateTime<chrono::Utc>> {
+    let at = NaiveDateTime::from_str(text).ok()?.and_utc();
+    (at.timestamp_subsec_nanos() % unit == 0).then_some(at)
+}
+
+/// Nanoseconds in another unit, if nothing is left over.
+pub(super) fn whole(nanos: i64, unit: i64) -> Option<i64> {
+    (nanos % unit == 0).then_some(nanos / unit)
 }
 
 /// Nanoseconds since midnight.

@@ -50,7 +50,7 @@ pub struct Request {
 }
 
 pub async fn execute(command: Request, config: &Config) -> anyhow::Result<ExitCode> {
-    let _: Value = serde_json::from_str(&command.input).with_context(|| {
+    schemas::json::read(command.input.as_bytes()).with_context(|| {
         format!(
             "the input is no JSON; quote it for your shell: '{{\"question\": \"…\"}}' (got {} bytes)",
             command.input.len()
@@ -151,7 +151,7 @@ fn show(result: &RunResult) -> Value {
     let output = result
         .output
         .as_deref()
-        .map(|text| serde_json::from_str::<Value>(text).unwrap_or_else(|_| text.into()));
+        .map(|text| schemas::json::read(text.as_bytes()).unwrap_or_else(|_| text.into()));
     json!({
         "request_id": result.request_id,
         "status": result.status,

@@ -10,7 +10,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use schemas::{Money, Timestamp, Usage};
+use schemas::{Money, Timestamp, Usage, json};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -108,7 +108,7 @@ impl Chain {
     /// What is wrong with the state or the decisions, without quoting either.
     pub fn resume(&self, state: &str, turn: i32, decisions: Value) -> Result<Accepted, String> {
         let state: State =
-            serde_json::from_str(state).map_err(|error| format!("`state` is not that of a result: {error}"))?;
+            json::read_as(state.as_bytes()).map_err(|mistake| format!("`state` is not that of a result: {mistake}"))?;
         if state.format != FORMAT {
             return Err(format!(
                 "`state` has format {}, this version reads {FORMAT}",

@@ -33,8 +33,8 @@ pub(super) async fn execute(command: Render, config: &Config, resources: &Resour
     let Some(chain) = read(&command.file, resources)? else {
         return Ok(ExitCode::FAILURE);
     };
-    let input: Value = serde_json::from_str(&command.input).context("the input is no JSON")?;
-    let params: Value = serde_json::from_str(&command.params).context("the params are no JSON")?;
+    let input = schemas::json::read(command.input.as_bytes()).context("the input is no JSON")?;
+    let params = schemas::json::read(command.params.as_bytes()).context("the params are no JSON")?;
     let mocks: BTreeMap<String, Value> = command.mocks.iter().map(|mock| pair(mock)).collect::<Result<_, _>>()?;
     let accepted = match chain.accept(input, params) {
         Ok(accepted) => accepted,
@@ -62,6 +62,6 @@ fn pair(mock: &str) -> anyhow::Result<(String, Value)> {
     let (step, output) = mock
         .split_once('=')
         .with_context(|| format!("`--mock {mock}` is not STEP=JSON"))?;
-    let output = serde_json::from_str(output).with_context(|| format!("the mock of `{step}` is no JSON"))?;
+    let output = schemas::json::read(output.as_bytes()).with_context(|| format!("the mock of `{step}` is no JSON"))?;
     Ok((step.to_owned(), output))
 }

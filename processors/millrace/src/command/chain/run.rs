@@ -36,8 +36,8 @@ pub(super) async fn execute(command: Run, config: &Config, resources: Resources)
     let Some(chain) = read(&command.file, &resources)? else {
         return Ok(ExitCode::FAILURE);
     };
-    let input: Value = serde_json::from_str(&command.input).context("the input is no JSON")?;
-    let params: Value = serde_json::from_str(&command.params).context("the params are no JSON")?;
+    let input = schemas::json::read(command.input.as_bytes()).context("the input is no JSON")?;
+    let params = schemas::json::read(command.params.as_bytes()).context("the params are no JSON")?;
     let accepted = match chain.accept(input, params) {
         Ok(accepted) => accepted,
         Err(mistake) => bail!("{mistake}"),
@@ -48,7 +48,7 @@ pub(super) async fn execute(command: Run, config: &Config, resources: Resources)
     let context = context(&chain, cancelled);
     let mut outcome = chain.run(&accepted, &context, &services).await;
     if let (Ending::Interrupted(state), Some(decisions)) = (&outcome.ending, command.decisions) {
-        let decisions = serde_json::from_str(&decisions).context("the decisions are no JSON")?;
+        let decisions = schemas::json::read(decisions.as_bytes()).context("the decisions are no JSON")?;
         let turn = context.turn + 1;
         let resumed = chain.resume(&json!(state).to_string(), turn, decisions);
         let accepted = resumed.map_err(anyhow::Error::msg)?;

@@ -1,5 +1,7 @@
 //! JSON in what a model has written.
 
+use schemas::json;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 /// The value, also where a model has put it into a fenced block or between sentences: what everybody who asks models for
@@ -9,14 +11,17 @@ use serde_json::Value;
 /// Why there is none, without quoting the text.
 pub(super) fn read(text: &str) -> Result<Value, String> {
     let text = text.trim();
-    let whole = match serde_json::from_str(text) {
+    let mut mistake = match json::read(text.as_bytes()) {
         Ok(value) => return Ok(value),
-        Err(error) => error,
+        Err(mistake) => mistake,
     };
-    fenced(text)
-        .and_then(|inside| serde_json::from_str(inside).ok())
-        .or_else(|| first_object(text))
-        .ok_or_else(|| format!("it is not JSON (line {}, column {})", whole.line(), whole.column()))
+    for inside in [fenced(text), first_object(text)].into_iter().flatten() {
+        match json::read(inside.as_bytes()) {
+            Ok(value) => return Ok(value),
+            Err(inside) => mistake = inside,
+        }
+    }
+    Err(format!("it cannot be taken as JSON: {mistake}"))
 }
 
 /// What stands between the first fence and the next one.
@@ -28,10 +33,11 @@ fn fenced(text: &str) -> Option<&str> {
 }
 
 /// The first object or list that begins in the text and is whole.
-fn first_object(text: &str) -> Option<Value> {
-    let start = text.find(['{', '['])?;
-    let mut values = serde_json::Deserializer::from_str(&text[start..]).into_iter::<Value>();
-    values.next()?.ok()
+fn first_object(text: &str) -> Option<&str> {
+    let text = &text[text.find(['{', '['])?..];
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>();
+    values.next()?.ok()?;
+    Some(&text[..values.byte_offset()])
 }
 
 #[cfg(test)]
@@ -54,7 +60,25 @@ mod tests {
         }
         assert_eq!(read("[1, 2]"), Ok(json!([1, 2])));
         for text in ["", "good", "{\"mood\": \"go", "```json\n```", "{mood: good}"] {
-            assert!(read(text).unwrap_err().starts_with("it is not JSON"), "{text}");
+            assert!(
+                read(text).unwrap_err().starts_with("it cannot be taken as JSON"),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_number_is_never_rounded_wherever_it_stands() {
+        for text in [
+            "{\"id\": 12345678901234567890123}",
+            "Here: {\"id\": 1e400}.",
+            "```\n{\"id\": 1e-400}\n```",
+        ] {
+            let mistake = read(text).unwrap_err();
+            assert!(
+                mistake.contains("in /id") && mistake.contains("as a string"),
+                "{mistake}"
+            );
         }
     }
 }

@@ -1,11 +1,20 @@
 use bytes::Bytes;
-use schemas::{Request, Timestamp, headers, status};
+use schemas::{Definition, Request, Timestamp, headers, status};
 use serde_json::{Value, json};
 use topics::Headers;
 
 use super::world::World;
 
 const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+const FOREIGN: Definition = Definition {
+    name: "Order",
+    avsc: r#"{"type": "record", "name": "Order", "namespace": "acme.orders", "fields": [
+        {"name": "shop", "type": {"type": "record", "name": "Shop", "fields": [{"name": "id", "type": "int"}]}},
+        {"name": "deadline", "type": [{"type": "long", "logicalType": "timestamp-millis"}, "null"]},
+        {"name": "chain", "type": {"type": "enum", "name": "Chain", "symbols": ["echo", "answer"]}},
+        {"name": "input", "type": "string"}]}"#,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_comes_back_with_its_audit() {
@@ -67,12 +76,17 @@ async fn a_request_comes_back_with_its_audit() {
     let src = world
         .send(
             "events",
-            Some(Bytes::from_static(b"{\"kind\": \"rain\", \"mm\": 7.5}")),
+            Some(Bytes::from_static(
+                b"{\"kind\": \"rain\", \"mm\": 7.5, \"id\": 9007199254740993, \"none\": -0, \"far\": 8.41e21}",
+            )),
             Headers::new(),
         )
         .await;
     let event = world.committed(&src).await.result;
-    assert_eq!(event.output.as_deref(), Some(r#"{"kind":"rain","mm":7.5}"#));
+    assert_eq!(
+        event.output.as_deref(),
+        Some(r#"{"kind":"rain","mm":7.5,"id":9007199254740993,"none":-0.0,"far":8.41e+21}"#)
+    );
     assert_eq!(event.tenant, "default");
 
     let src = world
@@ -89,6 +103,21 @@ async fn a_request_comes_back_with_its_audit() {
         "{output}"
     );
     assert_eq!(ticket.tenant, "acme", "the topic's binding says so");
+
+    // A producer with a schema of its own: its names, its times in milliseconds, an enum for the chain.
+    let foreign = world.kafka.topic("foreign");
+    world.registry.register(&foreign, FOREIGN).await.unwrap();
+    let foreign = world.registry.plain_encoder(&foreign).await.unwrap();
+    let deadline = Timestamp::now().as_millis() + 3_600_000;
+    let own = json!({"chain": "echo", "input": "[18446744073709551615]", "deadline": deadline, "shop": {"id": 1}});
+    let src = world
+        .send("requests", Some(foreign.encode(&own).unwrap()), Headers::new())
+        .await;
+    let theirs = world.committed(&src).await.result;
+    assert_eq!(
+        (theirs.error, theirs.output.as_deref()),
+        (None, Some("[18446744073709551615]"))
+    );
 
     // Nobody waits any more: nothing is paid for.
     let late = Request {

@@ -38,6 +38,11 @@ async fn every_poison_is_kept_intact_and_answered() {
             .dead_letter
             .unwrap_or_else(|| panic!("no dead letter for {class}"));
         assert_eq!(letter.class, class, "{}", letter.message);
+        assert!(
+            letter.message.len() < 2_000 && !letter.message.contains(" { "),
+            "{}",
+            letter.message
+        );
         assert_eq!(letter.value.map(Bytes::from), value, "{class}");
         assert_eq!(letter.key.as_deref(), Some(&b"key"[..]));
         assert_eq!(format!("{}/{}/{}", letter.topic, letter.partition, letter.offset), src);
@@ -162,6 +167,17 @@ async fn poisons(world: &World) -> Vec<Poison> {
         raw("wrong_schema", "requests", Some(other)),
         raw("corrupt_frame", "tickets", Some(Bytes::from_static(b"{}"))),
         raw("invalid_json", "events", Some(Bytes::from_static(b"{"))),
+        raw(
+            "invalid_json",
+            "events",
+            Some(Bytes::from_static(b"{\"id\": 18446744073709551616}")),
+        ),
+        raw(
+            "invalid_json",
+            "events",
+            Some(Bytes::from_static(b"\x00\x00\x00\x00\x01{\"id\": 1}")),
+        ),
+        raw("invalid_json", "events", Some(Bytes::from_static(b"\xef\xbb\xbf{}"))),
         raw("too_large", "events", Some(longer)),
         own("unknown_chain", "nowhere", &request("nowhere", "no-such-chain@3", "1")),
         own(
@@ -170,6 +186,16 @@ async fn poisons(world: &World) -> Vec<Poison> {
             &request("no-version", "echo@latest", "1"),
         ),
         own("invalid_input", "no-json", &request("no-json", "echo", "{")),
+        own(
+            "invalid_input",
+            "rounded",
+            &request("rounded", "echo", "{\"id\": 0.10000000000000000001}"),
+        ),
+        own(
+            "invalid_input",
+            "twice",
+            &request("twice", "echo", "{\"id\": 1, \"id\": 2}"),
+        ),
         own("invalid_input", "no-question", &request("no-question", "answer", "{}")),
         own(
             "invalid_input",

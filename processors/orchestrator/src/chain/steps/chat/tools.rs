@@ -1,6 +1,7 @@
 //! What a model may ask for: blocks of steps with a description and a schema.
 
 use models::{ChatRequest, ChatResponse, Message, Role, Tool, ToolCall, Worst};
+use schemas::json;
 use serde_json::{Value, json};
 use yaml::{Content, Fields, Node, Position, Problems};
 
@@ -260,8 +261,8 @@ impl Tools {
         let wrong = |message: String| StepError::Option { message };
         let tool = self.tools.iter().find(|tool| tool.name == call.name);
         let tool = tool.ok_or_else(|| wrong(format!("there is no tool `{}`", call.name)))?;
-        let arguments: Value = serde_json::from_str(&call.arguments)
-            .map_err(|error| wrong(format!("the arguments are no JSON: {error}")))?;
+        let arguments: Value = json::read(call.arguments.as_bytes())
+            .map_err(|mistake| wrong(format!("the arguments cannot be taken as JSON: {mistake}")))?;
         tool.parameters
             .check(&arguments)
             .map_err(|mistake| wrong(format!("the arguments do not fit: {mistake}")))?;
