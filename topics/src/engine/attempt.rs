@@ -14,11 +14,11 @@ use rdkafka::{
 };
 
 use super::{
-    EngineSettings, clients,
+    EngineSettings, blame, clients,
     core::{Batch, Fault, Outcome},
     crash::{self, Point},
     error::EngineError,
-    events::{Heard, ProducerEvents},
+    events::{Heard, ProducerEvents, Refused},
     failure::{Failure, Kind},
 };
 use crate::{Output, flusher::Flusher, native};
@@ -32,6 +32,8 @@ pub(super) struct Transactions {
     pub(super) producer: Arc<ThreadedProducer<ProducerEvents>>,
     flusher: Flusher,
     pub(super) group: String,
+    /// The topics of Millrace's own.
+    own: Vec<String>,
     pub(super) timeout: Duration,
 }
 
@@ -71,6 +73,7 @@ impl Transactions {
             flusher: Flusher::start(&producer, FLUSHED_WITHIN),
             producer,
             group: settings.group.clone(),
+            own: settings.outputs.clone(),
             timeout: settings.tuning.transaction_timeout(),
         })
     }
@@ -83,7 +86,7 @@ impl Transactions {
                 outcome: Outcome::Committed,
                 reason: None,
             },
-            Err(failure) => self.end(failure),
+            Err(failure) => self.end(batch, failure),
         }
     }
 
@@ -93,9 +96,11 @@ impl Transactions {
             .begin_transaction()
             .map_err(|error| Failure::wrapper(&error))?;
         crash::point(Point::Begun, || {});
-        for output in batch.outputs() {
-            self.send(output)?;
-            crash::point(Point::Produced, || native::flush(&self.producer, self.timeout));
+        for (result, entry) in batch.entries().enumerate() {
+            for output in entry.outputs.iter() {
+                self.send(result, output)?;
+                crash::point(Point::Produced, || native::flush(&self.producer, self.timeout));
+            }
         }
         // The round trip to the partitions' leaders runs beside those to the coordinator; the commit waits for both.
         self.flusher.flush();
@@ -134,10 +139,10 @@ impl Transactions {
         }
     }
 
-    fn send(&self, output: &Output) -> Result<(), Failure> {
+    fn send(&self, result: usize, output: &Output) -> Result<(), Failure> {
         let until = Instant::now() + self.timeout;
         loop {
-            let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&output.topic);
+            let mut record: BaseRecord<'_, [u8], [u8], usize> = BaseRecord::with_opaque_to(&output.topic, result);
             record.headers = headers(output);
             record.key = output.key.as_deref();
             record.payload = output.value.as_deref();
@@ -148,10 +153,14 @@ impl Transactions {
                     self.producer.poll(Duration::from_millis(1));
                 }
                 Err((error, _)) => {
-                    return Err(Failure {
-                        refused: Some(output.topic.clone()),
-                        ..Failure::wrapper(&error)
+                    let failure = Failure::wrapper(&error);
+                    self.heard().refuse(Refused {
+                        code: failure.code,
+                        topic: output.topic.clone(),
+                        partition: output.partition.unwrap_or(-1),
+                        result: Some(result),
                     });
+                    return Err(failure);
                 }
             }
         }
@@ -173,33 +182,26 @@ impl Transactions {
         }
     }
 
-    fn end(&self, mut failure: Failure) -> Ended {
-        if let Some(refused) = self.heard().refused() {
-            (failure.code, failure.refused) = (refused.code, Some(refused.topic));
-        }
-        let kind = failure.kind();
-        let reason = Some(failure.words());
+    fn end(&self, batch: &Batch, mut failure: Failure) -> Ended {
+        let seems = failure.clone().with(&self.heard().refused()).kind();
         // Certain it is only if the abort went through as well; else the committed state is asked.
-        let is_aborted = kind != Kind::Lost && !failure.fatal && self.producer.abort_transaction(self.timeout).is_ok();
-        let fault = match kind {
-            Kind::Output(class) if is_aborted => Fault::Output {
-                class: class.to_owned(),
-                message: failure.words(),
-                topic: failure.refused,
-            },
-            Kind::Membership if is_aborted => Fault::Membership,
-            Kind::Passing if is_aborted => Fault::Passing,
-            Kind::Output(_) | Kind::Membership | Kind::Passing | Kind::Lost => {
-                return Ended {
-                    outcome: Outcome::Unknown,
-                    reason,
-                };
-            }
+        let is_aborted = seems != Kind::Lost && !failure.fatal && self.producer.abort_transaction(self.timeout).is_ok();
+        // The transaction's error may come before the record's own report; after the abort all of them are there.
+        let refused = self.heard().refused();
+        failure = failure.with(&refused);
+        let refusals = blame::refusals(batch, &refused, &self.own, &failure);
+        let reason = Some(
+            refusals
+                .first()
+                .map_or_else(|| failure.message.clone(), |refusal| refusal.message.clone()),
+        );
+        let outcome = match failure.kind() {
+            _ if !is_aborted => Outcome::Unknown,
+            Kind::Output if !refusals.is_empty() => Outcome::Aborted(Fault::Outputs(refusals)),
+            Kind::Membership => Outcome::Aborted(Fault::Membership),
+            Kind::Output | Kind::Passing | Kind::Lost => Outcome::Aborted(Fault::Passing),
         };
-        Ended {
-            outcome: Outcome::Aborted(fault),
-            reason,
-        }
+        Ended { outcome, reason }
     }
 
     pub(super) fn forget_refused(&self) {
@@ -208,7 +210,7 @@ impl Transactions {
 
     /// Why an output did not get into its topic.
     pub(super) fn refused(&self) -> Option<Code> {
-        self.heard().refused().map(|refused| refused.code)
+        self.heard().refused().first().map(|refused| refused.code)
     }
 
     fn heard(&self) -> &Heard {

@@ -10,15 +10,19 @@ use std::{
 use rdkafka::consumer::BaseConsumer;
 
 use super::{
-    EngineError, EngineSettings, Node, committed,
+    EngineError, EngineSettings, Node,
+    attempt::Ended,
+    committed,
     core::{Batch, Fault, Found, Outcome},
     crash::{self, Point},
     gap::{Commit, Gap},
     membership::Group,
     monitor::Next,
+    others::{Before, Others},
     producer::TransactionalProducer,
     runs::Runs,
     takeovers::chain,
+    watchdog::Hung,
 };
 use crate::history::Event;
 
@@ -32,6 +36,7 @@ pub(super) struct Committer<N> {
     pub(super) settings: EngineSettings,
     pub(super) runs: Arc<Runs<N>>,
     pub(super) producer: Option<TransactionalProducer>,
+    pub(super) others: Others,
     /// Isolation read_committed: what it reads is decided.
     pub(super) consumer: Arc<BaseConsumer<Group>>,
 }
@@ -42,67 +47,115 @@ impl<N: Node> Committer<N> {
         let mut last = Instant::now();
         let mut pause = FIRST_PAUSE;
         loop {
-            let next = self.runs.monitor.next(LOOK);
-            self.runs.discard();
             if self.is_spent() {
                 // Whatever was to be committed is in the ledger still.
                 self.renew();
-                continue;
             }
+            self.look_at_others();
+            let next = self.runs.monitor.next(LOOK);
+            self.runs.discard();
             let batch = match next {
                 Next::Batch(batch) => Arc::new(batch),
                 Next::Nothing => {
-                    self.runs.monitor.trouble().committing = None;
+                    if !self.is_spent() {
+                        self.runs.monitor.trouble().committing = None;
+                    }
                     continue;
                 }
                 Next::End => break,
             };
-            let Some(producer) = &self.producer else { continue };
             let started = Instant::now();
-            let mut ended = producer.transact(&batch);
-            let (took, retries, is_spent) = (started.elapsed(), producer.retries(), producer.is_spent());
-            if is_spent {
-                // Not even a success is believed that came through trouble: its markers may be lost.
-                ended.outcome = Outcome::Unknown;
-            }
+            let (ended, retries) = self.transact(&batch);
+            let took = started.elapsed();
             let is_committed = ended.outcome == Outcome::Committed;
-            self.note(&batch, took, ended.reason.as_deref(), &ended.outcome);
-            let culprit = self.runs.monitor.member().settle(&ended.outcome);
+            let culprits = self.runs.monitor.member().settle(&ended.outcome);
             if is_committed {
                 crash::point(Point::LedgerCleared, || {});
                 if batch.parts.iter().any(|part| part.release) {
                     crash::point(Point::Released, || {});
                 }
             }
-            if let Some(culprit) = culprit {
-                self.runs.replace(&culprit);
+            for culprit in culprits {
+                self.runs.replace(culprit);
             }
             if ended.outcome == Outcome::Unknown {
                 self.renew();
             }
             self.runs.dispatch();
             self.runs.monitor.announce();
-            if is_committed {
-                pause = FIRST_PAUSE;
-                self.runs.monitor.trouble().committing = None;
-                let commit = Commit {
-                    results: batch.results(),
-                    took,
-                    since: last.elapsed(),
-                    shortest_run: self.runs.shortest.take(),
-                    retries,
-                };
-                last = Instant::now();
-                thread::park_timeout(gap.after_commit(commit));
-            } else if ended.outcome != Outcome::Aborted(Fault::Membership) {
-                if ended.outcome != Outcome::Unknown {
-                    self.runs.monitor.trouble().committing = ended.reason;
+            match ended.outcome {
+                Outcome::Committed => {
+                    pause = FIRST_PAUSE;
+                    self.runs.monitor.trouble().committing = None;
+                    let commit = Commit {
+                        results: batch.results(),
+                        took,
+                        since: last.elapsed(),
+                        shortest_run: self.runs.shortest.take(),
+                        retries,
+                    };
+                    last = Instant::now();
+                    let gap = gap.after_commit(commit);
+                    if !self.runs.monitor.member().has_suspects() {
+                        thread::park_timeout(gap);
+                    }
                 }
-                self.runs.monitor.pause(pause);
-                pause = (pause * 2).min(LAST_PAUSE);
+                Outcome::Aborted(Fault::Membership | Fault::Outputs(_) | Fault::HeldBack) => {}
+                Outcome::Aborted(Fault::Passing) | Outcome::Unknown => {
+                    if ended.outcome != Outcome::Unknown {
+                        self.runs.monitor.trouble().committing = ended.reason;
+                    }
+                    self.runs.monitor.pause(pause);
+                    pause = (pause * 2).min(LAST_PAUSE);
+                }
             }
         }
         Ok(())
+    }
+
+    /// What is known to be in vain is not tried.
+    fn transact(&mut self, batch: &Arc<Batch>) -> (Ended, u64) {
+        let aborted = |fault| Ended {
+            outcome: Outcome::Aborted(fault),
+            reason: None,
+        };
+        let lost = |hung: Hung| Ended {
+            outcome: Outcome::Unknown,
+            reason: Some(hung.to_string()),
+        };
+        let Some(producer) = self.producer.as_ref().filter(|producer| !producer.is_spent()) else {
+            // It was not begun; the ledger keeps all of it for the next producer.
+            return (aborted(Fault::HeldBack), 0);
+        };
+        let ended = match self.others.check(batch, producer) {
+            Ok(Before::Refused(refusals)) => return (aborted(Fault::Outputs(refusals)), producer.retries()),
+            Ok(Before::HeldBack) => return (aborted(Fault::HeldBack), producer.retries()),
+            Ok(Before::Goes) => {
+                let started = Instant::now();
+                let mut ended = producer.transact(batch);
+                if producer.is_spent() {
+                    // Not even a success is believed that came through trouble: its markers may be lost.
+                    ended.outcome = Outcome::Unknown;
+                }
+                self.note(batch, started.elapsed(), ended.reason.as_deref(), &ended.outcome);
+                ended
+            }
+            Err(hung) => lost(hung),
+        };
+        let retries = producer.retries();
+        self.others.learn(batch, &ended.outcome);
+        (ended, retries)
+    }
+
+    fn look_at_others(&mut self) {
+        if let Some(producer) = &self.producer
+            && self.others.look_again(producer).is_err()
+        {
+            self.producer = None;
+        }
+        if let Some(held_back) = self.others.held_back() {
+            self.runs.monitor.member().hold_back(held_back);
+        }
     }
 
     fn is_spent(&self) -> bool {
@@ -131,7 +184,8 @@ impl<N: Node> Committer<N> {
 
     fn try_renew(&mut self) -> Result<(), EngineError> {
         let producer = TransactionalProducer::open(&self.settings, &self.runs.writer)?;
-        producer.sweep(&self.settings.outputs, self.runs.node.writes_also())?;
+        producer.sweep(&self.settings.outputs)?;
+        self.others.renewed(self.runs.node.writes_also());
         let asked = self.runs.monitor.member().unresolved();
         let partitions: Vec<_> = asked.iter().map(|assignment| assignment.partition.clone()).collect();
         let found = if partitions.is_empty() {

@@ -1,7 +1,7 @@
 //! What a transactional producer hears besides the answers to its calls.
 
 use std::sync::{
-    Arc, Mutex, PoisonError,
+    Arc, Mutex, MutexGuard, PoisonError,
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
@@ -21,11 +21,14 @@ const CLIENT: &str = "transactional-producer";
 /// The facilities of log lines about closed connections and requests without an answer.
 const TROUBLE: [&str; 2] = ["FAIL", "REQTMOUT"];
 
+/// Of a record that is no output.
+pub(super) const NO_RESULT: usize = usize::MAX;
+
 pub(super) struct ProducerEvents(pub(super) Arc<Heard>);
 
 #[derive(Default)]
 pub(super) struct Heard {
-    refused: Mutex<Option<Refused>>,
+    refused: Mutex<Vec<Refused>>,
     trouble: AtomicBool,
     retries: AtomicU64,
 }
@@ -35,23 +38,27 @@ pub(super) struct Heard {
 pub(super) struct Refused {
     pub(super) code: RDKafkaErrorCode,
     pub(super) topic: String,
+    pub(super) partition: i32,
+    /// Whose output it is, by the result's place in the batch; `None`: nothing was produced yet.
+    pub(super) result: Option<usize>,
 }
 
 impl Heard {
     /// A transaction begins: what was refused before does not concern it.
     pub(super) fn forget_refused(&self) {
-        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.lock().clear();
     }
 
-    /// The first one counts.
-    fn refuse(&self, refused: Option<Refused>) {
-        let Some(refused) = refused else { return };
-        let mut first = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        first.get_or_insert(refused);
+    pub(super) fn refuse(&self, refused: Refused) {
+        self.lock().push(refused);
     }
 
-    pub(super) fn refused(&self) -> Option<Refused> {
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(super) fn refused(&self) -> Vec<Refused> {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Refused>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// There was no transaction yet.
@@ -75,7 +82,9 @@ impl ClientContext for ProducerEvents {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         crash::line(message);
         if facility == "ADDPARTS" {
-            self.0.refuse(unauthorized(message));
+            unauthorized(message)
+                .into_iter()
+                .for_each(|refused| self.0.refuse(refused));
         }
         // librdkafka makes an event of an error only when a connection cannot be opened. That one was closed, or a request
         // timed out, is told by its log alone, in the thread where it happened and before anything is repeated.
@@ -111,17 +120,24 @@ impl ClientContext for ProducerEvents {
 }
 
 impl ProducerContext for ProducerEvents {
-    type DeliveryOpaque = ();
+    /// The place in the batch of the result that the record is an output of; [`NO_RESULT`] if it is of none.
+    type DeliveryOpaque = usize;
 
-    fn delivery(&self, delivery: &DeliveryResult<'_>, (): ()) {
+    fn delivery(&self, delivery: &DeliveryResult<'_>, result: usize) {
         let Err((error, message)) = delivery else { return };
         let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
-        // What an abort throws away is not refused by anybody.
-        if matches!(code, RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight) {
-            return;
+        match code {
+            // What an abort throws away is not refused by anybody, and beside a record that is what is good is not either.
+            RDKafkaErrorCode::PurgeQueue
+            | RDKafkaErrorCode::PurgeInflight
+            | RDKafkaErrorCode::InvalidDifferentRecord => {}
+            code => self.0.refuse(Refused {
+                code,
+                topic: message.topic().to_owned(),
+                partition: message.partition(),
+                result: Some(result).filter(|result| *result != NO_RESULT),
+            }),
         }
-        let topic = message.topic().to_owned();
-        self.0.refuse(Some(Refused { code, topic }));
     }
 }
 
@@ -132,6 +148,8 @@ fn unauthorized(message: &str) -> Option<Refused> {
     why.ends_with("Topic authorization failed").then(|| Refused {
         code: RDKafkaErrorCode::TopicAuthorizationFailed,
         topic: topic.to_owned(),
+        partition: -1,
+        result: None,
     })
 }
 

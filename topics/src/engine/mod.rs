@@ -11,6 +11,7 @@
 pub mod core;
 
 mod attempt;
+mod blame;
 mod canary;
 mod clients;
 pub(crate) mod committed;
@@ -25,6 +26,7 @@ mod hindrance;
 mod membership;
 mod monitor;
 mod observe;
+mod others;
 mod poll;
 mod producer;
 mod runs;

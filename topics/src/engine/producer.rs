@@ -1,6 +1,6 @@
 //! The transactional producer: its calls under a watchdog, and when it must not be used again.
 
-use std::{sync::Arc, time::Duration};
+use std::{sync::Arc, thread, time::Duration};
 
 use rdkafka::{TopicPartitionList, error::KafkaError};
 
@@ -9,7 +9,8 @@ use super::{
     attempt::{Ended, Transactions},
     core::{Batch, Outcome},
     events::Heard,
-    watchdog::Watched,
+    others::Look,
+    watchdog::{Hung, Watched},
 };
 
 const INITIALISED: Duration = Duration::from_secs(10);
@@ -53,13 +54,41 @@ impl TransactionalProducer {
     }
 
     /// Ends what earlier transactions of this id left open without a marker; see [`super::sweep`].
-    pub(super) fn sweep(&self, topics: &[String], of_others: Vec<String>) -> Result<(), EngineError> {
+    pub(super) fn sweep(&self, topics: &[String]) -> Result<(), EngineError> {
         let owned = topics.to_vec();
-        let deadline = self.deadline * u32::try_from(of_others.len() + 1).unwrap_or(u32::MAX);
-        let swept: Result<(), KafkaError> = self.transactions.call("sweep", deadline, move |transactions| {
-            transactions.sweep(&owned, &of_others)
-        })?;
+        let swept: Result<(), KafkaError> = self
+            .transactions
+            .call("sweep", self.deadline, move |transactions| transactions.sweep(&owned))?;
         swept.map_err(|source| EngineError::Sweep { source })
+    }
+
+    /// The same for topics of others, one after another, while nobody waits for it. The producer is of no other use then.
+    pub(super) fn sweep_meanwhile(self, topics: Vec<String>) {
+        if topics.is_empty() {
+            return;
+        }
+        let sweep = move || {
+            let swept = |topic: &String| self.sweep_of_others(topic);
+            // The reason is in the log where it happened.
+            let _ended: Vec<Result<_, Hung>> = topics.iter().map(swept).take_while(Result::is_ok).collect();
+        };
+        if let Err(error) = thread::Builder::new().name("sweep".to_owned()).spawn(sweep) {
+            tracing::error!(%error, "cannot start a thread: topics of others are not swept");
+        }
+    }
+
+    pub(super) fn sweep_of_others(&self, topic: &str) -> Result<Result<(), KafkaError>, Hung> {
+        let owned = topic.to_owned();
+        self.transactions.call("sweep", self.deadline, move |transactions| {
+            transactions.sweep_of_others(&owned)
+        })
+    }
+
+    /// What brokers say of a topic of others.
+    pub(super) fn look(&self, topic: &str) -> Result<Look, Hung> {
+        let owned = topic.to_owned();
+        self.transactions
+            .call("metadata", self.deadline, move |transactions| transactions.look(&owned))
     }
 
     /// begin → produce all → send offsets → commit. A call that hangs is abandoned: what came of it is not known.

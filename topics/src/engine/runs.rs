@@ -59,7 +59,7 @@ impl<N: Node> Runs<N> {
         }
         tracing::info!(
             results = discarded.len(),
-            "results are thrown away: their partitions left before the commit"
+            "results are thrown away: their partitions left before the commit, or a topic refused them"
         );
         let runs = Arc::clone(self);
         let settle = async move {
@@ -94,7 +94,7 @@ impl<N: Node> Runs<N> {
     }
 
     /// Puts into the ledger what the node wants to have committed instead of a result that cannot be written.
-    pub(super) fn replace(&self, culprit: &Culprit) {
+    pub(super) fn replace(&self, culprit: Culprit) {
         tracing::warn!(
             src = culprit.record.src(),
             class = culprit.rejection.class,
@@ -102,7 +102,9 @@ impl<N: Node> Runs<N> {
             culprit.rejection.message
         );
         match self.rejected(&culprit.record, &culprit.rejection, &culprit.spared) {
-            Some(outputs) => self.monitor.member().replace(culprit, outputs.into()),
+            Some(outputs) => {
+                self.monitor.member().replace(culprit, outputs.into());
+            }
             None => self.stop(&culprit.assignment, &culprit.record, &culprit.rejection),
         }
     }

@@ -14,6 +14,7 @@ use super::{
     membership::Group,
     monitor::Monitor,
     observe::Observer,
+    others::Others,
     poll::Poll,
     producer::TransactionalProducer,
     runs::Runs,
@@ -66,6 +67,7 @@ pub(super) async fn run<N: Node>(
         settings: settings.clone(),
         runs: Arc::clone(&runs),
         producer: Some(producer),
+        others: Others::new(settings.outputs.clone()),
         consumer: Arc::clone(&consumer),
     };
     let poll = Poll {

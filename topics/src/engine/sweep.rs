@@ -11,6 +11,10 @@
 //! earlier transaction left. Then the committed state of everything that is held is read ([`super::core::Member::resolve`]): a
 //! transaction that was acknowledged but lost its markers is gone with the sweep, and its requests run again.
 //!
+//! **Topics of others** are in nobody's way. Whoever fences a dead writer sweeps them after its claim, on the fencing producer,
+//! while the work goes on: nothing of that writer's is ever committed again. Whoever replaces its own producer must not
+//! write there before: outputs for a topic wait until it is swept ([`super::others`]), and nothing else does.
+//!
 //! What is left: a broker that dies between the markers of one transaction, and skips the rest after its restart.
 
 use rdkafka::{
@@ -20,38 +24,34 @@ use rdkafka::{
     producer::{BaseRecord, Producer as _},
 };
 
-use super::attempt::Transactions;
+use super::{attempt::Transactions, events::NO_RESULT};
 use crate::native;
 
 /// Tells the empty records from results, for those who read uncommitted.
 const HEADER: &str = "millrace-sweep";
 
 impl Transactions {
-    /// Takes about as long as a transaction and a flush, and once more for each topic of others. Whoever is fenced meanwhile
-    /// has nothing to sweep: the one who did it sweeps.
-    pub(super) fn sweep(&self, topics: &[String], of_others: &[String]) -> Result<(), KafkaError> {
-        let mut swept = self.try_sweep(topics);
-        for topic in of_others {
-            if swept.is_err() {
-                break;
-            }
-            swept = match self.try_sweep(std::slice::from_ref(topic)) {
-                // Millrace's own work does not wait for it.
-                Err(error) if !is_fenced(&error) => {
-                    tracing::warn!(
-                        topic,
-                        %error,
-                        "what brokers may have left open there was not ended: its readers may have to wait until it is"
-                    );
-                    self.producer.abort_transaction(self.timeout)
-                }
-                swept => swept,
-            };
-        }
-        match swept {
+    /// Takes about as long as a transaction and a flush. Whoever is fenced meanwhile has nothing to sweep: the one who did it
+    /// sweeps.
+    pub(super) fn sweep(&self, topics: &[String]) -> Result<(), KafkaError> {
+        match self.try_sweep(topics) {
             Err(error) if is_fenced(&error) => Ok(()),
             swept => swept,
         }
+    }
+
+    /// The same for one topic of others; what is in the way of it is in the way of nothing else.
+    pub(super) fn sweep_of_others(&self, topic: &String) -> Result<(), KafkaError> {
+        let swept = self.sweep(std::slice::from_ref(topic));
+        if let Err(error) = &swept {
+            tracing::warn!(
+                topic,
+                %error,
+                "what brokers may have left open there was not ended: its readers may have to wait until it is"
+            );
+            self.producer.abort_transaction(self.timeout)?;
+        }
+        swept
     }
 
     fn try_sweep(&self, topics: &[String]) -> Result<(), KafkaError> {
@@ -61,8 +61,8 @@ impl Transactions {
         for topic in topics {
             for partition in self.partitions(topic)? {
                 // A compacted topic takes none without a key.
-                let mark: BaseRecord<'_, [u8], [u8]> =
-                    BaseRecord::to(topic).partition(partition).key(HEADER.as_bytes());
+                let mark: BaseRecord<'_, [u8], [u8], usize> = BaseRecord::with_opaque_to(topic, NO_RESULT);
+                let mark = mark.partition(partition).key(HEADER.as_bytes());
                 let header: Header<'_, &[u8]> = Header {
                     key: HEADER,
                     value: None,

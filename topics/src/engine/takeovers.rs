@@ -102,8 +102,10 @@ impl Takeovers {
                     (
                         writer,
                         scope.spawn(|| {
-                            TransactionalProducer::open(&self.settings, writer)?
-                                .sweep(&self.settings.outputs, (self.writes_also)())
+                            let producer = TransactionalProducer::open(&self.settings, writer)?;
+                            producer.sweep(&self.settings.outputs)?;
+                            producer.sweep_meanwhile((self.writes_also)());
+                            Ok(())
                         }),
                     )
                 })

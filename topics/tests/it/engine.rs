@@ -1,8 +1,10 @@
 //! The exactly-once engine, through its door, on a real broker.
 
 mod alone;
+mod bad_topic;
 mod claim;
 mod crash;
+mod full;
 mod hang;
 mod outages;
 mod rights;
@@ -36,11 +38,13 @@ fn bimodal(record: &Record) -> Duration {
 
 /// More than the result topic takes, however it is compressed.
 fn too_large() -> Bytes {
+    noise(200_000)
+}
+
+fn noise(bytes: usize) -> Bytes {
     let next = |state: u32| Some(state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223));
-    std::iter::successors(Some(1), |state| next(*state))
-        .map(|state| (state >> 24) as u8)
-        .take(200_000)
-        .collect()
+    let states = std::iter::successors(Some(1), |state| next(*state));
+    states.map(|state| (state >> 24) as u8).take(bytes).collect()
 }
 
 fn in_order_per_key(seen: &[Seen]) {

@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use topics::{
     TopicPartition,
-    engine::core::{Assignment, Batch, Committed, Entry, Fault, Found, Member, Membership, Outcome, Progress},
+    engine::core::{
+        Assignment, Batch, Committed, Entry, Fault, Found, Member, Membership, Outcome, Progress, Refusal as Refused,
+        Whose,
+    },
 };
 
 use super::{
@@ -100,7 +103,7 @@ impl Committer {
     ) {
         if reaches && !self.abandoned.is_empty() && chance.one_in(3) {
             let (epoch, attempt) = self.abandoned.swap_remove(0);
-            if let Answer::Continues(attempt) = self.request(broker, group, attempt, now, epoch) {
+            if let Answer::Continues(attempt) = self.request(broker, group, attempt, now, epoch, true) {
                 self.abandoned.push((epoch, attempt));
             }
             return;
@@ -221,7 +224,9 @@ impl Committer {
             return self.unknown(core, broker);
         }
         let offsets = self.offsets(&attempt.batch);
-        let answer = self.request(broker, group, attempt, now, self.epoch);
+        // A report may name the record that is refused, or those of a whole batch.
+        let is_named = chance.one_in(2);
+        let answer = self.request(broker, group, attempt, now, self.epoch, is_named);
         if is_lost {
             return self.unknown(core, broker);
         }
@@ -247,10 +252,11 @@ impl Committer {
         attempt: Attempt,
         now: &Membership,
         epoch: u32,
+        is_named: bool,
     ) -> Answer {
         let entry = attempt.batch.parts.iter().flat_map(|part| &part.results);
         match entry.clone().nth(attempt.produced).cloned() {
-            Some(entry) => self.produce(broker, epoch, attempt, &entry),
+            Some(entry) => self.produce(broker, epoch, attempt, &entry, is_named),
             None if !attempt.offsets_sent => self.send_offsets(broker, epoch, group, attempt, now),
             None => match broker.end(&self.id, epoch, true) {
                 Ok(()) => {
@@ -263,14 +269,20 @@ impl Committer {
         }
     }
 
-    fn produce(&self, broker: &mut Broker, epoch: u32, attempt: Attempt, entry: &Entry) -> Answer {
+    fn produce(&self, broker: &mut Broker, epoch: u32, attempt: Attempt, entry: &Entry, is_named: bool) -> Answer {
         let record = &entry.record;
         if broker.refuses(entry) {
-            return Answer::Failed(Fault::Output {
+            let results = attempt.batch.results();
+            return Answer::Failed(Fault::Outputs(vec![Refused {
                 class: "output_too_large".to_owned(),
                 message: String::new(),
                 topic: None,
-            });
+                whose: if is_named || results == 1 {
+                    Whose::Result(attempt.produced)
+                } else {
+                    Whose::OneOf((0..results).collect())
+                },
+            }]));
         }
         let place = (
             TopicPartition::new(record.topic.clone(), record.partition),
@@ -340,8 +352,8 @@ impl Committer {
     }
 
     fn aborted(&mut self, core: &mut Member, fault: Fault) {
-        if let Some(culprit) = core.settle(&Outcome::Aborted(fault)) {
-            core.replace(&culprit, std::sync::Arc::new([topics::Output::default()]));
+        for culprit in core.settle(&Outcome::Aborted(fault)) {
+            core.replace(culprit, std::sync::Arc::new([topics::Output::default()]));
         }
     }
 

@@ -10,6 +10,8 @@ use crate::{Output, engine::Rejection};
 pub struct Batch {
     pub membership: Membership,
     pub parts: Vec<BatchPart>,
+    /// It carries suspects only, apart from the others: see [`super::choice`].
+    pub trial: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -31,11 +33,9 @@ impl Batch {
         self.parts.iter().map(|part| part.results.len()).sum()
     }
 
-    pub fn outputs(&self) -> impl Iterator<Item = &Output> {
-        self.parts
-            .iter()
-            .flat_map(|part| &part.results)
-            .flat_map(|entry| entry.outputs.iter())
+    /// In the order in which they are emitted; a result's place in it is what a [`Refusal`] names.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.parts.iter().flat_map(|part| &part.results)
     }
 }
 
@@ -53,22 +53,41 @@ pub enum Outcome {
 pub enum Fault {
     /// The coordinator does not take this generation or member: a rebalance is under way.
     Membership,
-    /// One of the outputs cannot be written, whoever tries.
-    Output {
-        class: String,
-        message: String,
-        /// The topic that does not take it.
-        topic: Option<String>,
-    },
+    /// Outputs cannot be written, whoever tries.
+    Outputs(Vec<Refusal>),
+    /// Of others' topics one is not to be written to for now: [`super::Member::hold_back`] says which.
+    HeldBack,
     Passing,
 }
 
-/// The result that broke a transaction which carried nothing else: its node says what to commit instead.
+/// What a topic does not take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    pub class: String,
+    pub message: String,
+    /// Not known if the client never told which topic it was.
+    pub topic: Option<String>,
+    pub whose: Whose,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Whose {
+    /// Everything for the topic, whatever it is.
+    All,
+    /// It is the output of this result, by its place in the batch.
+    Result(usize),
+    /// It is an output of one of these results, or of several.
+    OneOf(Vec<usize>),
+}
+
+/// A result that cannot be written: its node says what to commit instead.
 #[derive(Debug, Clone)]
 pub struct Culprit {
     pub assignment: Assignment,
     pub record: Arc<crate::Record>,
     pub rejection: Rejection,
     /// Its outputs for other topics than the one that refused.
-    pub spared: Vec<crate::Output>,
+    pub spared: Vec<Output>,
+    /// The others: whatever stands in their place, they are never committed.
+    pub refused: Vec<Output>,
 }

@@ -48,7 +48,8 @@ impl Lanes {
         next
     }
 
-    fn lane(&self, key: Option<&Bytes>) -> Option<Option<Bytes>> {
+    /// `None`: whoever has this key waits for nobody.
+    pub fn lane(&self, key: Option<&Bytes>) -> Option<Option<Bytes>> {
         match self.order {
             Order::Key => key.map(|key| Some(key.clone())),
             Order::Partition => Some(None),

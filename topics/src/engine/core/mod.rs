@@ -9,6 +9,7 @@
 //! if the offset is below the committed watermark or in the committed map.
 
 mod batch;
+mod choice;
 mod lanes;
 mod member;
 mod metadata;
@@ -18,7 +19,7 @@ mod status;
 mod takeover;
 mod turns;
 
-pub use batch::{Batch, BatchPart, Culprit, Fault, Outcome};
+pub use batch::{Batch, BatchPart, Culprit, Fault, Outcome, Refusal, Whose};
 pub use lanes::Lanes;
 pub use member::{Limits, Member};
 pub use metadata::{Committed, MAX_METADATA, MetadataError};

@@ -22,15 +22,15 @@ pub struct Partition {
     parked: Option<Arc<Record>>,
     /// Admitted and without a result: behind another of its lane, ready, or running.
     open: HashMap<i64, Open>,
-    lanes: Lanes,
+    pub(super) lanes: Lanes,
     ready: VecDeque<i64>,
     /// Results in the order in which they are emitted, kept until the commit that carries them is acknowledged. A lane is
     /// released when its result is here, so that this order holds per lane, also when they are emitted again.
     pub ledger: VecDeque<Entry>,
     /// How many from the front of the ledger are in the transaction under way.
     pub sent: usize,
-    /// How many from the front of the ledger go one by one, because one of them broke a transaction.
-    pub singly: usize,
+    /// How many in the ledger were no choice for the last batch: they are tried apart, or held back.
+    pub apart: usize,
     /// Bytes of the records and results held.
     pub bytes: usize,
     /// Runs that found something down which their record needs: reading stops until there are none.
@@ -63,6 +63,8 @@ pub struct Entry {
     pub outputs: Arc<[Output]>,
     /// These already are what stands in place of a result that could not be.
     pub rejected: bool,
+    /// It may be what broke a transaction: it is tried apart from the others.
+    pub suspect: bool,
 }
 
 impl Partition {
@@ -79,7 +81,7 @@ impl Partition {
             ready: VecDeque::new(),
             ledger: VecDeque::new(),
             sent: 0,
-            singly: 0,
+            apart: 0,
             bytes: 0,
             stalled: 0,
             left_unread: false,
@@ -145,18 +147,20 @@ impl Partition {
             record,
             outputs,
             rejected,
+            suspect: false,
         });
         self.ready.extend(self.lanes.leave(key.as_ref()));
         true
     }
 
-    /// What stands in place of the first result of the ledger, which the broker refused.
-    pub fn replace_first(&mut self, offset: i64, outputs: Arc<[Output]>) {
-        if let Some(first) = self.ledger.front_mut().filter(|first| first.record.offset == offset) {
-            self.bytes = (self.bytes + size(&outputs)).saturating_sub(size(&first.outputs));
-            first.outputs = outputs;
-            first.rejected = true;
-        }
+    /// What stands in place of a result that the broker refused. False if it is not there any more.
+    pub fn replace(&mut self, offset: i64, outputs: Arc<[Output]>) -> bool {
+        let Some(entry) = self.ledger.iter_mut().find(|entry| entry.record.offset == offset) else {
+            return false;
+        };
+        self.bytes = (self.bytes + size(&outputs)).saturating_sub(entry.size());
+        (entry.outputs, entry.rejected, entry.suspect) = (outputs, true, false);
+        true
     }
 
     /// The commit under way is acknowledged.
@@ -165,7 +169,6 @@ impl Partition {
             self.bytes = self.bytes.saturating_sub(entry.record.size() + size(&entry.outputs));
             self.committed.progress.complete(entry.record.offset);
         }
-        self.singly = self.singly.saturating_sub(self.sent);
         self.sent = 0;
         self.committed.seq += 1;
         self.committed.writer = writer;
@@ -213,7 +216,6 @@ impl Partition {
         let dropped: Vec<Entry> = self.ledger.drain(self.sent..).collect();
         let bytes: usize = dropped.iter().map(|entry| entry.record.size() + entry.size()).sum();
         self.bytes = self.bytes.saturating_sub(bytes);
-        self.singly = self.singly.min(self.sent);
         dropped
     }
 

@@ -338,8 +338,11 @@ pub struct Copy {
     pub rejection_panics: bool,
     pub prepare: Prepare,
     pub results: String,
-    /// Another topic that gets a copy.
+    /// Another topic that gets a copy, of these records.
     pub also: Option<String>,
+    pub also_of: fn(&Record) -> bool,
+    /// The run of this offset does not end before it is so.
+    pub until: Option<(i64, CancellationToken)>,
     /// How many outputs for other topics it was shown beside a rejection.
     pub spared: Arc<AtomicUsize>,
     /// Topics of others that it may write to.
@@ -358,6 +361,8 @@ impl Copy {
             prepare: Box::new(|_| None),
             results: String::new(),
             also: None,
+            also_of: |_| true,
+            until: None,
             spared: Arc::default(),
             of_others: Vec::new(),
             discarded: Arc::default(),
@@ -384,8 +389,12 @@ impl Node for Copy {
                 () = run.cancelled.cancelled() => {}
             }
         }
+        if let Some((_, is_so)) = self.until.as_ref().filter(|(offset, _)| *offset == run.record.offset) {
+            is_so.cancelled().await;
+        }
         let value = (self.value)(&run.record).or_else(|| run.record.value.clone());
-        let topics = [&self.results].into_iter().chain(&self.also);
+        let also = self.also.iter().filter(|_| (self.also_of)(&run.record));
+        let topics = [&self.results].into_iter().chain(also);
         topics.map(|topic| copy(topic, &run.record, value.clone())).collect()
     }
 

@@ -1,7 +1,7 @@
 //! What a transaction carries, and what becomes of it.
 
 use std::{
-    collections::{BTreeMap, btree_map::Entry as Slot},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry as Slot},
     sync::Arc,
 };
 
@@ -11,14 +11,11 @@ use crate::{
     engine::{
         Rejection,
         core::{
-            Assignment, Batch, BatchPart, Committed, Culprit, Fault, Found, Membership, Outcome, Partition,
-            partition::Phase,
+            Assignment, Batch, BatchPart, Committed, Culprit, Entry, Fault, Found, Membership, Outcome, Partition,
+            Refusal, Whose, choice::Room, partition::Phase,
         },
     },
 };
-
-/// Of what one transaction carries.
-const BATCH_BYTES: usize = 32 << 20;
 
 impl Member {
     /// The next transaction. There is one at a time: settle it before asking again.
@@ -27,10 +24,11 @@ impl Member {
             return None;
         }
         let membership = self.membership.clone().filter(Membership::is_checked)?;
-        let parts = match self.single() {
-            Some(part) => vec![part],
-            None => self.group(),
-        };
+        let (trial, parts) = [self.trial_next, !self.trial_next].into_iter().find_map(|trial| {
+            let parts = self.parts(trial);
+            (!parts.is_empty()).then_some((trial, parts))
+        })?;
+        self.trial_next = !trial;
         let last = parts.last()?;
         self.last_batched = Some(last.assignment.partition.clone());
         let committing = parts
@@ -45,130 +43,181 @@ impl Member {
         self.committing = Some(Committing {
             membership: membership.clone(),
             parts: committing,
+            trial,
         });
-        Some(Batch { membership, parts })
+        Some(Batch {
+            membership,
+            parts,
+            trial,
+        })
     }
 
-    /// One result of a partition of which one broke a transaction.
-    fn single(&mut self) -> Option<BatchPart> {
-        let (key, held) = self
-            .partitions
-            .iter_mut()
-            .find(|(_, held)| held.singly > 0 && !held.ledger.is_empty())?;
-        Some(part(&self.me, key, held, 1))
-    }
-
-    fn group(&mut self) -> Vec<BatchPart> {
-        let (mut results, mut bytes) = (self.limits.batch.max(1), BATCH_BYTES);
+    fn parts(&mut self, trial: bool) -> Vec<BatchPart> {
+        if trial && !self.partitions.values().any(Partition::has_suspects) {
+            self.tried_at_once = usize::MAX;
+            return Vec::new();
+        }
+        let mut room = Room::new(if trial { self.tried_at_once } else { self.limits.batch });
         let order: Vec<TopicPartition> = after(&self.partitions, self.last_batched.as_ref())
             .map(|(key, _)| key.clone())
             .collect();
         let mut parts = Vec::new();
         for key in order {
-            let Some(held) = self.partitions.get_mut(&key) else {
+            let Some(held) = self.partitions.get_mut(&key).filter(|_| room.has_any()) else {
                 continue;
             };
-            let wanted = match held.phase {
-                Phase::Active | Phase::Finishing => !held.ledger.is_empty(),
-                Phase::Draining => true,
-                Phase::Stopped(_) => false,
-            };
-            if !wanted || results == 0 {
-                continue;
+            if let Some(count) = held.choose(trial, &self.held_back, &mut room) {
+                let part = part(&self.me, &key, held, count);
+                room.carries(&part.metadata);
+                parts.push(part);
             }
-            let mut count = 0;
-            for entry in held.ledger.iter().take(results) {
-                if count > 0 && entry.size() > bytes {
-                    break;
-                }
-                bytes = bytes.saturating_sub(entry.size());
-                count += 1;
-            }
-            results -= count;
-            parts.push(part(&self.me, &key, held, count));
         }
         parts
     }
 
-    /// What came of the transaction. A result that broke one which carried nothing else is returned: its node says what
-    /// to commit in its place ([`Member::replace`]), or the partition stops if that was refused already.
-    pub fn settle(&mut self, outcome: &Outcome) -> Option<Culprit> {
+    /// Results with outputs for these topics are in no batch until it is said otherwise.
+    pub fn hold_back(&mut self, topics: BTreeSet<String>) {
+        self.held_back = topics;
+    }
+
+    /// One of the results that wait broke a transaction.
+    #[must_use]
+    pub fn has_suspects(&self) -> bool {
+        self.partitions.values().any(Partition::has_suspects)
+    }
+
+    /// What came of the transaction. Of results that cannot be written the node says what to commit in their place
+    /// ([`Member::replace`]), or their partition stops if that was refused already.
+    pub fn settle(&mut self, outcome: &Outcome) -> Vec<Culprit> {
         match outcome {
-            Outcome::Unknown => None,
+            Outcome::Unknown => Vec::new(),
             Outcome::Committed => {
-                let committing = self.committing.take()?;
+                let Some(committing) = self.committing.take() else {
+                    return Vec::new();
+                };
+                if committing.trial {
+                    self.tried_at_once = committing.results().saturating_mul(2);
+                }
                 for part in committing.parts {
                     self.acknowledge(&part);
                 }
                 self.orphans.clear();
-                None
+                Vec::new()
             }
             Outcome::Aborted(fault) => {
-                let committing = self.committing.take()?;
+                let Some(committing) = self.committing.take() else {
+                    return Vec::new();
+                };
                 for part in &committing.parts {
                     self.keep(&part.assignment);
                 }
                 self.discard_orphans();
                 match fault {
-                    Fault::Passing => None,
+                    Fault::Passing | Fault::HeldBack => Vec::new(),
                     Fault::Membership => {
                         if self.membership.as_ref() == Some(&committing.membership) {
                             self.membership = None;
                         }
-                        None
+                        Vec::new()
                     }
-                    Fault::Output { class, message, topic } => {
-                        let rejection = Rejection {
-                            class: class.clone(),
-                            message: message.clone(),
-                        };
-                        self.blame(&committing.parts, &rejection, topic.as_deref())
-                    }
+                    Fault::Outputs(refusals) => self.blame(&committing, refusals),
                 }
             }
         }
     }
 
-    fn blame(&mut self, parts: &[Part], rejection: &Rejection, topic: Option<&str>) -> Option<Culprit> {
-        let results: usize = parts.iter().map(|part| part.results).sum();
-        let single = results == 1;
-        for part in parts.iter().filter(|part| part.results > 0) {
-            let Some(held) = self.same(&part.assignment) else {
-                continue;
+    fn blame(&mut self, committing: &Committing, refusals: &[Refusal]) -> Vec<Culprit> {
+        let mut blamed = BTreeSet::new();
+        let mut culprits = Vec::new();
+        for refusal in refusals {
+            let guilty = match &refusal.whose {
+                Whose::All => self.all_for(refusal.topic.as_deref()),
+                Whose::Result(place) => self.at(committing, *place).into_iter().collect(),
+                Whose::OneOf(places) => {
+                    for place in places {
+                        let suspect = self.at(committing, *place);
+                        if let Some((assignment, offset)) = suspect.filter(|suspect| !blamed.contains(suspect)) {
+                            self.suspect(&assignment, offset);
+                        }
+                    }
+                    self.tried_at_once = self.tried_at_once.min(places.len().div_ceil(2)).max(1);
+                    Vec::new()
+                }
             };
-            if !single {
-                held.singly = held.singly.max(part.results);
-                continue;
+            for guilty in guilty {
+                if blamed.insert(guilty.clone()) {
+                    culprits.extend(self.culprit(guilty.0, guilty.1, refusal));
+                }
             }
-            let Some(first) = held.ledger.front() else { continue };
-            let record = first.record.clone();
-            if first.rejected {
-                let dropped = held.stop(format!(
-                    "the result of {} cannot be written, nor what should stand in its place: {}",
-                    record.src(),
-                    rejection.message
-                ));
-                self.discard(dropped);
-                continue;
+        }
+        culprits
+    }
+
+    /// Where the result at this place of the batch is.
+    fn at(&self, committing: &Committing, mut place: usize) -> Option<(Assignment, i64)> {
+        for part in &committing.parts {
+            if place < part.results {
+                let held = self.partitions.get(&part.assignment.partition);
+                let held = held.filter(|held| held.epoch == part.assignment.epoch)?;
+                return Some((part.assignment.clone(), held.ledger.get(place)?.record.offset));
             }
-            let spared = topic.map_or_else(Vec::new, |topic| {
-                let others = first.outputs.iter().filter(|output| output.topic != topic);
-                others.cloned().collect()
-            });
-            return Some(Culprit {
-                assignment: part.assignment.clone(),
-                record,
-                rejection: rejection.clone(),
-                spared,
-            });
+            place -= part.results;
         }
         None
     }
 
-    pub fn replace(&mut self, culprit: &Culprit, outputs: Arc<[Output]>) {
+    fn all_for(&self, topic: Option<&str>) -> Vec<(Assignment, i64)> {
+        let is_for = |entry: &&Entry| entry.outputs.iter().any(|output| Some(&*output.topic) == topic);
+        let of = |(partition, held): (&TopicPartition, &Partition)| {
+            let assignment = assignment(partition, held);
+            let entries = held.ledger.iter().filter(is_for);
+            let entries: Vec<_> = entries.map(|entry| (assignment.clone(), entry.record.offset)).collect();
+            entries
+        };
+        self.partitions.iter().flat_map(of).collect()
+    }
+
+    fn suspect(&mut self, assignment: &Assignment, offset: i64) {
+        let held = self.same(assignment);
+        let entry = held.and_then(|held| held.ledger.iter_mut().find(|entry| entry.record.offset == offset));
+        if let Some(entry) = entry {
+            entry.suspect = true;
+        }
+    }
+
+    fn culprit(&mut self, assignment: Assignment, offset: i64, refusal: &Refusal) -> Option<Culprit> {
+        let held = self.same(&assignment)?;
+        let entry = held.ledger.iter().find(|entry| entry.record.offset == offset)?;
+        if entry.rejected {
+            let message = format!(
+                "the result of {} cannot be written, nor what should stand in its place: {}",
+                entry.record.src(),
+                refusal.message
+            );
+            let dropped = held.stop(message);
+            self.discard(dropped);
+            return None;
+        }
+        let is_spared = |output: &Output| refusal.topic.as_ref().is_some_and(|topic| *topic != output.topic);
+        let (spared, refused) = entry.outputs.iter().cloned().partition(is_spared);
+        Some(Culprit {
+            record: entry.record.clone(),
+            assignment,
+            rejection: Rejection {
+                class: refusal.class.clone(),
+                message: refusal.message.clone(),
+            },
+            spared,
+            refused,
+        })
+    }
+
+    /// Commits this instead. What was refused is told as discarded: what was paid for it can be settled.
+    pub fn replace(&mut self, culprit: Culprit, outputs: Arc<[Output]>) {
         let offset = culprit.record.offset;
-        if let Some(held) = self.same(&culprit.assignment) {
-            held.replace_first(offset, outputs);
+        let held = self.same(&culprit.assignment);
+        if held.is_some_and(|held| held.replace(offset, outputs)) && !culprit.refused.is_empty() {
+            self.discarded.push(culprit.refused.into());
         }
     }
 

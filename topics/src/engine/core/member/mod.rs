@@ -6,7 +6,10 @@ mod running;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{Assignment, Committed, Entry, Membership, Partition, PartitionStatus, Status, Turns, partition::Phase};
 use crate::{Output, TopicPartition, engine::Order};
@@ -42,12 +45,24 @@ pub struct Member {
     /// The partition whose turn it is to be first in a batch and first to run.
     last_batched: Option<TopicPartition>,
     last_run: Option<TopicPartition>,
+    /// The next transaction is one of suspects, if there are any; how many of them.
+    trial_next: bool,
+    tried_at_once: usize,
+    /// See [`Member::hold_back`].
+    held_back: BTreeSet<String>,
 }
 
 #[derive(Debug)]
 struct Committing {
     membership: Membership,
     parts: Vec<Part>,
+    trial: bool,
+}
+
+impl Committing {
+    fn results(&self) -> usize {
+        self.parts.iter().map(|part| part.results).sum()
+    }
 }
 
 #[derive(Debug)]
@@ -77,6 +92,9 @@ impl Member {
             discarded: Vec::new(),
             last_batched: None,
             last_run: None,
+            trial_next: false,
+            tried_at_once: usize::MAX,
+            held_back: BTreeSet::new(),
         }
     }
 
@@ -210,6 +228,22 @@ impl Member {
             .filter(|held| held.epoch == assignment.epoch)
     }
 
+    /// What a partition may hold now.
+    ///
+    /// Decision: of the bytes of the process one half is divided among its partitions, and the other half goes to whoever comes
+    /// first. So a few partitions with a hot key each can fill the second half and no more: one that holds less than its share may
+    /// always read. (Beyond the limit goes at most one record of each.)
+    fn partition_bytes(&self) -> usize {
+        let half = self.limits.bytes / 2;
+        let share = half / self.partitions.len().max(1);
+        let above = self.partitions.values().map(|held| held.bytes.saturating_sub(share));
+        if above.sum::<usize>() < half {
+            self.limits.partition_bytes
+        } else {
+            share.min(self.limits.partition_bytes)
+        }
+    }
+
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.partitions.values().map(|held| held.bytes).sum()
@@ -217,10 +251,11 @@ impl Member {
 
     #[must_use]
     pub fn status(&self) -> Status {
+        let bytes = self.partition_bytes();
         let partitions = self
             .partitions
             .iter()
-            .map(|(partition, held)| PartitionStatus::of(partition, held, self.limits.partition_bytes))
+            .map(|(partition, held)| PartitionStatus::of(partition, held, bytes))
             .collect();
         let stopped = self.partitions.values().filter_map(|held| match &held.phase {
             Phase::Stopped(message) => Some(message.clone()),

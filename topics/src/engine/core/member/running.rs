@@ -12,11 +12,11 @@ impl Member {
     /// Whether a record of this partition may be read now. Its queue stays unread otherwise: that is the backpressure.
     #[must_use]
     pub fn wants(&mut self, partition: &TopicPartition) -> bool {
-        let takes = !self.stopping && self.bytes() < self.limits.bytes;
+        let (takes, bytes) = (!self.stopping, self.partition_bytes());
         let Some(held) = self.partitions.get_mut(partition) else {
             return false;
         };
-        let wants = takes && held.has_room(READ_AHEAD, self.limits.partition_bytes);
+        let wants = takes && held.has_room(READ_AHEAD, bytes);
         held.left_unread = !wants;
         wants
     }
@@ -25,8 +25,9 @@ impl Member {
     /// at a time would be a change of threads for each.
     #[must_use]
     pub fn is_hungry(&self) -> bool {
-        let few = |held: &Partition| held.left_unread && held.has_room(READ_AHEAD / 2, self.limits.partition_bytes);
-        !self.stopping && self.bytes() < self.limits.bytes && self.partitions.values().any(few)
+        let bytes = self.partition_bytes();
+        let few = |held: &Partition| held.left_unread && held.has_room(READ_AHEAD / 2, bytes);
+        !self.stopping && self.partitions.values().any(few)
     }
 
     pub fn offer(&mut self, partition: &TopicPartition, record: Arc<Record>) {
@@ -61,9 +62,11 @@ impl Member {
     }
 
     /// Runs that only wait for a limit hold no slot. While commits do not go through no more is run than would fill the
-    /// slots twice: whatever is in the ledger when the partitions are lost has to run again.
+    /// slots twice: whatever is in the ledger when the partitions are lost has to run again. What waits there for itself alone
+    /// does not count: the window and the bytes of its partition bound it.
     fn has_slot(&self) -> bool {
-        let uncommitted: usize = self.partitions.values().map(|held| held.ledger.len()).sum();
+        let waiting = |held: &Partition| held.ledger.len().saturating_sub(held.apart);
+        let uncommitted: usize = self.partitions.values().map(waiting).sum();
         let holding = self.running - self.waiting.min(self.limits.waiting).min(self.running);
         holding < self.limits.in_flight && uncommitted < self.limits.in_flight.saturating_mul(2)
     }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::*;
 use crate::{
     Headers, Output, Record,
-    engine::core::{Batch, Committed, Fault, Full, Outcome, WINDOW},
+    engine::core::{Batch, Committed, Fault, Full, Outcome, Refusal, WINDOW, Whose},
 };
 
 fn partition() -> TopicPartition {
@@ -62,34 +62,250 @@ fn offsets(batch: &Batch) -> Vec<i64> {
         .collect()
 }
 
-fn refused() -> Outcome {
-    Outcome::Aborted(Fault::Output {
+fn refused(whose: Whose) -> Outcome {
+    Outcome::Aborted(Fault::Outputs(vec![Refusal {
         class: "output_too_large".to_owned(),
         message: String::new(),
-        topic: None,
-    })
+        topic: Some("theirs".to_owned()),
+        whose,
+    }]))
+}
+
+fn output(topic: &str) -> Output {
+    Output {
+        topic: topic.to_owned(),
+        ..Output::default()
+    }
+}
+
+/// Commits what goes and refuses each batch with the bad one, which nobody names; until all is committed.
+fn transactions_until_done(member: &mut Member, bad: &[i64]) -> (usize, usize) {
+    let (mut committed, mut aborted) = (0, 0);
+    let mut replaced = Vec::new();
+    while let Some(batch) = member.batch() {
+        let offsets = offsets(&batch);
+        let is_bad = |offset: &i64| bad.contains(offset) && !replaced.contains(offset);
+        if !offsets.iter().any(is_bad) {
+            member.settle(&Outcome::Committed);
+            committed += 1;
+            continue;
+        }
+        aborted += 1;
+        let whose = match offsets.len() {
+            1 => Whose::Result(0),
+            count => Whose::OneOf((0..count).collect()),
+        };
+        for culprit in member.settle(&refused(whose)) {
+            replaced.push(culprit.record.offset);
+            member.replace(culprit, Arc::new([Output::default()]));
+        }
+    }
+    (committed, aborted)
 }
 
 #[test]
-fn one_bad_result_costs_the_others_a_transaction_each_and_nothing_else() {
+fn a_result_that_is_named_costs_one_transaction_and_nobody_else_waits() {
     let mut member = member(9);
     run(&mut member, 0..3);
     assert_eq!(offsets(&member.batch().unwrap()), [0, 1, 2]);
-    assert!(member.settle(&refused()).is_none(), "which one it was is not known yet");
-    assert_eq!(offsets(&member.batch().unwrap()), [0]);
-    member.settle(&Outcome::Committed);
-    assert_eq!(offsets(&member.batch().unwrap()), [1]);
-    let culprit = member.settle(&refused()).unwrap();
+    let culprit = member.settle(&refused(Whose::Result(1))).pop().unwrap();
     assert_eq!(
         (culprit.record.offset, culprit.rejection.class.as_str()),
         (1, "output_too_large")
     );
-    member.replace(&culprit, Arc::new([Output::default()]));
-    assert_eq!(offsets(&member.batch().unwrap()), [1]);
-    member.settle(&Outcome::Committed);
-    assert_eq!(offsets(&member.batch().unwrap()), [2]);
+    member.replace(culprit, Arc::new([Output::default()]));
+    assert_eq!(offsets(&member.batch().unwrap()), [0, 1, 2]);
     member.settle(&Outcome::Committed);
     assert_eq!(member.status().partitions[0].watermark, 3);
+}
+
+#[test]
+fn a_result_that_nobody_names_is_found_by_halves_and_those_that_come_meanwhile_do_not_wait() {
+    let mut member = member(200);
+    run(&mut member, 0..10);
+    member.batch().unwrap();
+    assert!(member.settle(&refused(Whose::OneOf((0..10).collect()))).is_empty());
+    run(&mut member, 100..103);
+    let trial = member.batch().unwrap();
+    assert!(trial.trial && offsets(&trial) == [0, 1, 2, 3, 4]);
+    member.settle(&refused(Whose::OneOf((0..5).collect())));
+    assert_eq!(
+        offsets(&member.batch().unwrap()),
+        [100, 101, 102],
+        "a turn of everybody else's"
+    );
+    member.settle(&Outcome::Committed);
+    let (committed, aborted) = transactions_until_done(&mut member, &[3]);
+    assert!(committed <= 6 && aborted <= 4, "{committed} and {aborted}");
+    assert_eq!(member.status().partitions[0].watermark, 103);
+}
+
+#[test]
+fn a_hundred_bad_ones_in_a_row_cost_a_transaction_each_and_a_few_more() {
+    let mut member = member(200);
+    run(&mut member, 0..100);
+    let (_, aborted) = transactions_until_done(&mut member, &(0..100).collect::<Vec<_>>());
+    assert!(aborted < 130, "{aborted}");
+    assert_eq!(member.status().partitions[0].watermark, 100);
+}
+
+#[test]
+fn a_result_never_overtakes_one_of_its_key_that_is_suspected() {
+    let mut member = member(200);
+    let keyed = |offset, key: &'static str| {
+        Arc::new(Record {
+            key: Some(Bytes::from_static(key.as_bytes())),
+            ..(*record(offset)).clone()
+        })
+    };
+    for (offset, key) in [(0, "a"), (1, "b"), (2, "a"), (3, "c")] {
+        member.offer(&partition(), keyed(offset, key));
+        while let Some((assignment, record)) = member.next_run() {
+            member.finished(&assignment, record.offset, Arc::new([Output::default()]), false);
+        }
+    }
+    member.batch().unwrap();
+    // The second of its key is a suspect, so the third waits too.
+    member.settle(&refused(Whose::OneOf(vec![0, 1])));
+    let trial = member.batch().unwrap();
+    assert_eq!(offsets(&trial), [0]);
+    member.settle(&refused(Whose::OneOf(vec![0])));
+    assert_eq!(offsets(&member.batch().unwrap()), [3], "2 is of the same key as 0");
+    member.settle(&Outcome::Committed);
+    transactions_until_done(&mut member, &[]);
+    assert_eq!(member.status().partitions[0].watermark, 4);
+}
+
+#[test]
+fn a_topic_that_takes_nothing_condemns_all_that_is_for_it_at_once_and_spares_the_rest() {
+    let mut member = member(9);
+    for (offset, topic) in [(0, "theirs"), (1, "results"), (2, "theirs")] {
+        member.offer(&partition(), record(offset));
+        let (assignment, record) = member.next_run().unwrap();
+        let outputs = Arc::new([output("results"), output(topic)]);
+        member.finished(&assignment, record.offset, outputs, false);
+    }
+    member.batch().unwrap();
+    let culprits = member.settle(&refused(Whose::All));
+    assert_eq!(
+        culprits.iter().map(|culprit| culprit.record.offset).collect::<Vec<_>>(),
+        [0, 2]
+    );
+    for culprit in culprits {
+        assert_eq!(
+            (&*culprit.spared[0].topic, &*culprit.refused[0].topic),
+            ("results", "theirs")
+        );
+        member.replace(culprit, Arc::new([output("results")]));
+    }
+    assert_eq!(
+        member.take_discarded().len(),
+        2,
+        "what was paid for them can be settled"
+    );
+    assert_eq!(offsets(&member.batch().unwrap()), [0, 1, 2]);
+}
+
+#[test]
+fn what_goes_to_a_topic_that_is_away_waits_and_takes_no_slot_of_the_others() {
+    let mut member = member(1);
+    member.hold_back(["theirs".to_owned()].into());
+    for offset in 0..9 {
+        member.offer(&partition(), record(offset));
+        let (assignment, record) = member.next_run().expect("a slot");
+        let topic = if offset == 8 { "results" } else { "theirs" };
+        member.finished(&assignment, record.offset, Arc::new([output(topic)]), false);
+        if let Some(batch) = member.batch() {
+            assert_eq!(offsets(&batch), [8]);
+            member.settle(&Outcome::Committed);
+        }
+    }
+    assert_eq!(member.status().partitions[0].ready_results, 8);
+    member.hold_back(BTreeSet::new());
+    assert_eq!(member.batch().unwrap().results(), 8);
+}
+
+#[test]
+fn hot_partitions_leave_each_other_partition_its_share_of_the_bytes() {
+    let partitions: Vec<_> = (0..5).map(|number| TopicPartition::new("requests", number)).collect();
+    let (hot, fifth) = (&partitions[..4], &partitions[4]);
+    let mut member = member(9);
+    member.limits.bytes = 4 << 20;
+    for other in &partitions[1..] {
+        member.claimed(other.clone(), Committed::first(0));
+    }
+    let large = |partition: &TopicPartition, offset| {
+        Arc::new(Record {
+            key: Some(Bytes::from_static(b"hot")),
+            value: Some(Bytes::from(vec![0; 64 << 10])),
+            partition: partition.partition,
+            ..(*record(offset)).clone()
+        })
+    };
+    for offset in 0..1_000 {
+        for partition in hot {
+            if member.wants(partition) {
+                member.offer(partition, large(partition, offset));
+            }
+        }
+    }
+    assert!(hot.iter().all(|partition| !member.wants(partition)));
+    assert!(member.wants(fifth), "{} bytes are held", member.bytes());
+    let mut offset = 0;
+    while member.wants(fifth) {
+        member.offer(fifth, large(fifth, offset));
+        offset += 1;
+    }
+    assert!(offset > 4, "{offset}");
+    assert!(member.bytes() <= (4 << 20) + 5 * (65 << 10), "{}", member.bytes());
+    let full = member
+        .status()
+        .partitions
+        .into_iter()
+        .filter(|status| status.full == Some(Full::Bytes));
+    assert_eq!(full.count(), 5, "and it is told");
+}
+
+#[test]
+fn the_metadata_of_a_commit_is_bounded_and_no_partition_is_left_out_for_ever() {
+    const PARTITIONS: i32 = 300;
+    let mut member = member(1_000);
+    for number in 0..PARTITIONS {
+        let mut state = Committed::first(0);
+        let mut bits = 1u64;
+        for offset in 1..WINDOW - 1 {
+            // Nothing that can be told in fewer words.
+            bits = bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            if bits >> 63 == 1 {
+                state.progress.complete(offset);
+            }
+        }
+        let partition = TopicPartition::new("requests", number);
+        let assignment = member.claimed(partition.clone(), state);
+        let record = Arc::new(Record {
+            partition: number,
+            ..(*record(0)).clone()
+        });
+        member.offer(&partition, record);
+        let (_, record) = member.next_run().unwrap();
+        member.finished(&assignment, record.offset, Arc::new([]), false);
+    }
+    member.limits.batch = 10_000;
+    let mut transactions = 0;
+    while let Some(batch) = member.batch() {
+        let bytes: usize = batch.parts.iter().map(|part| part.metadata.len()).sum();
+        assert!(bytes < 600 << 10, "{bytes}");
+        member.settle(&Outcome::Committed);
+        transactions += 1;
+    }
+    assert_eq!(transactions, 2);
+    assert!(
+        member
+            .status()
+            .partitions
+            .iter()
+            .all(|status| status.ready_results == 0)
+    );
 }
 
 #[test]
@@ -217,11 +433,11 @@ fn a_partition_that_leaves_with_a_result_that_nothing_can_stand_in_for_is_releas
     member.settle(&Outcome::Committed);
     run(&mut member, [2]);
     member.batch().unwrap();
-    let culprit = member.settle(&refused()).unwrap();
-    member.replace(&culprit, Arc::new([Output::default()]));
+    let culprit = member.settle(&refused(Whose::Result(0))).pop().unwrap();
+    member.replace(culprit, Arc::new([Output::default()]));
     member.revoke(&[partition()]);
     member.batch().unwrap();
-    assert!(member.settle(&refused()).is_none());
+    assert!(member.settle(&refused(Whose::Result(0))).is_empty());
     let release = member.batch().unwrap();
     assert!(release.parts[0].release && release.parts[0].offset == 2, "{release:?}");
     member.settle(&Outcome::Committed);
