@@ -12,9 +12,9 @@ export function stats(world: World, query: URLSearchParams): Stats {
     (_, index, n = (minutes * 60) / every) => end - (n - 1 - index) * every,
   );
   const chain = query.get("chain");
-  const rows = world.results
-    .slice(-20_000)
-    .filter((row) => Date.parse(row.completed_at) / 1000 >= (at[0] ?? 0) && (!chain || row.chain?.startsWith(chain)));
+  const rows = world.results.filter(
+    (row) => Date.parse(row.completed_at) / 1000 >= (at[0] ?? 0) && (!chain || row.chain?.startsWith(chain)),
+  );
   const sum = (of: typeof rows): Stats["total"] => {
     const latencies = of.map((row) => row.latency_us / 1000).sort((a, b) => a - b);
     const quantile = (q: number) => latencies[Math.ceil(q * latencies.length) - 1] ?? null;

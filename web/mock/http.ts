@@ -2,6 +2,7 @@
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { exactly, written } from "../src/api/json.ts";
+import { decoded } from "../src/routes.ts";
 import { type Asked, turnsOf, type World } from "./world.ts";
 import { chains } from "./chains.ts";
 import { feedOf, eventsOf } from "./streams.ts";
@@ -12,7 +13,10 @@ import { recordOf } from "./records.ts";
 /** Whether the path is one of the api's. */
 export function answer(world: World, request: IncomingMessage, response: ServerResponse): boolean {
   const url = new URL(request.url ?? "/", "http://mock");
-  const [first = "", second, third, ...rest] = url.pathname.split("/").slice(1).map(decodeURIComponent);
+  const [first = "", second, third, ...rest] = url.pathname
+    .split("/")
+    .slice(1)
+    .map((part) => decoded(part) ?? part);
   const json = (body: unknown, status = 200) => {
     response.writeHead(status, { "content-type": status < 400 ? "application/json" : "application/problem+json" });
     response.end(written(body));
@@ -35,7 +39,7 @@ export function answer(world: World, request: IncomingMessage, response: ServerR
     void body(request).then((order) => json(obey(world, order as Order)));
     return true;
   }
-  if (!["chains", "runs", "feed", "stats", "health"].includes(first)) return false;
+  if (!["chains", "runs", "feed", "stats", "health", "metrics"].includes(first)) return false;
   if (world.isDown) {
     request.socket.destroy();
     return true;
@@ -43,6 +47,7 @@ export function answer(world: World, request: IncomingMessage, response: ServerR
   if (first === "feed") feedOf(world, request, response);
   else if (first === "stats") json(stats(world, url.searchParams));
   else if (first === "health") json(health(world));
+  else if (first === "metrics") response.end(`millrace_recorder_quarantined_total ${world.quarantined}\n`);
   else if (first === "chains" && second === undefined) {
     json({ chains: chains().flatMap(({ versions }) => versions) });
   } else if (first === "chains") {
@@ -70,7 +75,9 @@ export function answer(world: World, request: IncomingMessage, response: ServerR
   } else if (second === undefined) {
     const chain = url.searchParams.get("chain");
     const runs = [...world.runs.values()].map(({ run }) => run).reverse();
-    json({ runs: runs.filter((run) => !chain || run.chain?.startsWith(chain)).slice(0, 50) });
+    const status = url.searchParams.get("status");
+    const wanted = runs.filter((run) => (!chain || run.chain?.startsWith(chain)) && (!status || run.status === status));
+    json({ runs: wanted.slice(0, Number(url.searchParams.get("limit") ?? 50)) });
   } else {
     const kept = world.runs.get(second);
     if (!kept) problem(404, "No such run", `No run is called ${second}, or it is older than what is kept.`);
@@ -109,13 +116,21 @@ export function answer(world: World, request: IncomingMessage, response: ServerR
   return true;
 }
 
-type Order = { fill?: number; rate?: number; down?: boolean; gap?: number; begin?: Parameters<World["begin"]>[0] };
+type Order = {
+  quarantined?: number;
+  fill?: number;
+  rate?: number;
+  down?: boolean;
+  gap?: number;
+  begin?: Parameters<World["begin"]>[0];
+};
 
 function obey(world: World, order: Order): unknown {
   if (order.down !== undefined) {
     world.isDown = order.down;
     for (const listener of world.listeners) listener();
   }
+  if (order.quarantined !== undefined) world.quarantined = order.quarantined;
   if (order.fill) world.fill(order.fill);
   if (order.rate !== undefined) world.pour(order.rate);
   return order.begin ? world.begin(order.begin).run : { results: world.firstResult + world.results.length };

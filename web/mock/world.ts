@@ -1,5 +1,5 @@
 // A small Millrace in memory: chains, runs that take their time, results in the order in which they commit. What is odd
-// is asked for by the input: "fail", "retry", "slow" and "approve" in a question do what they say.
+// is asked for by the input: "fail", "invalid", "retry", "slow" and "approve" in a question do what they say.
 
 import type { FeedRow, RecordPlace, Run, Step, Turn } from "../src/api/client.ts";
 import { exactly, written } from "../src/api/json.ts";
@@ -28,6 +28,7 @@ export class World {
   readonly listeners = new Set<() => void>();
   readonly startedAt = now();
   isDown = false;
+  quarantined = 0;
   private offsets = new Array<number>(PARTITIONS).fill(0);
   private made = 0;
   private flood: ReturnType<typeof setInterval> | undefined;
@@ -87,7 +88,14 @@ export class World {
     await pause(isSlow ? 400 : 40);
     const queued = isSlow ? 412_000 : 38_400;
     if (chain) kept.run = { ...kept.run, status: "in_progress", chain };
-    const models = text.includes("fail") ? ["fail", "fail"] : text.includes("retry") ? ["fail", "fallback"] : ["ok"];
+    const isInvalid = text.includes("invalid");
+    const models = isInvalid
+      ? ["ok", "ok"]
+      : text.includes("fail")
+        ? ["fail", "fail"]
+        : text.includes("retry")
+          ? ["fail", "fallback"]
+          : ["ok"];
     if (chain?.startsWith("answer")) await this.attempt(kept, "docs", "local", "ngram", 1, "primary", "ok", 12);
     if (chain && !chain.startsWith("echo")) {
       for (const [index, outcome] of models.entries()) {
@@ -107,7 +115,7 @@ export class World {
       }
     }
     const waits = text.includes("approve") && kept.run.turn === 0;
-    const isFailed = !chain || models.every((model) => model === "fail");
+    const isFailed = !chain || isInvalid || models.every((model) => model === "fail");
     const usage = kept.steps.reduce(
       (sum, { usage }) => ({ in: sum.in + usage.input_tokens, out: sum.out + usage.output_tokens }),
       { in: 0, out: 0 },
@@ -119,8 +127,10 @@ export class World {
         ? {
             error: chain
               ? {
-                  class: "rate_limited",
-                  message: "gpt-4o-mini answered 429 three times; the budget of step answer is spent.",
+                  class: isInvalid ? "invalid_output" : "rate_limited",
+                  message: isInvalid
+                    ? "what came is not of the schema, twice"
+                    : "gpt-4o-mini answered 429 three times; the budget of step answer is spent.",
                   step: "answer",
                 }
               : {

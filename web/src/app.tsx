@@ -1,21 +1,35 @@
 // The frame around every page: where one is, where one can go, and whether what is shown is live.
 
 import { QueryClientProvider } from "@tanstack/react-query";
-import { lazy, Suspense, useEffect, useRef } from "react";
+import { type ComponentType, type ReactNode, useEffect, useRef } from "react";
 import { Link, Route, Router, Switch, useLocation } from "wouter";
 import { queryClient } from "./api/queries.ts";
 import { LinkState } from "./parts/link-state.tsx";
 import { Shortcuts } from "./parts/shortcuts.tsx";
-import { Loading } from "./parts/empty.tsx";
+import { Boundary } from "./parts/boundary.tsx";
+import { Broken, Loading } from "./parts/empty.tsx";
+import { later } from "./parts/later.tsx";
 import { LivePage } from "./pages/live.tsx";
-import { base, to } from "./routes.ts";
+import { base, decoded, to } from "./routes.ts";
 import "./style/shell.css";
 
-const RunPage = lazy(async () => ({ default: (await import("./pages/run.tsx")).RunPage }));
-const AskPage = lazy(async () => ({ default: (await import("./pages/ask.tsx")).AskPage }));
-const ChainsPage = lazy(async () => ({ default: (await import("./pages/chains.tsx")).ChainsPage }));
-const ChainPage = lazy(async () => ({ default: (await import("./pages/chain.tsx")).ChainPage }));
-const HealthPage = lazy(async () => ({ default: (await import("./pages/health.tsx")).HealthPage }));
+const page = <P extends object>(load: () => Promise<ComponentType<P>>) =>
+  later(load, (_, problem, retry) =>
+    problem ? (
+      <div className="page">
+        <h1>{problem.title}</h1>
+        <Broken error={problem} retry={retry} />
+        <button onClick={() => location.reload()}>Load the page anew</button>
+      </div>
+    ) : (
+      <Loading what="the page" />
+    ),
+  );
+const RunPage = page(async () => (await import("./pages/run.tsx")).RunPage);
+const AskPage = page(async () => (await import("./pages/ask.tsx")).AskPage);
+const ChainsPage = page(async () => (await import("./pages/chains.tsx")).ChainsPage);
+const ChainPage = page(async () => (await import("./pages/chain.tsx")).ChainPage);
+const HealthPage = page(async () => (await import("./pages/health.tsx")).HealthPage);
 
 const places = [
   { name: "Live", path: to.live(), others: /^\/runs\// },
@@ -28,9 +42,28 @@ export function App() {
   return (
     <QueryClientProvider client={queryClient}>
       <Router base={base}>
-        <Frame />
+        <Boundary at="">
+          <Frame />
+        </Boundary>
       </Router>
     </QueryClientProvider>
+  );
+}
+
+/** What an address names, if it can be read. */
+function At({ segment, children }: { segment: string; children: (name: string) => ReactNode }) {
+  const name = decoded(segment);
+  if (name !== undefined) return children(name);
+  return (
+    <div className="page">
+      <h1>This address cannot be read</h1>
+      <p className="page-lead">
+        <code>{segment}</code> is no text: a part of what was encoded is missing. Was the link cut off?
+      </p>
+      <p>
+        <Link href={to.live()}>Results as they commit</Link> are on the live page.
+      </p>
+    </div>
   );
 }
 
@@ -64,14 +97,14 @@ function Frame() {
         <Shortcuts />
       </header>
       <main ref={main} tabIndex={-1}>
-        <Suspense fallback={<Loading what="the page" />}>
+        <Boundary at={path}>
           <Switch>
             <Route path="/" component={LivePage} />
-            <Route path="/runs/:id">{({ id }) => <RunPage key={id} id={decodeURIComponent(id)} />}</Route>
+            <Route path="/runs/:id">{({ id }) => <At segment={id}>{(id) => <RunPage key={id} id={id} />}</At>}</Route>
             <Route path="/ask" component={AskPage} />
             <Route path="/chains" component={ChainsPage} />
             <Route path="/chains/:chain">
-              {({ chain }) => <ChainPage key={chain} name={decodeURIComponent(chain)} />}
+              {({ chain }) => <At segment={chain}>{(name) => <ChainPage key={name} name={name} />}</At>}
             </Route>
             <Route path="/health" component={HealthPage} />
             <Route>
@@ -83,7 +116,7 @@ function Frame() {
               </div>
             </Route>
           </Switch>
-        </Suspense>
+        </Boundary>
       </main>
     </>
   );

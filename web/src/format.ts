@@ -41,6 +41,10 @@ export function short(value: number): string {
   return `${(value / 1e6).toFixed(1)}M`;
 }
 
+/** Of a text: 12,345 characters, 1.1M characters. */
+export const size = (characters: number) =>
+  `${characters < 100_000 ? count(characters) : short(characters)} characters`;
+
 export function perSecond(value: number): string {
   return value >= 100
     ? `${Math.round(value)}`

@@ -4,6 +4,15 @@ export const base = "/ui";
 
 const segment = encodeURIComponent;
 
+/** What stands in a segment of an address; nothing when it is cut off in the middle of a character. */
+export function decoded(segment: string): string | undefined {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    return undefined;
+  }
+}
+
 export const to = {
   live: (filter?: URLSearchParams) => (filter?.size ? `/?${filter}` : "/"),
   run: (id: string) => `/runs/${segment(id)}`,

@@ -7,6 +7,8 @@ type Order = {
   rate?: number;
   /** Nothing answers. */
   down?: boolean;
+  /** So many records are in no table where they belong. */
+  quarantined?: number;
   begin?: { chain: string; input: unknown; key?: string };
 };
 

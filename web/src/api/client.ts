@@ -10,6 +10,7 @@ export type NewRun = Schemas["NewRun"];
 export type Run = Schemas["Run"];
 export type Step = Schemas["Step"];
 export type Steps = Schemas["Steps"];
+export type StepTaken = Schemas["StepTaken"];
 export type Turn = Schemas["Turn"];
 export type Approval = Schemas["Approval"];
 export type Decision = Schemas["Decision"];
@@ -59,6 +60,7 @@ async function exact<T>(call: Promise<Answered<string>>): Promise<T> {
 
 const parseAs = "text";
 
+type RunQuery = NonNullable<paths["/runs"]["get"]["parameters"]["query"]>;
 type Signal = { signal: AbortSignal };
 export type Place = Pick<RecordPlace, "topic" | "partition" | "offset">;
 
@@ -66,8 +68,7 @@ export const api = {
   chains: (with_: Signal) => taken(client.GET("/chains", with_)),
   chain: (chain: string, with_: Signal) =>
     exact<Chain>(client.GET("/chains/{chain}", { params: { path: { chain } }, ...with_, parseAs })),
-  runs: (chain: string, limit: number, with_: Signal) =>
-    taken(client.GET("/runs", { params: { query: { chain, limit } }, ...with_ })),
+  runs: (query: RunQuery, with_: Signal) => taken(client.GET("/runs", { params: { query }, ...with_ })),
   run: (id: string, with_: Signal) =>
     exact<Run>(client.GET("/runs/{id}", { params: { path: { id } }, ...with_, parseAs })),
   steps: (id: string, with_: Signal) => taken(client.GET("/runs/{id}/steps", { params: { path: { id } }, ...with_ })),
@@ -86,6 +87,8 @@ export const api = {
   stats: (query: { chain?: string; minutes: number; every: number }, with_: Signal) =>
     taken(client.GET("/stats", { params: { query }, ...with_ })),
   health: (with_: Signal) => taken(client.GET("/health", with_)),
+  /** Of the process that answers, as Prometheus reads them. */
+  metrics: (with_: Signal) => taken(client.GET("/metrics", { ...with_, parseAs }) as Promise<Answered<string>>),
   resume: (id: string, body: Schemas["Resume"]) =>
     exact<Run>(client.POST("/runs/{id}/resume", { params: { path: { id } }, body, parseAs })),
   begin: (body: NewRun) => exact<Run>(client.POST("/runs", { body, parseAs })),

@@ -38,12 +38,3 @@ test("filters are for the chain with or without version, the status, the key and
   expect(ids({ text: "LANE" })).toEqual(["run-0-0"]);
   expect(ids({ text: "rate_" })).toEqual(["run-0-2"]);
 });
-
-test("the figures by the second are those of the rows that pass", () => {
-  const now = Math.floor(Date.now() / 1000);
-  const completed_at = new Date(now * 1000).toISOString();
-  const feed = feedOf(row(0, { completed_at }), row(1, { completed_at, status: "failed" }));
-  const view = new View(feed, noFilter);
-  view.advance();
-  expect(view.seconds.get(now)).toMatchObject({ results: 2, errors: 1, tokens: 30, cost: 200 });
-});

@@ -1,5 +1,5 @@
-// The rows that pass a filter, and their figures by the second. Both grow with the feed; only a new filter looks at all
-// rows again. Charts and list come from the same rows, so they cannot disagree.
+// The rows that pass a filter. They grow with the feed; only a new filter looks at all rows again. Figures are not made of
+// them: what this page saw is not all that there was.
 
 import type { Feed, Row } from "./store.ts";
 
@@ -14,12 +14,7 @@ export type Filter = {
 
 export const noFilter: Filter = { chain: "", status: "", key: "", text: "" };
 
-export type Second = { results: number; errors: number; tokens: number; cost: number; latencies: number[] };
-
-export const WINDOW_SECONDS = 300;
-
 export class View {
-  readonly seconds = new Map<number, Second>();
   private seqs: number[] = [];
   private head = 0;
   private scanned: number;
@@ -38,10 +33,7 @@ export class View {
     const { feed } = this;
     for (let seq = Math.max(this.scanned, feed.first); seq < feed.end; seq++) {
       const row = feed.row(seq);
-      if (row && this.passes(row)) {
-        this.seqs.push(seq);
-        if (row.status !== "gap") this.add(row);
-      }
+      if (row && this.passes(row)) this.seqs.push(seq);
     }
     this.scanned = feed.end;
     while (this.head < this.seqs.length && (this.seqs[this.head] ?? 0) < feed.first) this.head += 1;
@@ -49,8 +41,6 @@ export class View {
       this.seqs = this.seqs.slice(this.head);
       this.head = 0;
     }
-    const oldest = Math.floor(Date.now() / 1000) - WINDOW_SECONDS - 60;
-    for (const second of this.seconds.keys()) if (second < oldest) this.seconds.delete(second);
   }
 
   /** How many there are below `end`. */
@@ -84,17 +74,6 @@ export class View {
       else high = middle;
     }
     return low;
-  }
-
-  private add(row: Row) {
-    const at = Math.floor(row.at / 1000);
-    let second = this.seconds.get(at);
-    if (!second) this.seconds.set(at, (second = { results: 0, errors: 0, tokens: 0, cost: 0, latencies: [] }));
-    second.results += 1;
-    if (row.status !== "completed") second.errors += 1;
-    second.tokens += row.inputTokens + row.outputTokens;
-    second.cost += row.cost;
-    second.latencies.push(row.latencyUs);
   }
 }
 

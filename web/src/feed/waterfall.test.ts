@@ -28,7 +28,7 @@ test("what is under way grows with the time; the queue ends where the first call
 });
 
 test("a run that waits is all queue", () => {
-  expect(waterfall(run({ status: "queued" }), [], now).bars).toEqual([
+  expect(waterfall(run({ status: "queued" }), [], now).bars).toMatchObject([
     { step: null, segments: [{ kind: "queue", from: 0, to: 200 }], from: 0, to: 200 },
   ]);
 });
@@ -39,6 +39,27 @@ test("segments never leave their bar, whatever the clocks say", () => {
     expect(from).toBeLessThanOrEqual(to);
     expect(to).toBeLessThanOrEqual(450);
   }
+});
+
+test("a step that failed is marked where it is drawn: at its last call, or by a bar of its own", () => {
+  const failed = run({ status: "failed", error: { class: "invalid_output", message: "no", step: "answer" } });
+  const twice = [step(), step({ attempt_id: "attempt-2", started_at: at(500), ended_at: at(700) })];
+  const marks = (of: typeof failed, steps: typeof twice, trail: Parameters<typeof waterfall>[3] = []) =>
+    waterfall(of, steps, now, trail).bars.map(({ name, call, failed }) => [name, call, failed]);
+  expect(marks(failed, twice)).toEqual([
+    ["Queue", 1, undefined],
+    ["answer", 1, undefined],
+    ["answer", 2, "invalid_output"],
+  ]);
+  const taken = { step: "each[2].shaped", kind: "transform", attempts: 1, began_us: 90_000, took_us: 10_000 };
+  const trail = [
+    { ...taken, outcome: "bad_input" },
+    { ...taken, step: "letter", outcome: "error_skipped" },
+  ];
+  expect(marks(run({ status: "completed" }), [], trail)).toEqual([
+    ["Queue", 1, undefined],
+    ["each[2].shaped", 1, "bad_input"],
+  ]);
 });
 
 test("the axis has round places", () => {

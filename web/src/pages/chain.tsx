@@ -84,7 +84,8 @@ function Figures({ chain }: { chain: Chain }) {
   const time = (ms: number | null) => (ms === null ? "–" : duration(ms * 1000));
   const facts = [
     ["Results in the last hour", count(total.results)],
-    ["Not completed", percent(total.errors, total.results)],
+    ["Failed", percent(total.errors, total.results)],
+    ...(total.waiting > 0 ? [["Waiting", `${stats.isAtLeast ? "≥ " : ""}${count(total.waiting)}`]] : []),
     ["p50", time(total.p50_ms)],
     ["p95", time(total.p95_ms)],
     ["Tokens", count(total.input_tokens + total.output_tokens)],

@@ -3,7 +3,8 @@
 import { useQuery } from "@tanstack/react-query";
 import { useEffect } from "react";
 import { Link } from "wouter";
-import type { ChainSummary, Stats } from "../api/client.ts";
+import type { ChainSummary } from "../api/client.ts";
+import type { Figures } from "../api/figures.ts";
 import { queries } from "../api/queries.ts";
 import { useNow } from "../feed/use-feed.ts";
 import { ago, count, duration, money, percent } from "../format.ts";
@@ -39,7 +40,8 @@ export function ChainsPage() {
                 <th>Chain</th>
                 <th>Version</th>
                 <th className="number">Results</th>
-                <th className="number">Not completed</th>
+                <th className="number">Failed</th>
+                <th className="number">Waiting</th>
                 <th className="number">p50</th>
                 <th className="number">p95</th>
                 <th className="number">Cost</th>
@@ -58,7 +60,7 @@ export function ChainsPage() {
   );
 }
 
-type RowProps = { name: string; versions: ChainSummary[]; stats: Stats | undefined; now: number };
+type RowProps = { name: string; versions: ChainSummary[]; stats: Figures | undefined; now: number };
 
 function ChainRow({ name, versions, stats, now }: RowProps) {
   const newest = versions.reduce((a, b) => (b.version > a.version ? b : a));
@@ -75,6 +77,7 @@ function ChainRow({ name, versions, stats, now }: RowProps) {
       </td>
       <td className="number">{of ? count(of.results) : "–"}</td>
       <td className={of && of.errors > 0 ? "number is-bad" : "number"}>{of ? percent(of.errors, of.results) : "–"}</td>
+      <td className="number">{of?.waiting ? count(of.waiting) : "–"}</td>
       <td className="number">{time(of?.p50_ms)}</td>
       <td className="number">{time(of?.p95_ms)}</td>
       <td className="number">{of ? money(of.cost_nano_dollars) : "–"}</td>

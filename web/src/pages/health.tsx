@@ -19,22 +19,36 @@ const said: Record<string, string> = {
   down: "Calls cannot be taken",
 };
 
+/** The api is asked every 2 s. */
+const STALE_MS = 10_000;
+
+/** Never well with an answer of before, or with records that are in no table where they belong. */
+function overall(health: Health | undefined, isStale: boolean, quarantined: number): { word: string; state: string } {
+  if (!health) return { word: "", state: "" };
+  if (isStale) return { word: "How it is now is not known", state: "unknown" };
+  if (health.status === "ok" && quarantined > 0) return { word: "Records are in quarantine", state: "degraded" };
+  return { word: said[health.status] ?? health.status, state: health.status };
+}
+
 export function HealthPage() {
   const { data: health, error, refetch, dataUpdatedAt } = useQuery(queries.health());
   const now = useNow(1_000);
+  const quarantined = useQuery(queries.quarantined()).data;
+  const isStale = error !== null || now - dataUpdatedAt > STALE_MS;
+  const { word, state } = overall(health, isStale, quarantined ?? 0);
   // An api of before does not tell of the others.
   const instances = (health?.instances as Health["instances"] | undefined) ?? [];
   useEffect(() => {
-    document.title = health ? `${health.status} · Health · Millrace` : "Health · Millrace";
-  }, [health]);
+    document.title = state === "" ? "Health · Millrace" : `${state} · Health · Millrace`;
+  }, [state]);
   return (
     <div className="page">
       <h1>Health</h1>
       {health && (
         <p className="page-lead">
-          <span className={`overall overall-${health.status}`}>
-            <Icon name={health.status === "ok" ? "completed" : health.status === "down" ? "failed" : "wait"} />
-            {said[health.status] ?? health.status}
+          <span className={`overall overall-${state}`}>
+            <Icon name={state === "ok" ? "completed" : state === "down" ? "failed" : "wait"} />
+            {word}
           </span>{" "}
           · as of {ago(dataUpdatedAt, now)}
         </p>
@@ -50,7 +64,7 @@ export function HealthPage() {
           ))}
           <div className="in-and-out halves">
             <Limits health={health} />
-            <Waiting health={health} />
+            <Waiting health={health} quarantined={quarantined} />
           </div>
         </>
       )}
@@ -125,7 +139,7 @@ function Limits({ health }: { health: Health }) {
   );
 }
 
-function Waiting({ health }: { health: Health }) {
+function Waiting({ health, quarantined }: { health: Health; quarantined: number | null | undefined }) {
   const { recorder, waiters, readers } = health;
   return (
     <section className="panel" aria-label="Who waits">
@@ -148,6 +162,12 @@ function Waiting({ health }: { health: Health }) {
               <td className="number">{duration(lag_seconds * 1e6)}</td>
             </tr>
           ))}
+          <tr>
+            <th scope="row">Records in quarantine, since the recorder here began</th>
+            <td className={quarantined ? "number is-late" : "number"}>
+              {quarantined == null ? <span className="note">not known here</span> : count(quarantined)}
+            </td>
+          </tr>
         </tbody>
       </table>
     </section>

@@ -94,7 +94,7 @@ export function LivePage() {
   return (
     <div className="live">
       <h1 className="unseen">Live: results as they commit</h1>
-      <Charts seconds={view.seconds} band={held ? shown : undefined} mark={pointed} onPick={pick} />
+      <Charts filter={filter} band={held ? shown : undefined} mark={pointed} onPick={pick} />
       <div className="tools">
         <Filters filter={filter} change={change} search={search} />
         <button

@@ -75,7 +75,8 @@ test("a run that failed says in which step and why, and shows the record as it c
   expect(await within(letter).findByText('{"qestion":"<b>?</b>"}')).toBeTruthy();
   expect(letter.textContent).toContain("millrace.requests/0/4711");
   expect(letter.querySelector("b")).toBeNull();
-  expect(within(letter).getByRole("button", { name: "Copy replay command" })).toBeTruthy();
+  expect(within(letter).getByRole("button", { name: "Copy kcat command" })).toBeTruthy();
+  expect(letter.textContent).not.toContain("replay");
 });
 
 test("a run that nobody knows: what the api says, and no button that would not help", async () => {

@@ -15,6 +15,7 @@ import { Documents } from "../parts/documents.tsx";
 import { Approvals } from "../parts/approvals.tsx";
 import { Broken, Loading } from "../parts/empty.tsx";
 import { Icon } from "../parts/icon.tsx";
+import { LongText } from "../parts/long-text.tsx";
 import { Records } from "../parts/records.tsx";
 import { useKeys } from "../parts/shortcuts.tsx";
 import { Status } from "../parts/status.tsx";
@@ -94,7 +95,9 @@ export function RunPage({ id }: { id: string }) {
             </h2>
             {run.dead_letter && <a href="#dead-letter">its dead letter</a>}
           </header>
-          <div className="body text">{run.error.message}</div>
+          <div className="body text">
+            <LongText text={run.error.message} />
+          </div>
         </section>
       )}
       <div className="in-and-out">
@@ -123,7 +126,11 @@ export function RunPage({ id }: { id: string }) {
           <Broken error={steps.error} retry={() => void steps.refetch()} />
         ) : (
           <>
-            <Waterfall run={run} steps={(steps.data?.steps ?? []).filter(({ turn }) => turn === run.turn)} />
+            <Waterfall
+              run={run}
+              steps={(steps.data?.steps ?? []).filter(({ turn }) => turn === run.turn)}
+              trail={steps.data?.turns.find(({ turn }) => turn === run.turn)?.trail ?? []}
+            />
             <EarlierTurns run={run} steps={steps.data?.steps ?? []} />
             <Trail turns={steps.data?.turns ?? []} />
           </>

@@ -3,6 +3,7 @@ import { queries } from "../api/queries.ts";
 import { count, moment, textIn } from "../format.ts";
 import { CopyButton } from "./copy.tsx";
 import { Broken, Loading } from "./empty.tsx";
+import { LongText } from "./long-text.tsx";
 
 /** The record that could not be processed, with its bytes as they were. */
 export function DeadLetterPanel({ id }: { id: string }) {
@@ -12,13 +13,21 @@ export function DeadLetterPanel({ id }: { id: string }) {
       <header>
         <h2>Dead letter</h2>
         {data && (
-          <CopyButton text={`millrace dead-letters replay ${id}`} what="replay command" label="Copy replay command" />
+          <CopyButton
+            text={`kcat -b "$KAFKA" -C -t ${data.topic} -p ${data.partition} -o ${data.offset} -c 1`}
+            what="kcat command"
+            label="Copy kcat command"
+          />
         )}
       </header>
       {error && <Broken error={error} retry={() => void refetch()} />}
       {!data && !error && <Loading what="the dead letter" />}
       {data && (
         <div className="body">
+          <p className="note">
+            Nothing sends it again by itself. Mend what the error names, and send it once more from where it came, or as
+            a call of its own on the page Ask.
+          </p>
           <dl className="facts">
             <div>
               <dt>Lay at</dt>
@@ -43,7 +52,7 @@ export function DeadLetterPanel({ id }: { id: string }) {
             </div>
           </dl>
           <pre className="text" tabIndex={0}>
-            {data.value_text ?? (data.value ? textIn(data.value) : "no value")}
+            <LongText text={data.value_text ?? (data.value ? textIn(data.value) : "no value")} />
           </pre>
         </div>
       )}

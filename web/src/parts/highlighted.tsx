@@ -6,10 +6,11 @@ import yaml from "highlight.js/lib/languages/yaml";
 import { createLowlight } from "lowlight";
 import { Fragment, useMemo } from "react";
 import { jsx, jsxs } from "react/jsx-runtime";
+import { LongText } from "./long-text.tsx";
 
 const highlighter = createLowlight({ json, yaml });
 /** More than this is shown plain: colours are not worth a page that stutters. */
-const LONGEST = 100_000;
+const LONGEST = 20_000;
 
 export function Highlighted({ text, language }: { text: string; language: "json" | "yaml" }) {
   const tree = useMemo(
@@ -18,7 +19,7 @@ export function Highlighted({ text, language }: { text: string; language: "json"
   );
   return (
     <pre className="source">
-      <code>{tree ? toJsxRuntime(tree, { Fragment, jsx, jsxs }) : text}</code>
+      <code>{tree ? toJsxRuntime(tree, { Fragment, jsx, jsxs }) : <LongText text={text} />}</code>
     </pre>
   );
 }

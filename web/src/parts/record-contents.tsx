@@ -5,6 +5,7 @@ import { count, moment, readable } from "../format.ts";
 import { CopyButton } from "./copy.tsx";
 import { Broken, Loading } from "./empty.tsx";
 import { Highlighted } from "./highlighted.tsx";
+import { LongText } from "./long-text.tsx";
 
 /** One record, read from Kafka when this is first shown. */
 export function RecordContents({ id, place }: { id: string; place: Place }) {
@@ -71,7 +72,13 @@ function RecordValue({ record: { value, bytes } }: { record: RawRecord }) {
       <summary>{bytes === null ? "Value" : "Value, neither Avro nor JSON, in base64"}</summary>
       <CopyButton text={text} what="value" />
       <div className="text" tabIndex={0} role="region" aria-label="Value of the record">
-        {bytes === null ? <Highlighted text={text} language="json" /> : <pre className="source">{bytes}</pre>}
+        {bytes === null ? (
+          <Highlighted text={text} language="json" />
+        ) : (
+          <pre className="source">
+            <LongText text={bytes} />
+          </pre>
+        )}
       </div>
     </details>
   );

@@ -6,6 +6,7 @@ import { queries } from "../api/queries.ts";
 import { CopyButton } from "./copy.tsx";
 import { Broken } from "./empty.tsx";
 import { Highlighted } from "./highlighted.tsx";
+import { Opened } from "./long-text.tsx";
 import { RecordContents } from "./record-contents.tsx";
 
 const words: Record<string, string> = {
@@ -56,12 +57,13 @@ export function Records({ run }: { run: Run }) {
           </table>
         </div>
       )}
-      <details className="body">
-        <summary>The run as the api gives it</summary>
-        <div className="text" tabIndex={0}>
-          <Highlighted text={written(run, 2)} language="json" />
-        </div>
-      </details>
+      <Opened summary="The run as the api gives it">
+        {() => (
+          <div className="text" tabIndex={0}>
+            <Highlighted text={written(run, 2)} language="json" />
+          </div>
+        )}
+      </Opened>
     </section>
   );
 }

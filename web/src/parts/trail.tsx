@@ -1,6 +1,7 @@
 // What each step of the chain did, also those that call nobody.
 
 import type { Turn } from "../api/client.ts";
+import { isFailure } from "../feed/waterfall.ts";
 import { count, duration } from "../format.ts";
 
 /** Rows that are drawn; a run may have very many steps. */
@@ -43,7 +44,7 @@ export function Trail({ turns }: { turns: readonly Turn[] }) {
               {isResumed && <td>{turn}</td>}
               <td className="mono">{step}</td>
               <td>{kind}</td>
-              <td className={outcome in words ? "" : "is-bad"}>{words[outcome] ?? outcome}</td>
+              <td className={isFailure(outcome) ? "is-bad" : ""}>{words[outcome] ?? outcome}</td>
               <td className="number">{count(attempts)}</td>
               <td className="number">{duration(began_us)}</td>
               <td className="number">{duration(took_us)}</td>

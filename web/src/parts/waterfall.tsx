@@ -1,10 +1,11 @@
 import { useState } from "react";
-import type { Run, Step } from "../api/client.ts";
+import type { Run, Step, StepTaken } from "../api/client.ts";
 import { isFinal, isOver } from "../feed/run-events.ts";
 import { useNow } from "../feed/use-feed.ts";
 import { type Bar, type Segment, waterfall } from "../feed/waterfall.ts";
 import { count, duration, money } from "../format.ts";
 import { CopyButton } from "./copy.tsx";
+import { LongText } from "./long-text.tsx";
 import { Status } from "./status.tsx";
 
 const segmentWords: Record<Segment["kind"], string> = {
@@ -15,11 +16,14 @@ const segmentWords: Record<Segment["kind"], string> = {
   stream: "tokens come",
   call: "call",
   running: "under way",
+  failed: "failed",
 };
 
-export function Waterfall({ run, steps }: { run: Run; steps: readonly Step[] }) {
+type Props = { run: Run; steps: readonly Step[]; trail?: readonly StepTaken[] };
+
+export function Waterfall({ run, steps, trail }: Props) {
   const now = useNow(isOver(run) ? 3_600_000 : 100);
-  const { bars, length, ticks } = waterfall(run, steps, now);
+  const { bars, length, ticks } = waterfall(run, steps, now, trail);
   const kinds = new Set(bars.flatMap(({ segments }) => segments.map(({ kind }) => kind)));
   const place = (from: number, to: number) => ({
     left: `${(100 * from) / length}%`,
@@ -38,7 +42,7 @@ export function Waterfall({ run, steps }: { run: Run; steps: readonly Step[] }) 
       </div>
       <ol>
         {bars.map((bar) => (
-          <Attempt key={bar.step?.attempt_id ?? "queue"} bar={bar} place={place} />
+          <Attempt key={bar.step?.attempt_id ?? bar.name} bar={bar} place={place} />
         ))}
       </ol>
       {isFinal(run) && steps.length === 0 && <p className="note body">No paid call was made.</p>}
@@ -57,8 +61,11 @@ type Place = (from: number, to: number) => { left: string; width: string };
 
 function Attempt({ bar, place }: { bar: Bar; place: Place }) {
   const [isOpen, setOpen] = useState(false);
-  const { step, segments, from, to } = bar;
-  const said = segments.map(({ kind, from, to }) => `${segmentWords[kind]} ${duration((to - from) * 1000)}`).join(", ");
+  const { step, name, segments, from, to, call, failed } = bar;
+  const isRed = isBad(step) || failed !== undefined;
+  const said =
+    segments.map(({ kind, from, to }) => `${segmentWords[kind]} ${duration((to - from) * 1000)}`).join(", ") +
+    (failed ? `: the step failed, ${failed}` : "");
   return (
     <li className="attempt">
       <div className="attempt-line">
@@ -68,12 +75,12 @@ function Attempt({ bar, place }: { bar: Bar; place: Place }) {
               {step.step}
             </button>
           ) : (
-            <span className="as-button">Queue</span>
+            <span className="as-button">{name}</span>
           )}
           {step && (
             <span className="note">
               {step.model}
-              {step.attempt > 1 && <b> retry {step.attempt - 1}</b>}
+              {step.attempt > 1 ? <b> retry {step.attempt - 1}</b> : call > 1 && <b> call {call}</b>}
               {step.route_reason !== "" && step.route_reason !== "primary" && <b> {step.route_reason}</b>}
             </span>
           )}
@@ -82,13 +89,13 @@ function Attempt({ bar, place }: { bar: Bar; place: Place }) {
           {segments.map(({ kind, from, to }) => (
             <span
               key={kind}
-              className={`bar-segment bar-${kind} ${isBad(step) ? "is-failed" : ""}`}
+              className={`bar-segment bar-${kind} ${isRed ? "is-failed" : ""}`}
               style={place(from, to)}
             />
           ))}
         </div>
         <div className="attempt-figures">
-          {step && <Outcome step={step} />}
+          {failed ? <Failed why={failed} /> : step && <Outcome step={step} />}
           {step && step.usage.input_tokens + step.usage.output_tokens > 0 && (
             <span className="note">{count(step.usage.input_tokens + step.usage.output_tokens)} tokens</span>
           )}
@@ -108,9 +115,13 @@ function Outcome({ step }: { step: Step }) {
   if (step.outcome === "ok") return null;
   if (step.outcome === "started") return <Status status="in_progress" />;
   if (pending.includes(step.outcome)) return <span className="note">{step.outcome}</span>;
+  return <Failed why={step.outcome} />;
+}
+
+function Failed({ why }: { why: string }) {
   return (
     <span className="is-bad">
-      <Status status="failed" /> {step.outcome}
+      <Status status="failed" /> {why}
     </span>
   );
 }
@@ -159,7 +170,7 @@ function Said({ title, text, hash }: { title: string; text: string | undefined; 
         <p className="note">Not kept; SHA-256 {hash?.slice(0, 16)}…</p>
       ) : (
         <pre className="text" tabIndex={0}>
-          {text}
+          <LongText text={text} />
         </pre>
       )}
     </div>
