@@ -4,6 +4,7 @@ mod decode;
 mod encode;
 mod json_schema;
 mod scalar;
+mod union;
 
 pub use decode::{Plain, PlainDecoder};
 pub use encode::PlainEncoder;

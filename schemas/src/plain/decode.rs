@@ -1,4 +1,4 @@
-//! Any Avro record → JSON: unions unwrapped, times as RFC 3339, decimals as strings, bytes as base64.
+//! Any Avro record → JSON: unions unwrapped (one of several records says its name), times as RFC 3339, decimals as strings, bytes as base64.
 
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use bigdecimal::{BigDecimal, num_bigint::BigInt};
 use chrono::{DateTime, NaiveTime, SecondsFormat, TimeDelta};
 use serde_json::{Map, Value as Json};
 
+use super::union::{self, TYPE};
 use crate::{DecodeError, Registry, Timestamp, codecs::Codecs, decoder::corrupt, wire};
 
 /// Decodes values of any Avro schema of the registry. Clones share what is known about schema ids.
@@ -68,7 +69,7 @@ impl PlainDecoder {
 }
 
 /// The schema says what a value does not: the scale of a decimal.
-fn json(value: Avro, schema: &Schema, names: &NamesRef<'_>) -> Json {
+pub(super) fn json(value: Avro, schema: &Schema, names: &NamesRef<'_>) -> Json {
     let schema = match schema {
         Schema::Ref { name } => names.get(name).copied().unwrap_or(schema),
         _ => schema,
@@ -112,12 +113,17 @@ fn json(value: Avro, schema: &Schema, names: &NamesRef<'_>) -> Json {
             format!("P{months}M{days}DT{}.{:03}S", millis / 1_000, millis % 1_000).into()
         }
         Avro::Union(branch, value) => {
-            let variants = if let Schema::Union(union) = schema {
-                union.variants()
-            } else {
-                &[]
+            let Schema::Union(union) = schema else {
+                return json(*value, schema, names);
             };
-            json(*value, variants.get(branch as usize).unwrap_or(schema), names)
+            let variant = union.variants().get(branch as usize).unwrap_or(schema);
+            match (json(*value, variant, names), union::record(variant)) {
+                (Json::Object(fields), Some(name)) if union::records(union).contains(&name) => {
+                    let name = (TYPE.to_owned(), name.fullname(None).into());
+                    std::iter::once(name).chain(fields).collect::<Map<_, _>>().into()
+                }
+                (value, _) => value,
+            }
         }
         Avro::Array(items) => {
             let of = if let Schema::Array(array) = schema {

@@ -1,10 +1,10 @@
 //! JSON → a record in its owner's Avro schema: the way back of [`super::PlainDecoder`], and numbers where it has text.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{borrow::Cow, collections::HashMap, fmt, sync::Arc};
 
 use apache_avro::{
     Decimal, Schema, Uuid,
-    schema::{InnerDecimalSchema, Name, NamesRef, RecordSchema, ResolvedSchema},
+    schema::{InnerDecimalSchema, Name, NamesRef, RecordSchema, ResolvedSchema, UnionSchema},
     types::Value as Avro,
     writer::datum::GenericDatumWriter,
 };
@@ -15,6 +15,7 @@ use serde_json::Value as Json;
 use super::{
     json_schema::json_schema,
     scalar::{bytes, date, double, float, instant, int, local, number_text, of_day, time, unscaled, whole},
+    union::{self, TYPE},
 };
 use crate::{EncodeError, RegistryError, codec::foreign, registry::Parsed, wire};
 
@@ -56,8 +57,8 @@ impl PlainEncoder {
         json_schema(self.schema)
     }
 
-    /// The value in Confluent's wire format. Fields that are absent take the schema's defaults; of a union, the first
-    /// branch that fits is taken.
+    /// The value in Confluent's wire format. Fields that are absent take the schema's defaults; of a union, the
+    /// record that the value names with `$type` or the first branch that fits is taken.
     ///
     /// # Errors
     /// [`EncodeError::Json`] names the place: a field that the schema does not have, one without a default that is
@@ -208,7 +209,10 @@ fn fit(value: &Json, schema: &Schema, names: Names<'_>) -> Result<Avro, Mismatch
         },
         Schema::Union(union) => {
             let mut mismatch = None;
-            for (branch, schema) in (0..).zip(union.variants()) {
+            let (named, value) = unnamed(value, union)?;
+            let value = value.as_ref();
+            let branches = (0..).zip(union.variants());
+            for (branch, schema) in branches.filter(|(_, schema)| named.is_none() || named == union::record(schema)) {
                 match fit(value, schema, names) {
                     Ok(value) => return Ok(Avro::Union(branch, Box::new(value))),
                     // The problem of a branch that was entered says more than "none of them fits".
@@ -224,6 +228,24 @@ fn fit(value: &Json, schema: &Schema, names: Names<'_>) -> Result<Avro, Mismatch
         },
     };
     fitted.ok_or_else(|| expected(schema, value))
+}
+
+/// The record of a union that a value says it is, and the value without that word.
+fn unnamed<'v, 's>(value: &'v Json, union: &'s UnionSchema) -> Result<(Option<&'s Name>, Cow<'v, Json>), Mismatch> {
+    let records = union::records(union);
+    let (Json::Object(fields), false) = (value, records.is_empty()) else {
+        return Ok((None, Cow::Borrowed(value)));
+    };
+    let Some(said) = fields.get(TYPE) else {
+        return Ok((None, Cow::Borrowed(value)));
+    };
+    let named = records
+        .into_iter()
+        .find(|name| said.as_str() == Some(&name.fullname(None)));
+    let named = named.ok_or_else(|| Mismatch::new("the union has no record of this name").within(TYPE))?;
+    let mut fields = fields.clone();
+    fields.remove(TYPE);
+    Ok((Some(named), Cow::Owned(fields.into())))
 }
 
 fn fit_record(
@@ -295,15 +317,19 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::{codec::Codec, plain::decode::json as json_of};
 
-    fn encoder(schema: &Json) -> PlainEncoder {
+    fn parsed(schema: &Json) -> Parsed {
         let schema = Schema::parse_str(&schema.to_string()).unwrap();
-        PlainEncoder::new(&Parsed {
+        Parsed {
             id: 1,
             schema: Box::leak(Box::new(schema)),
             referenced: &[],
-        })
-        .unwrap()
+        }
+    }
+
+    fn encoder(schema: &Json) -> PlainEncoder {
+        PlainEncoder::new(&parsed(schema)).unwrap()
     }
 
     #[test]
@@ -391,6 +417,43 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn one_of_several_records_says_which_it_is() {
+        let event = |name: &str| json!({"type": "record", "name": name, "fields": [{"name": "id", "type": "int"}]});
+        let union = json!([event("acme.Placed"), "null", event("acme.Cancelled")]);
+        let schema = json!({"type": "record", "name": "E", "fields": [
+            {"name": "one", "type": union}, {"name": "more", "type": {"type": "array", "items": ["acme.Placed", "acme.Cancelled"]}}]});
+        let encoder = encoder(&schema);
+        let codec = Codec::new(&parsed(&schema), None).unwrap();
+        let back = |value: &Json| {
+            let bytes = encoder.encode(value).unwrap();
+            json_of(
+                codec.read_value(&bytes[5..]).unwrap(),
+                codec.schema,
+                codec.names.get_names(),
+            )
+        };
+
+        let cancelled = json!({"$type": "acme.Cancelled", "id": 7});
+        let placed = json!({"$type": "acme.Placed", "id": 7});
+        let event = json!({"one": cancelled, "more": [placed, cancelled]});
+        assert_eq!(back(&event), event);
+        let unsaid = json!({"one": {"id": 7}, "more": []});
+        assert_eq!(back(&unsaid), json!({"one": placed, "more": []}), "the first that fits");
+        assert_eq!(
+            back(&json!({"one": null, "more": []})),
+            json!({"one": null, "more": []})
+        );
+        let error = encoder
+            .encode(&json!({"one": {"$type": "acme.Lost", "id": 7}, "more": []}))
+            .unwrap_err();
+        assert!(error.to_string().contains("/one/$type"), "{error}");
+        assert_eq!(
+            encoder.json_schema()["properties"]["one"]["anyOf"][2]["properties"]["$type"],
+            json!({"enum": ["acme.Cancelled"]})
+        );
     }
 
     #[test]

@@ -1,8 +1,13 @@
 //! What an Avro schema takes, as JSON Schema: as much of [`super::PlainEncoder::encode`] as can be known before there is a
 //! value.
 
-use apache_avro::{Schema, schema::RecordSchema};
+use apache_avro::{
+    Schema,
+    schema::{RecordSchema, UnionSchema},
+};
 use serde_json::{Map, Value as Json, json};
+
+use super::union::{self, TYPE};
 
 pub(super) fn json_schema(schema: &Schema) -> Json {
     match schema {
@@ -29,10 +34,25 @@ pub(super) fn json_schema(schema: &Schema) -> Json {
         Schema::Array(array) => json!({"type": "array", "items": json_schema(&array.items)}),
         Schema::Map(map) => json!({"type": "object", "additionalProperties": json_schema(&map.types)}),
         Schema::Record(record) => of_record(record),
-        Schema::Union(union) => json!({"anyOf": union.variants().iter().map(json_schema).collect::<Vec<_>>()}),
+        Schema::Union(union) => json!({"anyOf": variants(union)}),
         // A type that was told elsewhere, and may contain itself.
         Schema::Ref { .. } => json!({}),
     }
+}
+
+/// Of several records each may say which it is.
+fn variants(union: &UnionSchema) -> Vec<Json> {
+    let records = union::records(union);
+    let variant = |variant| {
+        let mut schema = json_schema(variant);
+        if let Some(name) = union::record(variant).filter(|name| records.contains(name))
+            && let Some(Json::Object(properties)) = schema.get_mut("properties")
+        {
+            properties.insert(TYPE.to_owned(), json!({"enum": [name.fullname(None)]}));
+        }
+        schema
+    };
+    union.variants().iter().map(variant).collect()
 }
 
 fn of_record(record: &RecordSchema) -> Json {

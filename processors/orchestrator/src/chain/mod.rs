@@ -54,6 +54,7 @@ mod included;
 mod leaving;
 mod metadata;
 mod mocks;
+mod numbers;
 mod outcome;
 mod params;
 mod render;

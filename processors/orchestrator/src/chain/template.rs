@@ -11,6 +11,8 @@ use minijinja::value::ValueKind;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Expression, UndefinedBehavior, Value};
 use yaml::{Position, Problems, Text};
 
+use super::numbers;
+
 /// Instructions that one rendering may take; a thousand passages take about fifty thousand. Nothing ends a rendering in its
 /// middle, so this is also how late a run can be at its deadline: some 25 ms (`make bench SCENARIO=chain`).
 const FUEL: u64 = 1_000_000;
@@ -30,6 +32,7 @@ static LANGUAGE: LazyLock<Environment<'static>> = LazyLock::new(|| {
     // The one shows all values there are, the other hides where a value comes from.
     language.remove_global("debug");
     language.remove_global("namespace");
+    numbers::install(&mut language);
     language
 });
 
@@ -102,6 +105,7 @@ impl Template {
                 format!("more than {MAX_TOKENS} words and signs in one template; move a part to a `transform` step");
             return Err(Error::new(ErrorKind::SyntaxError, detail));
         }
+        check_numbers(&text.value)?;
         let (program, names) = match (expression(&text.value)?, &language) {
             (Some(source), None) => {
                 let expression = LANGUAGE.compile_expression_owned(source.to_owned())?;
@@ -173,7 +177,7 @@ impl Template {
                 if value.is_undefined() {
                     return Err(self.error("a name in it has no value".to_owned()));
                 }
-                serde_json::to_value(&value).map_err(|error| self.error(error.to_string()))
+                numbers::json(&value).map_err(|error| self.failed(&error))
             }
         }
     }
@@ -230,6 +234,19 @@ pub(crate) fn functions() -> Vec<String> {
 fn tokens(source: &str) -> usize {
     let tokens = minijinja::machinery::tokenize(source, false, SyntaxConfig, WhitespaceConfig::default());
     tokens.take(MAX_TOKENS + 1).count()
+}
+
+/// Those that are written in it are held as they are.
+fn check_numbers(source: &str) -> Result<(), Error> {
+    let tokens = minijinja::machinery::tokenize(source, false, SyntaxConfig, WhitespaceConfig::default());
+    for (token, span) in tokens.map_while(Result::ok) {
+        let written = &source[span.start_offset as usize..span.end_offset as usize];
+        if matches!(token, Token::Float(_)) && schemas::json::exact(&written.replace('_', "")).is_none() {
+            let detail = format!("{written} has more digits than 64 bits hold");
+            return Err(Error::new(ErrorKind::SyntaxError, detail));
+        }
+    }
+    Ok(())
 }
 
 /// The expression in a template that is nothing else.

@@ -15,6 +15,7 @@ mod included;
 mod kafka;
 mod leaving;
 mod lint;
+mod numbers;
 mod page;
 mod reranking;
 mod resources;

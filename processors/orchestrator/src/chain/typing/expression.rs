@@ -26,7 +26,15 @@ impl Typing<'_> {
                     ast::UnaryOpKind::Neg => of,
                 }
             }
-            ast::Expr::BinOp(binary) => self.binary(binary),
+            ast::Expr::BinOp(binary) => match self.dashed(expression) {
+                Some((owner, name)) => {
+                    let message = format!("`{owner}.{name}` is a subtraction, of something that is not there");
+                    let help = format!("a name with a dash is written `{owner}['{name}']`");
+                    self.problems.add(self.at(binary.span()), message, help);
+                    Type::ANY
+                }
+                None => self.binary(binary),
+            },
             ast::Expr::Compare(compare) => {
                 self.expression(&compare.expr);
                 for operand in &compare.ops {
@@ -94,6 +102,24 @@ impl Typing<'_> {
             Some(path) if is_nullable(&path) => self.maybe_absent(expression),
             _ => self.expression(expression),
         };
+    }
+
+    /// A name with a dash is read as a subtraction of something that is not there.
+    fn dashed(&self, expression: &ast::Expr<'_>) -> Option<(String, String)> {
+        let ast::Expr::BinOp(binary) = expression else {
+            return None;
+        };
+        let (ast::BinOpKind::Sub, ast::Expr::Var(var)) = (binary.op, &binary.right) else {
+            return None;
+        };
+        if var.id == "steps" || self.local(var.id).is_some() || self.scope.names.contains_key(var.id) {
+            return None;
+        }
+        let (owner, name) = match &binary.left {
+            ast::Expr::GetAttr(attribute) => (path(&attribute.expr)?, attribute.name.to_owned()),
+            left => self.dashed(left)?,
+        };
+        Some((owner, format!("{name}-{}", var.id)))
     }
 
     pub(super) fn binary(&mut self, binary: &ast::BinOp<'_>) -> Type {
