@@ -78,7 +78,7 @@ impl Api {
     /// Ends in time, and well.
     pub async fn stop(self) {
         self.shutdown.cancel();
-        timeout(Duration::from_secs(10), self.running)
+        timeout(Duration::from_secs(60), self.running)
             .await
             .expect("the api does not stop")
             .unwrap()

@@ -11,7 +11,7 @@ use rdkafka::{
     producer::DefaultProducerContext,
 };
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The committed state of one partition, as any admin tool sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]

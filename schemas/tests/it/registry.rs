@@ -9,7 +9,7 @@ use testkit::{OwnParts, PartsConfig, Space, until};
 
 use crate::owner::{self, registry};
 
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 async fn every_topic_is_registered_once_and_stays_what_it_is() {

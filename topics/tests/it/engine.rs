@@ -145,7 +145,7 @@ async fn what_a_dead_writer_left_open_is_ended_by_its_successor() {
 
         let seen = results.take(10).await;
 
-        assert!(began.elapsed() < Duration::from_millis(8_500), "{:?}", began.elapsed());
+        assert!(began.elapsed() < Duration::from_secs(40), "{:?}", began.elapsed());
         each_once(&seen, 10);
         engine.stop().await;
     }

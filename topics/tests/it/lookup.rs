@@ -103,5 +103,5 @@ async fn brokers_that_are_away_are_not_waited_for_long() {
         .unwrap_err();
     assert!(matches!(error, LookupError::Silent { .. }), "{error}");
     assert!(error.to_string().contains("127.0.0.1:9"), "{error}");
-    assert!(asked.elapsed() < Duration::from_secs(8), "{:?}", asked.elapsed());
+    assert!(asked.elapsed() < Duration::from_secs(30), "{:?}", asked.elapsed());
 }

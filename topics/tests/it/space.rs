@@ -10,7 +10,7 @@ use rdkafka::{
 use testkit::Space;
 use topics::{KafkaSettings, Output, Producer, ProducerSettings};
 
-pub const SOON: Duration = Duration::from_secs(20);
+pub const SOON: Duration = Duration::from_secs(60);
 
 pub fn settings(space: &Space) -> KafkaSettings {
     KafkaSettings {

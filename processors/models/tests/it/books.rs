@@ -27,7 +27,7 @@ impl Books for Broken {
 #[tokio::test]
 async fn without_the_books_no_paid_call_leaves() {
     let (server, caller) = start(Script::default(), "", Arc::new(Silent)).await;
-    let context = within(Duration::from_millis(300));
+    let context = within(Duration::from_secs(1));
     let called = caller.chat(&aliases(&["first", "second"]), &question(), &context).await;
     assert_eq!(called.result.unwrap_err().class, ErrorClass::WriteAheadUnavailable);
     assert_eq!(called.attempts.len(), 1);

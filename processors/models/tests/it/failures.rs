@@ -56,7 +56,7 @@ async fn a_wait_that_cannot_end_before_the_deadline_is_not_begun() {
         (error.class, error.retry_after),
         (ErrorClass::RateLimited, Some(Duration::from_secs(60)))
     );
-    assert!(began.elapsed() < Duration::from_secs(5));
+    assert!(began.elapsed() < Duration::from_secs(40));
     assert_eq!(rig.server.count("r-1"), 1);
 }
 
@@ -75,7 +75,7 @@ async fn a_long_wait_gives_way_to_the_next_model() {
 async fn a_model_that_hangs_is_given_up_and_may_be_on_the_bill() {
     let rig = Rig::new(model_one("hang")).await;
     let mut context = within(LONG);
-    context.timeout = Some(Duration::from_millis(100));
+    context.timeout = Some(Duration::from_secs(1));
     context.max_attempts = Some(2);
     let called = rig
         .caller
@@ -133,7 +133,7 @@ async fn a_stream_that_falls_silent_is_given_up_before_the_attempts_time_is_over
     let called = rig.caller.chat(&aliases(&["first"]), &question, &context).await;
     assert_eq!(outcomes(&called), ["timeout", "ok"]);
     let silent = &called.attempts[0];
-    assert!(silent.total_us < 10_000_000 && silent.cost > Money(0), "{silent:?}");
+    assert!(silent.total_us < 40_000_000 && silent.cost > Money(0), "{silent:?}");
     assert!("one two three".starts_with(silent.response.as_deref().unwrap()));
     assert_eq!(called.result.unwrap().text, "one two three");
 }
@@ -158,7 +158,7 @@ async fn the_deadline_of_the_run_ends_an_attempt_and_all_further_ones() {
         .chat(
             &aliases(&["first", "second"]),
             &question(),
-            &within(Duration::from_millis(150)),
+            &within(Duration::from_secs(1)),
         )
         .await;
     assert_eq!(outcomes(&called), ["deadline_exceeded"]);

@@ -35,7 +35,7 @@ async fn a_slot_that_does_not_come_free_is_a_rate_limit() {
         until(LONG, async || (rig.server.summary().in_flight == 2).then_some(()))
             .await
             .unwrap();
-        rig.caller.chat(&few, &asked, &within(Duration::from_millis(100))).await
+        rig.caller.chat(&few, &asked, &within(Duration::from_secs(1))).await
     };
     tokio::select! {
         _ = hang => panic!("they hang"),

@@ -28,7 +28,7 @@ models:
     max_tokens: 50
     price: {input: 1, output: 2}
     timeout: 400ms
-    idle_timeout: 100ms
+    idle_timeout: 1s
     retry: {max_attempts: 3, initial: 5ms, max: 2s}
   streaming: {provider: scripted, model: one, price: free, features: [streaming]}
   second: {provider: scripted, model: two, price: {input: 1, output: 2}}
@@ -124,7 +124,7 @@ fn within(deadline: Duration) -> CallContext {
     }
 }
 
-const LONG: Duration = Duration::from_secs(30);
+const LONG: Duration = Duration::from_secs(50);
 
 /// Books that say yes at once and remember.
 #[derive(Default)]

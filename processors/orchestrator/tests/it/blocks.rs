@@ -279,7 +279,7 @@ async fn a_timeout_ends_the_step_and_not_the_run() {
     let output = completed(run.run(&chain, json!({})).await);
 
     assert_eq!(output, json!([]));
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
 }
 
 #[tokio::test]

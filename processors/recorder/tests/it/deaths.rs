@@ -43,7 +43,7 @@ async fn a_recorder_that_wakes_up_late_writes_nothing_twice() {
     let heir = world.recorder(small_batches());
     let asleep = Instant::now();
     each_once(&world, RUNS).await;
-    assert!(asleep.elapsed() < Duration::from_secs(40), "{:?}", asleep.elapsed());
+    assert!(asleep.elapsed() < Duration::from_secs(90), "{:?}", asleep.elapsed());
 
     old.resume().unwrap();
     world.send_runs(RUNS..RUNS + 50).await;

@@ -73,7 +73,7 @@ async fn an_index_is_created_filled_asked_emptied_and_deleted() {
     let lsn = index.upsert("a", &films).await.unwrap().unwrap();
     assert!(
         index
-            .wait_for_lsn("a", lsn, std::time::Duration::from_secs(1))
+            .wait_for_lsn("a", lsn, std::time::Duration::from_secs(60))
             .await
             .unwrap()
     );

@@ -1,11 +1,11 @@
 //! Kafka, a schema registry and PostgreSQL, for real, on this machine.
 
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
-use testkit::parts::{self, Parts, PartsConfig, Ports, Slot, Stay};
+use testkit::parts::{self, OwnParts, Parts, PartsConfig, Ports, Slot, Stay};
 use tracing_subscriber::EnvFilter;
 
 #[derive(Parser)]
@@ -32,6 +32,11 @@ enum Command {
     With {
         #[arg(required = true, trailing_var_arg = true)]
         command: Vec<String>,
+    },
+    /// Start a set of its own so many times, and say how long each start took
+    Again {
+        #[arg(default_value_t = 20)]
+        times: usize,
     },
     /// Own a set (started by the others)
     #[command(hide = true)]
@@ -106,6 +111,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             None => bail!("nothing is up; start it with: parts up"),
         },
         Command::With { command } => return with(&command).await,
+        Command::Again { times } => again(times).await?,
         Command::Supervise {
             slot,
             kafka_port,
@@ -142,6 +148,26 @@ async fn with(command: &[String]) -> anyhow::Result<ExitCode> {
         .code()
         .and_then(|code| u8::try_from(code).ok())
         .map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+async fn again(times: usize) -> anyhow::Result<()> {
+    let mut took = Vec::new();
+    for number in 1..=times {
+        let began = Instant::now();
+        let set = OwnParts::start(PartsConfig {
+            name: "again".to_owned(),
+            ..PartsConfig::default()
+        });
+        let set = set.await.with_context(|| format!("start {number} of {times}"))?;
+        took.push(began.elapsed().as_secs_f64());
+        println!("{number}: {:.1} s", began.elapsed().as_secs_f64());
+        set.end()?;
+    }
+    took.sort_by(f64::total_cmp);
+    if let (Some(shortest), Some(median), Some(longest)) = (took.first(), took.get(took.len() / 2), took.last()) {
+        println!("{times} starts: {shortest:.1} to {longest:.1} s, half of them within {median:.1} s");
+    }
+    Ok(())
 }
 
 fn print(parts: &Parts) {

@@ -1,6 +1,6 @@
 use std::path::{Path, PathBuf};
 
-use super::fetch::fetch;
+use super::fetch::{Fetched, fetch};
 use super::kafka::{COORDINATED, Door, Seat};
 use super::own::Broker;
 use super::part::Part;
@@ -39,6 +39,10 @@ impl Cluster {
     /// As many brokers as there are doors. Returns when all answer.
     pub async fn start(config: ClusterConfig) -> Result<Self, PartsError> {
         let fetched = fetch().await?;
+        port::with_others(async || Self::try_start(&fetched, &config).await).await
+    }
+
+    async fn try_start(fetched: &Fetched, config: &ClusterConfig) -> Result<Self, PartsError> {
         let folder = folder::run(&config.name)?;
         let controllers: Vec<u16> = config.doors.iter().map(|_| port::any()).collect::<Result<_, _>>()?;
         let (mut brokers, mut addresses) = (Vec::new(), Vec::new());
@@ -50,11 +54,11 @@ impl Cluster {
                 door: Some(*door),
             };
             let archive = fetched.archive("kafka");
-            let (broker, address) = kafka::part(&fetched, &folder, &seat, &config.broker, &archive)?;
+            let (broker, address) = kafka::part(fetched, &folder, &seat, &config.broker, &archive)?;
             brokers.push(broker);
             addresses.push(address);
         }
-        let stores = Stores::start(&fetched, &folder, port::any()?, port::any()?, config.durable);
+        let stores = Stores::start(fetched, &folder, port::any()?, port::any()?, config.durable);
         let started = futures::future::try_join_all(brokers.iter_mut().map(Part::start));
         let (stores, _) = tokio::try_join!(stores, started)?;
         Ok(Self {

@@ -155,28 +155,32 @@ async fn train(fetched: &Fetched) -> Result<(), PartsError> {
         return Ok(());
     }
     tracing::info!("starting Kafka and the registry once, to start them faster later");
-    let scratch = folder::run("train")?;
     let draft = |path: &Path| Archive::Write(path.with_extension("draft"));
-    let (mut broker, _) = kafka::part(
-        fetched,
-        &scratch,
-        &Seat::alone(port::any()?)?,
-        &Broker::default(),
-        &draft(&kafka_archive),
-    )?;
-    let (mut registry, _) = registry::part(
-        fetched,
-        &scratch,
-        port::any()?,
-        &Storage::Memory,
-        &draft(&registry_archive),
-    )?;
-    tokio::try_join!(broker.start(), registry.start())?;
-    tokio::try_join!(broker.stop(), registry.stop())?;
+    port::with_others(async || {
+        let scratch = folder::run("train")?;
+        let (mut broker, _) = kafka::part(
+            fetched,
+            &scratch,
+            &Seat::alone(port::any()?)?,
+            &Broker::default(),
+            &draft(&kafka_archive),
+        )?;
+        let (mut registry, _) = registry::part(
+            fetched,
+            &scratch,
+            port::any()?,
+            &Storage::Memory,
+            &draft(&registry_archive),
+        )?;
+        tokio::try_join!(broker.start(), registry.start())?;
+        tokio::try_join!(broker.stop(), registry.stop())?;
+        folder::clear(&scratch)
+    })
+    .await?;
     for archive in [&kafka_archive, &registry_archive] {
         if let Err(error) = fs::rename(archive.with_extension("draft"), archive) {
             tracing::warn!(archive = %archive.display(), %error, "no class data archive was left; starts stay slow");
         }
     }
-    folder::clear(&scratch)
+    Ok(())
 }

@@ -12,7 +12,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use super::fetch::Fetched;
 use super::java::{Archive, Heap};
 use super::own::Broker;
-use super::part::{Part, Probe};
+use super::part::{Part, Probe, READY_WITHIN};
 use super::{PartsError, failed, folder, port};
 use crate::Launch;
 
@@ -160,7 +160,7 @@ pub async fn format(fetched: &Fetched, scratch: &Path) -> Result<(), PartsError>
         ])
         .args([properties])
         .start()?;
-    format.succeeded(Duration::from_secs(60)).await?;
+    format.succeeded(READY_WITHIN).await?;
     let data = folder.join("data");
     fs::rename(&data, &fetched.format).map_err(failed("move", &data))
 }
@@ -232,7 +232,7 @@ fn client(bootstrap: &str) -> Result<Client, PartsError> {
 pub async fn answers(client: Arc<Client>) -> bool {
     let ask = move || {
         client
-            .fetch_metadata(None, Duration::from_millis(500))
+            .fetch_metadata(None, Duration::from_secs(2))
             .is_ok_and(|it| !it.brokers().is_empty())
     };
     tokio::task::spawn_blocking(ask).await.unwrap_or(false)

@@ -92,7 +92,7 @@ pub async fn down(slot: Slot) -> Result<bool, PartsError> {
 
 /// A connection on which a supervisor has said hello.
 async fn connect(slot: Slot) -> Option<BufReader<TcpStream>> {
-    const AT_ONCE: Duration = Duration::from_secs(5);
+    const AT_ONCE: Duration = Duration::from_secs(30);
     let found = Slot::read(&slot.state())?;
     let socket = TcpStream::connect((Ipv4Addr::LOCALHOST, found.port)).await.ok()?;
     let mut connection = BufReader::new(socket);
@@ -124,7 +124,7 @@ async fn greeted(connection: Option<BufReader<TcpStream>>) -> Result<Option<Leas
 }
 
 async fn start_supervisor(slot: Slot, args: &[String]) -> Result<(), PartsError> {
-    const BOUND_WITHIN: Duration = Duration::from_secs(20);
+    const BOUND_WITHIN: Duration = Duration::from_secs(120);
     let program = tokio::task::spawn_blocking(|| binary("parts"))
         .await
         .map_err(|_| PartsError::Supervisor { log: slot.log() })??;

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use super::fetch::fetch;
+use super::fetch::{Fetched, fetch};
 use super::java::Heap;
 use super::kafka::Seat;
 use super::part::Part;
@@ -90,14 +90,18 @@ impl OwnParts {
     /// Fetches what is missing, starts all three at the same time, and returns when they answer.
     pub async fn start(config: PartsConfig) -> Result<Self, PartsError> {
         let fetched = fetch().await?;
+        port::with_others(async || Self::try_start(&fetched, &config).await).await
+    }
+
+    async fn try_start(fetched: &Fetched, config: &PartsConfig) -> Result<Self, PartsError> {
         let folder = folder::run(&config.name)?;
         let kafka_port = port::choose("Kafka", config.ports.kafka, "PARTS_KAFKA_PORT")?;
         let registry_port = port::choose("the registry", config.ports.registry, "PARTS_REGISTRY_PORT")?;
         let postgres_port = port::choose("PostgreSQL", config.ports.postgres, "PARTS_POSTGRES_PORT")?;
 
         let seat = Seat::alone(kafka_port)?;
-        let (mut kafka, bootstrap) = kafka::part(&fetched, &folder, &seat, &config.broker, &fetched.archive("kafka"))?;
-        let stores = Stores::start(&fetched, &folder, registry_port, postgres_port, config.durable);
+        let (mut kafka, bootstrap) = kafka::part(fetched, &folder, &seat, &config.broker, &fetched.archive("kafka"))?;
+        let stores = Stores::start(fetched, &folder, registry_port, postgres_port, config.durable);
         let (stores, ()) = tokio::try_join!(stores, kafka.start())?;
         Ok(Self {
             parts: Parts {

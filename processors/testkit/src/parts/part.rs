@@ -7,8 +7,8 @@ use super::{PartsError, kafka, postgres, registry};
 use crate::{Launch, Process, ProcessError};
 
 /// A starved machine takes many times the usual two seconds.
-const READY_WITHIN: Duration = Duration::from_secs(90);
-const STOPPED_WITHIN: Duration = Duration::from_secs(20);
+pub(super) const READY_WITHIN: Duration = Duration::from_secs(240);
+const STOPPED_WITHIN: Duration = Duration::from_secs(60);
 
 /// One of the three: how it starts, and how to ask whether it serves.
 #[derive(Debug)]

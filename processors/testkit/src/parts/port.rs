@@ -3,7 +3,8 @@
 //! Between the choice and the bind a port belongs to nobody, so two test runs on one machine chose the same one. Hence a
 //! lease: a lock on a file of the port's number, in a folder that all processes of the machine share, held until the
 //! process that chose it has ended, however it ends. Not port 0 and the part's own word for what it got: a broker must
-//! name its port in what it advertises, and a part that is killed comes back at its old address.
+//! name its port in what it advertises, and a part that is killed comes back at its old address. A stranger knows nothing of
+//! leases: whatever starts parts does so in [`with_others`].
 
 use std::{
     collections::BTreeMap,
@@ -16,6 +17,7 @@ use std::{
 };
 
 use super::PartsError;
+use crate::ProcessError;
 
 /// Below the range that systems take the ports of outgoing connections from, so that none of those gets in between.
 const RANGE: std::ops::Range<u16> = 20_000..32_000;
@@ -48,6 +50,33 @@ pub fn choose(part: &'static str, wanted: Option<u16>, variable: &'static str) -
         Some(port) => Err(PartsError::PortTaken { part, port, variable }),
         None => any(),
     }
+}
+
+/// Starts what asks for ports, and once more with others when one of them was taken between its choice and its bind.
+pub async fn with_others<T>(mut start: impl AsyncFnMut() -> Result<T, PartsError>) -> Result<T, PartsError> {
+    const TRIES: usize = 3;
+    for _ in 1..TRIES {
+        match start().await {
+            Err(error) if found_taken(&error) => {
+                tracing::warn!(%error, "somebody took a port first; another try with others");
+            }
+            outcome => return outcome,
+        }
+    }
+    start().await
+}
+
+/// By what the part that ended for it has said.
+fn found_taken(error: &PartsError) -> bool {
+    let PartsError::Process(ProcessError::Ended { log, .. }) = error else {
+        return false;
+    };
+    let said = fs::read(log).unwrap_or_default();
+    let said = String::from_utf8_lossy(&said);
+    // of the JVM and PostgreSQL; of Quarkus
+    ["Address already in use", "seems to be in use"]
+        .iter()
+        .any(|taken| said.contains(taken))
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -108,6 +137,35 @@ mod tests {
         assert_eq!(preferably(one).unwrap(), one, "it is this process's own");
         let other = open(one).unwrap();
         assert!(other.try_lock().is_err(), "whoever asks from outside does not get it");
+    }
+
+    #[tokio::test]
+    async fn who_finds_a_port_taken_tries_others_and_who_ends_for_another_reason_does_not() {
+        let logs = tempfile::tempdir().unwrap();
+        let tries = async |says: &str| {
+            let mut tries = 0;
+            let outcome = with_others(async || {
+                tries += 1;
+                let port = any()?;
+                if tries < 3 {
+                    let log = logs.path().join(port.to_string());
+                    let program = crate::Launch::new("part", "sh", log).args(["-c", &format!("echo {says}; exit 1")]);
+                    program.start()?.succeeded(std::time::Duration::from_secs(60)).await?;
+                }
+                Ok(port)
+            });
+            let outcome = outcome.await;
+            (tries, outcome)
+        };
+        for says in [
+            "java.net.BindException: Address already in use",
+            "Port 20123 seems to be in use by another process",
+        ] {
+            let (tries, outcome) = tries(says).await;
+            assert_eq!((tries, outcome.is_ok()), (3, true), "{says}");
+        }
+        let (tries, outcome) = tries("no space left").await;
+        assert_eq!((tries, outcome.is_err()), (1, true));
     }
 
     #[test]

@@ -4,12 +4,11 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use sqlx::{ConnectOptions, Connection, Executor};
 
 use super::fetch::Fetched;
-use super::part::{Part, Probe};
+use super::part::{Part, Probe, READY_WITHIN};
 use super::{PartsError, failed, folder};
 use crate::{Launch, User};
 
@@ -40,7 +39,7 @@ pub async fn part(fetched: &Fetched, run: &Path, port: u16, durable: bool) -> Re
         .folder(&data)
         .run_as(user)
         .start()?;
-    initdb.succeeded(Duration::from_secs(60)).await?;
+    initdb.succeeded(READY_WITHIN).await?;
 
     let mut settings = vec![
         "listen_addresses=127.0.0.1".to_owned(),

@@ -57,7 +57,7 @@ pub fn part(
 pub async fn answers(url: &str) -> bool {
     let client = reqwest::Client::builder()
         .no_proxy()
-        .timeout(Duration::from_secs(2))
+        .timeout(Duration::from_secs(10))
         .build();
     let Ok(client) = client else { return false };
     let answer = client.get(format!("{url}/subjects")).send().await;

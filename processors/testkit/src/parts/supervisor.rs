@@ -39,7 +39,7 @@ pub(super) fn hello(pid: u32) -> String {
     format!("millrace parts {pid}")
 }
 
-const TOLD_WITHIN: Duration = Duration::from_secs(5);
+const TOLD_WITHIN: Duration = Duration::from_secs(30);
 
 /// The word that ends a set.
 pub(super) const DOWN: &str = "down";

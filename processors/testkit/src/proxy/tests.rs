@@ -7,7 +7,7 @@ use tokio::{
 
 use super::*;
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(60);
 /// Long enough to see that nothing comes.
 const A_WHILE: Duration = Duration::from_millis(200);
 

@@ -9,6 +9,9 @@ use std::time::Duration;
 use serde_json::Value;
 use testkit::{Launch, Parts, Process, Signal, parts, until};
 
+/// A set gets so long to come up, and to go.
+const UP: Duration = Duration::from_secs(240);
+const SOON: Duration = Duration::from_secs(120);
 const PARTS: &str = env!("CARGO_BIN_EXE_parts");
 
 #[tokio::test]
@@ -17,7 +20,7 @@ async fn after_a_kill_of_the_last_holder_no_process_and_no_port_is_left() {
     let holder = hold(home.path());
     let (supervisor, children, set) = up(home.path()).await;
     holder.kill().unwrap();
-    gone(&[vec![supervisor], children].concat(), &set, Duration::from_secs(30)).await;
+    gone(&[vec![supervisor], children].concat(), &set, SOON).await;
 }
 
 #[tokio::test]
@@ -29,7 +32,7 @@ async fn after_a_kill_of_the_supervisor_its_parts_die_even_when_they_are_stopped
         signal(*pid, Signal::STOP);
     }
     signal(supervisor, Signal::KILL);
-    gone(&children, &set, Duration::from_secs(5)).await;
+    gone(&children, &set, SOON).await;
 }
 
 /// A state folder of its own over the parts that are fetched already.
@@ -56,7 +59,7 @@ fn hold(home: &Path) -> Process {
 /// The supervisor, its children, and where they answer.
 async fn up(home: &Path) -> (i32, Vec<i32>, Parts) {
     let log = home.join("tests.log");
-    let ready = until(Duration::from_secs(60), async || {
+    let ready = until(UP, async || {
         std::fs::read_to_string(&log)
             .is_ok_and(|log| log.contains("parts are up"))
             .then_some(())

@@ -11,7 +11,7 @@ use sqlx::{Connection, PgConnection};
 use testkit::{OwnParts, Parts, PartsConfig, Space, until};
 use tokio::process::Command;
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 async fn a_record_a_schema_and_a_row_go_through_the_shared_parts() {

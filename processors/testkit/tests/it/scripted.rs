@@ -7,7 +7,7 @@ use testkit::{Latency, Launch, Script, ScriptedModel, until};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 async fn it_answers_like_openai_and_counts() {

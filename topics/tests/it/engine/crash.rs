@@ -6,7 +6,7 @@ use std::{
 };
 
 use testkit::until;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -19,7 +19,9 @@ use crate::space::{SOON, producer};
 const PARTITIONS: i32 = 4;
 /// Far below the minute after which a broker would end the dead one's transaction by itself: only a takeover can be that
 /// quick. Alone a death costs 6 to 8 s, most of it the session timeout; here many die at once on a small machine.
-const STALL: Duration = Duration::from_secs(20);
+const STALL: Duration = Duration::from_secs(45);
+/// After a death the load goes on for so long.
+const LOAD: Duration = Duration::from_secs(20);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wherever_a_member_dies_its_partitions_go_on_elsewhere() {
@@ -87,7 +89,7 @@ pub async fn dies_at(point: &str, worker_first: bool) -> Duration {
     let death = async {
         worker.dies().await;
         let died = Instant::now();
-        sleep(STALL + Duration::from_secs(1)).await;
+        sleep(LOAD).await;
         recovered.cancel();
         died
     };
@@ -98,7 +100,11 @@ pub async fn dies_at(point: &str, worker_first: bool) -> Duration {
         }
     };
     let (produced, died, ()) = tokio::join!(load, death, reading);
-    seen.extend(results.take(produced - seen.len()).await);
+    while seen.len() < produced {
+        let result = timeout(SOON, results.next()).await.expect("a result of each request");
+        arrivals.entry(result.partition).or_default().push(Instant::now());
+        seen.push(result);
+    }
     results.is_over().await;
     each_once(&seen, produced);
     in_order_per_key(&seen);

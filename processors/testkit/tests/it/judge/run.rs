@@ -18,7 +18,7 @@ use testkit::{
     },
 };
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 const MIGRATIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../schemas/migrations");
 
 /// Its worker aborted the first transaction and committed the second.
