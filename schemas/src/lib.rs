@@ -34,7 +34,7 @@ pub use audit::{Audit, RetrievedDocument, StepTaken, audit_kind};
 pub use brief::brief;
 pub use chain::ChainRecord;
 pub use codec::{Corruption, Misfit};
-pub use dead_letter::{DeadLetter, RawHeader};
+pub use dead_letter::{DeadLetter, LeftOut, RawHeader};
 pub use decoder::{DecodeError, Decoder};
 pub use document::Document;
 pub use encoder::{EncodeError, Encoder};

@@ -1,5 +1,6 @@
 //! What a document leads to besides its vectors: its audit, and a dead letter if it could not be indexed.
 
+use bytes::Bytes;
 use schemas::{
     Audit, DeadLetter, EncodeError, Encoder, RawHeader, Registry, RegistryError, Timestamp, headers, identity::Identity,
 };
@@ -7,9 +8,14 @@ use topics::{Catalog, Headers, KafkaSettings, Output, Record};
 
 use crate::{patience::Failure, service::CHAIN};
 
-/// What a record takes in its topic besides its value: key, headers and the batch around them.
+/// What a record takes in its topic besides its key and its value: headers and the batch around them.
 const OVERHEAD: usize = 64 << 10;
 const LARGEST_AUDIT: u64 = 1 << 20;
+const LARGEST_LETTER: u64 = 5 << 20;
+/// What a document leads to has its key, if that is not longer.
+const MAX_KEY: usize = 1 << 20;
+/// Of a `traceparent`: whatever else it is, it is no trace context.
+const MAX_TRACEPARENT: usize = 512;
 
 pub(crate) struct Outputs {
     audit_topic: String,
@@ -17,6 +23,7 @@ pub(crate) struct Outputs {
     largest_audit: usize,
     dead_letter_topic: String,
     dead_letters: Encoder<DeadLetter>,
+    largest_letter: usize,
 }
 
 impl Outputs {
@@ -27,21 +34,23 @@ impl Outputs {
     ) -> Result<Self, RegistryError> {
         let audit_topic = kafka.topic("audit");
         let dead_letter_topic = kafka.topic("dead-letters");
-        let largest = catalog
-            .topic("audit")
-            .map_or(LARGEST_AUDIT, |topic| topic.max_message_bytes);
+        let largest = |name: &str, otherwise: u64| {
+            let largest = catalog.topic(name).map_or(otherwise, |topic| topic.max_message_bytes);
+            usize::try_from(largest).unwrap_or(usize::MAX).saturating_sub(OVERHEAD)
+        };
         Ok(Self {
             audit: registry.encoder(&audit_topic).await?,
             dead_letters: registry.encoder(&dead_letter_topic).await?,
             audit_topic,
             dead_letter_topic,
-            largest_audit: usize::try_from(largest).unwrap_or(usize::MAX).saturating_sub(OVERHEAD),
+            largest_audit: largest("audit", LARGEST_AUDIT),
+            largest_letter: largest("dead-letters", LARGEST_LETTER),
         })
     }
 
     pub(crate) fn audit(&self, record: &Record, sender: &Identity, row: &Audit) -> Result<Output, EncodeError> {
         let mut value = self.audit.encode(row)?;
-        if value.len() > self.largest_audit {
+        if value.len() + key(record).map_or(0, Bytes::len) > self.largest_audit {
             // The hashes stay.
             value = self.audit.encode(&Audit {
                 prompt: None,
@@ -66,7 +75,7 @@ impl Outputs {
         sender: &Identity,
         failure: &Failure,
     ) -> Result<Output, EncodeError> {
-        let value = self.dead_letters.encode(&DeadLetter {
+        let letter = DeadLetter {
             request_id: sender.request_id.clone(),
             tenant: sender.tenant.clone(),
             accepted_at: Timestamp::from_millis(record.timestamp_ms),
@@ -75,36 +84,41 @@ impl Outputs {
             offset: record.offset,
             key: record.key.as_ref().map(|key| key.to_vec()),
             value: record.value.as_ref().map(|value| value.to_vec()),
-            headers: record.headers.iter().map(raw).collect(),
+            headers: record
+                .headers
+                .iter()
+                .map(|(name, value)| RawHeader::new(name.as_bytes(), value))
+                .collect(),
             class: failure.class.clone(),
             message: failure.message.clone(),
             chain: Some(CHAIN.to_owned()),
             failed_at: Timestamp::now(),
-        })?;
+            left_out: Vec::new(),
+        };
+        let largest = self.largest_letter.saturating_sub(key(record).map_or(0, Bytes::len));
+        let value = letter.encode_within(&self.dead_letters, largest)?;
         Ok(output(&self.dead_letter_topic, value, record, sender))
     }
 }
 
-fn output(topic: &str, value: bytes::Bytes, record: &Record, sender: &Identity) -> Output {
+fn output(topic: &str, value: Bytes, record: &Record, sender: &Identity) -> Output {
     let mut headers = Headers::new()
         .with(headers::REQUEST_ID, sender.request_id.clone())
         .with(headers::TENANT, sender.tenant.clone())
         .with(headers::SRC, sender.src.clone());
-    if let Some(traceparent) = record.headers.text(headers::TRACEPARENT) {
+    let traceparent = record.headers.text(headers::TRACEPARENT);
+    if let Some(traceparent) = traceparent.filter(|text| text.len() <= MAX_TRACEPARENT) {
         headers = headers.with(headers::TRACEPARENT, traceparent.to_owned());
     }
     Output {
         topic: topic.to_owned(),
         partition: None,
-        key: record.key.clone(),
+        key: key(record).cloned(),
         value: Some(value),
         headers,
     }
 }
 
-fn raw((name, value): (&str, Option<&[u8]>)) -> RawHeader {
-    RawHeader {
-        name: name.to_owned(),
-        value: value.map(<[u8]>::to_vec),
-    }
+fn key(record: &Record) -> Option<&Bytes> {
+    record.key.as_ref().filter(|key| key.len() <= MAX_KEY)
 }

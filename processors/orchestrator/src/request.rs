@@ -9,7 +9,7 @@ use schemas::{
 use serde_json::Value;
 use topics::{Record, engine::Rejection};
 
-use crate::chain::State;
+use crate::{chain::State, outputs::MAX_KEY};
 
 /// How the records of one request topic are to be read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -94,6 +94,13 @@ impl Reader {
                 self.max_bytes
             );
             return Err(poison("too_large", message));
+        }
+        let key = record.key.as_ref().map_or(0, bytes::Bytes::len);
+        if key > MAX_KEY {
+            return Err(poison(
+                "too_large",
+                format!("the key has {key} bytes, and the key of a request may have {MAX_KEY}"),
+            ));
         }
         let appended_at = record.appended_ms().map(Timestamp::from_millis);
         match &binding.form {

@@ -18,7 +18,7 @@ use crate::{
     error::Error,
     metrics,
     node::Orchestrator,
-    outputs::Outputs,
+    outputs::{self, Outputs},
     oversized::Oversized,
     publication::{Publication, Publisher},
     reload::{self, Reload},
@@ -33,8 +33,6 @@ pub struct Dependencies {
     pub services: Services,
 }
 
-/// Longest value of a request, where the catalog has no say.
-const MAX_REQUEST_BYTES: u64 = 1 << 20;
 /// Between two questions to a registry that is down.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -93,10 +91,7 @@ async fn start(
         .keeping(oversized);
     let topic = kafka.topic("chains");
     let encoder = patiently(|| registry.encoder(&topic)).await?;
-    let max_bytes = catalog
-        .topic("requests")
-        .map_or(MAX_REQUEST_BYTES, |topic| topic.max_message_bytes);
-    let reader = Reader::new(&registry, usize::try_from(max_bytes).unwrap_or(usize::MAX)).map_err(Error::Registry)?;
+    let reader = Reader::new(&registry, outputs::max_request_bytes(catalog)).map_err(Error::Registry)?;
 
     not_ready(ready, "reading which chains are published");
     let decoder = registry.decoder().map_err(Error::Registry)?;
