@@ -170,6 +170,7 @@ mod tests {
             headers: vec![schemas::RawHeader {
                 name: "a".to_owned(),
                 value: Some(b"{}".to_vec()),
+                name_bytes: None,
             }],
             ..DeadLetter::default()
         };

@@ -266,6 +266,7 @@ async fn a_dead_letter_keeps_its_bytes_and_an_attempt_its_end() {
         headers: vec![RawHeader {
             name: "a\0".to_owned(),
             value: None,
+            name_bytes: None,
         }],
         class: "corrupt".to_owned(),
         failed_at: Timestamp::now(),
