@@ -51,7 +51,7 @@ impl Problem {
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
         Self(Box::new(Details {
             kind,
-            detail: detail.into(),
+            detail: schemas::brief(&detail.into()).into_owned(),
             mistakes: Vec::new(),
             run_id: None,
             trace_id: None,

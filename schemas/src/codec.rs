@@ -48,8 +48,8 @@ pub enum Misfit {
 /// Why bytes are not a datum of their schema.
 #[derive(Debug, thiserror::Error)]
 pub enum Corruption {
-    #[error("the datum cannot be read")]
-    Datum(#[source] Box<apache_avro::Error>),
+    #[error("{0}")]
+    Datum(&'static str),
     #[error("a value in it is null, or no text, where one is needed")]
     Null,
     #[error("it ends in the middle")]
@@ -85,7 +85,6 @@ impl Codec {
     }
 
     pub fn read<S: DeserializeOwned>(&self, datum: &[u8]) -> Result<S, Corruption> {
-        let unreadable = |error| Corruption::Datum(Box::new(error));
         if let Some(ours) = self.other {
             let value = foreign::adopt(self.read_value(datum)?, ours).ok_or(Corruption::Null)?;
             return apache_avro::from_value(&value).map_err(unreadable);
@@ -98,13 +97,26 @@ impl Codec {
 
     pub fn read_value(&self, datum: &[u8]) -> Result<Value, Corruption> {
         let mut datum = Datum::new(datum);
-        let value = self
-            .reader
-            .read_value(&mut datum)
-            .map_err(|error| Corruption::Datum(Box::new(error)))?;
+        let value = self.reader.read_value(&mut datum).map_err(unreadable)?;
         datum.end()?;
         Ok(value)
     }
+}
+
+/// apache-avro's own words show values as Rust does, and name its functions.
+fn unreadable(error: apache_avro::Error) -> Corruption {
+    use apache_avro::error::Details;
+    Corruption::Datum(match error.into_details() {
+        Details::MemoryAllocation { .. } => "a length in it is beyond 64 MiB",
+        Details::ReadBytes(_) | Details::ReadString(_) | Details::ReadVariableIntegerBytes(_) => {
+            "it ends in the middle"
+        }
+        Details::IntegerOverflow | Details::ZagI32(..) => "a number in it is larger than its type",
+        Details::ConvertToUtf8(_) | Details::ConvertToUtf8Error(_) => "a text in it is not UTF-8",
+        Details::GetUnionVariant { .. } => "it names a branch that its union does not have",
+        Details::GetEnumValue { .. } | Details::GetEnumSymbol(_) => "it names a symbol that its enum does not have",
+        _ => "its bytes are not what its schema says",
+    })
 }
 
 /// The bytes of one datum. apache-avro takes the end of the bytes within a string or a union for null: what was

@@ -18,7 +18,7 @@ enum Held {
     Decimal(f64),
 }
 
-/// The `f64` of a number as JSON writes it; none if it would stand for another number.
+/// The `f64` of a number as JSON writes it, or YAML; none if it would stand for another number.
 #[must_use]
 pub fn exact(token: &str) -> Option<f64> {
     let number: f64 = token.parse().ok().filter(|number: &f64| number.is_finite())?;
@@ -98,7 +98,7 @@ struct Digits {
 
 impl Digits {
     fn of(token: &str) -> Option<Self> {
-        let token = token.strip_prefix('-').unwrap_or(token);
+        let token = token.strip_prefix(['-', '+']).unwrap_or(token);
         let (digits, exponent) = token.split_once(['e', 'E']).unwrap_or((token, "0"));
         let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
         let all: Vec<u8> = whole.bytes().chain(fraction.bytes()).collect();

@@ -22,10 +22,16 @@ pub(crate) struct Parsed {
 impl Registry {
     pub(super) async fn parsed(&self, registered: &RegisteredSchema, what: &str) -> Result<Parsed, RegistryError> {
         if registered.schema_type != SchemaType::Avro {
-            let found = format!("{:?}", registered.schema_type);
+            let found = match &registered.schema_type {
+                SchemaType::Avro => "Avro",
+                SchemaType::Protobuf => "Protobuf",
+                SchemaType::Json => "JSON Schema",
+                SchemaType::Other(other) => other,
+                _ => "another format",
+            };
             return Err(RegistryError::NotAvro {
                 what: what.to_owned(),
-                found,
+                found: found.to_owned(),
             });
         }
         let referenced = self.referenced(registered, what).await?;

@@ -35,6 +35,7 @@ fn resolve(plain: &str) -> Option<Value> {
         // `inf` and `nan` begin with a letter: JSON has neither, they stay text.
         _ if digits.starts_with(|first: char| first.is_ascii_digit() || first == '.') => {
             let integer = plain.parse::<i64>().map(Value::from).ok();
+            let integer = integer.or_else(|| plain.parse::<u64>().map(Value::from).ok());
             integer.or_else(|| {
                 plain
                     .parse::<f64>()

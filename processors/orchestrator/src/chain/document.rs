@@ -10,7 +10,7 @@ use std::{
 use models::Limit;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use yaml::{Fields, Node, Position, Problem, Problems};
+use yaml::{Content, Fields, Node, Position, Problem, Problems};
 
 use super::{
     Chain, Output,
@@ -96,6 +96,7 @@ impl Draft {
         let Some(fields) = Fields::of(&root, "a chain", &known, &[], &problems) else {
             return problems.unless_any(None);
         };
+        check_numbers(&root, &problems);
         expect(&fields, "apiVersion", "chain/v1", &problems);
         expect(&fields, "kind", "Chain", &problems);
         let metadata = fields
@@ -279,6 +280,23 @@ fn budget(node: &Node, problems: &Problems) -> Option<(Duration, Limit)> {
     let limit = Limit::read(&fields);
     let deadline = deadline.map_or(Some(DEFAULT_DEADLINE), |deadline| Some(deadline?.value))?;
     Some((deadline, limit))
+}
+
+/// Those that are written in the file are held as they are.
+fn check_numbers(node: &Node, problems: &Problems) {
+    match &node.content {
+        Content::Scalar(scalar) if scalar.value.is_f64() && schemas::json::exact(&scalar.written).is_none() => {
+            let message = "this number has more digits than 64 bits hold";
+            problems.add(
+                node.position,
+                message,
+                "round it yourself, or write it as a text, in quotes",
+            );
+        }
+        Content::Scalar(_) | Content::Text(_) => {}
+        Content::List(items) => items.iter().for_each(|item| check_numbers(item, problems)),
+        Content::Map(entries) => entries.iter().for_each(|entry| check_numbers(&entry.value, problems)),
+    }
 }
 
 fn expect(fields: &Fields<'_>, key: &str, only: &str, problems: &Problems) {

@@ -96,7 +96,8 @@ impl Schema {
                 pointer => format!("{pointer}: {}", error.masked()),
             })
             .collect();
-        Err(mistakes.join("; "))
+        // Names in it may be as long as the value.
+        Err(schemas::brief(&mistakes.join("; ")).into_owned())
     }
 }
 

@@ -193,6 +193,15 @@ async fn poisons(world: &World) -> Vec<Poison> {
         ),
         own(
             "invalid_input",
+            "long-name",
+            &request(
+                "long-name",
+                "summarize",
+                &json!({"text": "a", ("n".repeat(100_000)): 1}).to_string(),
+            ),
+        ),
+        own(
+            "invalid_input",
             "twice",
             &request("twice", "echo", "{\"id\": 1, \"id\": 2}"),
         ),
