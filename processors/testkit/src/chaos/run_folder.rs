@@ -5,6 +5,7 @@
 //! driver-*.jsonl   history lines of the producers: produced, acknowledged
 //! worker-*.jsonl   history lines of the workers; used to count what was in flight, never to acquit
 //! http.jsonl       what callers were answered, if there were any: at, request_id, status (0: no answer), body
+//! calls.jsonl      ModelCall: what the model got, if it wrote that down
 //! reader.jsonl     Seen: the results a read_committed reader saw while it happened
 //! faults.jsonl     Fault: what was broken, in order
 //! summary.json     Summary: what only the driver can know
@@ -57,6 +58,11 @@ impl RunFolder {
     #[must_use]
     pub fn http(&self) -> PathBuf {
         self.0.join("http.jsonl")
+    }
+
+    #[must_use]
+    pub fn calls(&self) -> PathBuf {
+        self.0.join("calls.jsonl")
     }
 
     #[must_use]

@@ -2,15 +2,16 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    fs,
+    fs::{self, File},
+    io::{BufWriter, Write},
 };
 
 use anyhow::{Context, bail};
 use serde_json::{Map, Value, json};
 use testkit::{
     Usage,
-    chaos::{Summary, schedule::CRASH_POINTS},
-    scripted::Outcome,
+    chaos::{RunFolder, Summary, check::evidence::ModelCall, schedule::CRASH_POINTS},
+    scripted::{Call, Outcome},
 };
 
 use crate::{Arguments, PROFILE, judge::judge, takeover, world::World};
@@ -43,6 +44,7 @@ pub fn summary(world: &World) -> anyhow::Result<Summary> {
         let is_provider = call.to_fail && call.outcome != Outcome::Running;
         *bodies.entry((&call.request_id, call.body)).or_default() += u64::from(!is_provider);
     }
+    write_down(&calls, &world.folder)?;
     let counts = world.log.counts();
     let mut crash_points: BTreeMap<String, u64> =
         CRASH_POINTS.iter().map(|(name, _)| ((*name).to_owned(), 0)).collect();
@@ -61,6 +63,23 @@ pub fn summary(world: &World) -> anyhow::Result<Summary> {
     let text = serde_json::to_string_pretty(&summary)?;
     fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(summary)
+}
+
+/// For the judge: who got a call knows of it, whatever became of whoever made it.
+fn write_down(calls: &[Call], folder: &RunFolder) -> anyhow::Result<()> {
+    let path = folder.calls();
+    let mut file = File::create(&path)
+        .map(BufWriter::new)
+        .with_context(|| format!("cannot create {}", path.display()))?;
+    for call in calls {
+        let came = ModelCall {
+            at: call.started_at,
+            request_id: call.request_id.clone(),
+            door: call.door.clone(),
+        };
+        writeln!(file, "{}", serde_json::to_string(&came)?)?;
+    }
+    file.flush().with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// The parts are still up.
@@ -83,6 +102,12 @@ pub async fn judged(
     let wanted = arguments.rate * arguments.seconds / 2;
     if number("requests") < wanted {
         complaints.push(format!("only {} requests, less than {wanted}", number("requests")));
+    }
+    if number("http_calls") < arguments.seconds {
+        complaints.push(format!(
+            "only {} calls over HTTP, less than one a second",
+            number("http_calls")
+        ));
     }
     for (name, hits) in &summary.crash_points {
         if *hits == 0 {
@@ -133,6 +158,8 @@ pub async fn judged(
         "order_inversions": number("order_inversions"),
         "audit_missing": number("audit_missing"),
         "torn_requests": number("torn_requests"),
+        "http_calls": number("http_calls"),
+        "http_answered": number("http_answered"),
         "postgres_mismatches": number("postgres_mismatches"),
         "model_calls": summary.model_calls,
         "model_calls_repeated": summary.model_calls_repeated,

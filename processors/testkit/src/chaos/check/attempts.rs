@@ -1,4 +1,5 @@
-//! Check 2, the write-ahead: a paid call was announced before it left, and only a crash leaves it unsettled.
+//! Check 2, the write-ahead: a paid call was announced before it left, also by the word of the model that got it, and only a
+//! crash leaves it unsettled.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,7 +8,7 @@ use schemas::phase;
 use super::{
     Check, Evidence, Findings,
     deaths::{is_death, is_recorder},
-    evidence::{AttemptRecord, ProcessName},
+    evidence::{AttemptRecord, ModelCall, ProcessName},
 };
 use crate::chaos::Fault;
 
@@ -57,7 +58,40 @@ pub fn check(evidence: &Evidence, findings: &mut Findings) -> u64 {
             );
         }
     }
+    announced(evidence, findings);
     cut_off
+}
+
+/// Who is paid knows what came: at any moment no more calls of a request than were announced by then. A call that left
+/// unannounced, by a process that then died, shows in nobody's books but these.
+fn announced(evidence: &Evidence, findings: &mut Findings) {
+    let mut announced: HashMap<&str, Vec<i64>> = HashMap::new();
+    let attempts = evidence.logs.attempts.iter();
+    for attempt in attempts.filter(|attempt| attempt.phase == phase::STARTED) {
+        announced.entry(&attempt.request_id).or_default().push(attempt.at);
+    }
+    announced.values_mut().for_each(|times| times.sort_unstable());
+    let mut calls: Vec<&ModelCall> = evidence.calls.iter().collect();
+    calls.sort_by_key(|call| call.at);
+    let mut came: HashMap<&str, usize> = HashMap::new();
+    for call in calls {
+        let times = announced.get(call.request_id.as_str()).map_or(&[][..], Vec::as_slice);
+        let number = came.entry(&call.request_id).or_default();
+        match times.get(*number) {
+            Some(at) if *at <= call.at => {}
+            Some(at) => findings.found(
+                Check::Attempt,
+                "a call came to the model before it was announced",
+                [call.shown(), format!("announced at {at}")],
+            ),
+            None => findings.found(
+                Check::Attempt,
+                "the model got more calls for a request than were announced",
+                [call.shown(), format!("{} announced", times.len())],
+            ),
+        }
+        *number += 1;
+    }
 }
 
 /// Whether the process that made the call was killed afterwards. It may have been killed before it could say that it

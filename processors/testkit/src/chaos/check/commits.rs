@@ -7,16 +7,14 @@ use topics::engine::core::Committed;
 
 use super::{
     Check, Evidence, Findings,
-    deaths::is_death,
     evidence::{Commit, CommittedState, LogEnd},
     intervals::Done,
+    missing,
 };
 use crate::chaos::Fault;
 
 /// Kafka's timestamps are whole milliseconds, in microseconds.
 pub const ROUNDING: i64 = 2_000;
-/// How long before and after two states something must have gone wrong to explain one between them that nobody told of.
-const AROUND: i64 = 15_000_000;
 /// How soon before or after a commit's answer the death of a broker explains that its markers were never written.
 const MARKERS: i64 = 1_000_000;
 
@@ -185,15 +183,25 @@ fn history(
             let what = "two states were committed under one number";
             findings.found(Check::Commit, what, shown());
         } else if commit.seq > last.seq + 1 {
-            untold += commit.seq - last.seq - 1;
-            if !something_happened(evidence, last, commit) {
-                let what = "a state is missing between two, and nothing had happened";
+            let missing = commit.seq - last.seq - 1;
+            untold += missing;
+            let acquitted = missing::acquitted(evidence, last, commit);
+            if missing > acquitted {
+                let what = format!("{missing} states are missing between two, and {acquitted} had reason to be");
                 findings.found(Check::Commit, what, shown());
             }
         }
-        if let Some(offset) = last_done.first_not_in(&done) {
-            let what = format!("offset {offset} was done and is not any more");
-            let request = format!("request {}/{}/{offset}", commit.topic, commit.partition);
+        let request = |offset: i64| format!("{}/{}/{offset}", commit.topic, commit.partition);
+        let forgotten = last_done.beyond(&done);
+        let forgotten: Vec<i64> = forgotten
+            .filter(|offset| !findings.is_torn(&request(*offset)))
+            .collect();
+        if let Some(offset) = forgotten.first() {
+            let what = match forgotten.len() {
+                1 => format!("offset {offset} was done and is not any more"),
+                many => format!("{many} offsets from {offset} on were done and are not any more"),
+            };
+            let request = format!("request {}", request(*offset));
             findings.found(Check::Commit, what, shown().into_iter().chain([request]));
         }
         vouched(last, last_done, commit, &done, times, findings);
@@ -202,18 +210,8 @@ fn history(
     untold
 }
 
-/// A worker that dies, or loses the answer, cannot tell what it committed.
-fn something_happened(evidence: &Evidence, last: &Commit, next: &Commit) -> bool {
-    let time = last.at.min(next.at) - AROUND..=last.at.max(next.at) + AROUND;
-    let may_silence = |fault: &&Fault| is_death(fault) || is_of_brokers(fault) || fault.kind == "pause_worker";
-    let mut faults = evidence.faults.iter().filter(may_silence).map(|fault| fault.at);
-    let mut aborted = evidence.workers.aborted.iter();
-    faults.any(|at| time.contains(&at))
-        || aborted.any(|(at, writer)| time.contains(at) && (*writer == last.writer || *writer == next.writer))
-}
-
 /// Of brokers, or of the network to them.
-fn is_of_brokers(fault: &Fault) -> bool {
+pub fn is_of_brokers(fault: &Fault) -> bool {
     let kind = fault.kind.as_str();
     matches!(kind, "kill_broker" | "kill_coordinator" | "restart_broker") || kind.starts_with("proxy_")
 }

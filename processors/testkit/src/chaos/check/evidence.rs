@@ -7,7 +7,7 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
 };
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::chaos::{Fault, Seen};
@@ -23,7 +23,10 @@ pub struct Evidence {
     pub faults: Vec<Fault>,
     /// What the reader saw, in the order of its file.
     pub seen: Vec<Seen>,
+    /// What became of each call of HTTP callers.
     pub http: Vec<HttpAnswer>,
+    /// Calls that the model got.
+    pub calls: Vec<ModelCall>,
     pub tables: Tables,
 }
 
@@ -116,6 +119,7 @@ pub struct AttemptRecord {
     pub attempt_id: String,
     pub phase: String,
     pub src: String,
+    pub request_id: String,
     pub cost: i64,
     /// Microseconds since 1970.
     pub at: i64,
@@ -206,12 +210,23 @@ pub struct Commit {
 pub struct HttpAnswer {
     /// Microseconds since 1970.
     pub at: i64,
+    /// Empty where the answer names none.
     pub request_id: String,
     /// 0: none came.
     pub status: u16,
     /// JSON, or a text that holds JSON.
     #[serde(default)]
     pub body: Value,
+}
+
+/// A paid call, as the model got it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ModelCall {
+    /// Microseconds since 1970: when it came.
+    pub at: i64,
+    pub request_id: String,
+    /// The process that made it.
+    pub door: String,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -295,6 +310,16 @@ impl AttemptRecord {
         format!(
             "attempts {}/{}: {} {} at {} for {}",
             self.partition, self.offset, self.attempt_id, self.phase, self.at, self.src
+        )
+    }
+}
+
+impl ModelCall {
+    #[must_use]
+    pub fn shown(&self) -> String {
+        format!(
+            "a call for {} by {} came to the model at {}",
+            self.request_id, self.door, self.at
         )
     }
 }

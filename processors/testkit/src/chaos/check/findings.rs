@@ -45,21 +45,23 @@ pub struct Violation {
 pub struct Findings {
     counts: BTreeMap<Check, u64>,
     violations: Vec<Violation>,
-    /// Requests whose transaction a broker tore: what is found of them is its doing.
+    /// Requests whose transaction a broker tore: what is found of nobody but them is its doing.
     torn: HashSet<String>,
+    request_topics: HashSet<String>,
 }
 
 impl Findings {
-    pub fn apart_from(torn: HashSet<String>) -> Self {
+    pub fn apart_from(torn: HashSet<String>, request_topics: HashSet<String>) -> Self {
         Self {
             torn,
+            request_topics,
             ..Self::default()
         }
     }
 
     pub fn found(&mut self, check: Check, what: impl Into<String>, evidence: impl IntoIterator<Item = String>) {
         let evidence: Vec<String> = evidence.into_iter().collect();
-        if evidence.iter().any(|shown| self.is_of_torn(shown)) {
+        if self.is_of_torn(&evidence) {
             return;
         }
         let count = self.counts.entry(check).or_default();
@@ -73,10 +75,25 @@ impl Findings {
         }
     }
 
-    /// Whether it names one of them.
-    fn is_of_torn(&self, shown: &str) -> bool {
-        let mut words = shown.split([' ', ',', ':']);
-        !self.torn.is_empty() && words.any(|word| self.torn.contains(word))
+    /// Whether it names some of them and no other request.
+    fn is_of_torn(&self, evidence: &[String]) -> bool {
+        if self.torn.is_empty() {
+            return false;
+        }
+        let words = evidence.iter().flat_map(|shown| shown.split([' ', ',', ':']));
+        let mut requests = words.filter(|word| self.is_request(word)).peekable();
+        requests.peek().is_some() && requests.all(|request| self.torn.contains(request))
+    }
+
+    /// `topic/partition/offset` of one of the topics of requests.
+    fn is_request(&self, word: &str) -> bool {
+        let topic = word.rsplitn(3, '/').nth(2);
+        topic.is_some_and(|topic| self.request_topics.contains(topic))
+    }
+
+    #[must_use]
+    pub fn is_torn(&self, request: &str) -> bool {
+        self.torn.contains(request)
     }
 
     #[must_use]

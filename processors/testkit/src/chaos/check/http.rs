@@ -1,6 +1,7 @@
-//! Check 6, callers: an answer is the committed result. No answer, or one that says the wait was over, says nothing.
+//! Check 6, callers: an answer is the committed result. No answer, or one that says the wait was over, says nothing of a
+//! run; so that an api that gives no other does not pass, most calls must have their result.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use schemas::status;
 use serde_json::Value;
@@ -19,6 +20,7 @@ pub fn check(evidence: &Evidence, findings: &mut Findings) {
     for result in &evidence.logs.results {
         results.entry(&result.body.request_id).or_default().push(result);
     }
+    enough(&evidence.http, findings);
     for answer in &evidence.http {
         if SAYS_NOTHING.contains(&answer.status) {
             continue;
@@ -47,6 +49,23 @@ pub fn check(evidence: &Evidence, findings: &mut Findings) {
                 std::iter::once(said).chain(of_id.iter().map(|result| result.shown())),
             );
         }
+    }
+}
+
+/// Whatever is broken meanwhile: a fault of some seconds does not outlast the wait of a caller.
+fn enough(answers: &[HttpAnswer], findings: &mut Findings) {
+    let mut statuses: BTreeMap<u16, usize> = BTreeMap::new();
+    for answer in answers {
+        *statuses.entry(answer.status).or_default() += 1;
+    }
+    let answered = statuses.get(&200).copied().unwrap_or_default();
+    if answered * 2 <= answers.len() && !answers.is_empty() {
+        let shown = statuses.iter().map(|(status, count)| format!("{count} times {status}"));
+        let what = format!(
+            "of {} calls only {answered} were answered with their results",
+            answers.len()
+        );
+        findings.found(Check::Http, what, shown);
     }
 }
 

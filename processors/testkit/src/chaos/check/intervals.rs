@@ -32,13 +32,6 @@ impl Done {
         self.above.is_empty()
     }
 
-    /// The lowest offset that is done here and not there.
-    #[must_use]
-    pub fn first_not_in(&self, other: &Self) -> Option<i64> {
-        self.intervals()
-            .find_map(|(from, to)| other.gap(from.max(other.watermark), to))
-    }
-
     /// Offsets that are done here and not there.
     pub fn beyond<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = i64> + 'a {
         self.intervals()
@@ -89,11 +82,10 @@ mod tests {
     #[test]
     fn sets_are_compared_by_what_is_in_them() {
         let (before, after) = (done(10, &[12, 13, 20]), done(14, &[16, 20, 21]));
-        assert_eq!(before.first_not_in(&after), None);
+        assert_eq!(before.beyond(&after).next(), None);
         assert_eq!(after.beyond(&before).collect::<Vec<_>>(), [10, 11, 16, 21]);
-        assert_eq!(after.first_not_in(&before), Some(10));
-        assert_eq!(before.first_not_in(&done(14, &[16])), Some(20));
-        assert_eq!(before.first_not_in(&done(9, &[12, 13, 20])), Some(9));
+        assert_eq!(before.beyond(&done(14, &[16])).collect::<Vec<_>>(), [20]);
+        assert_eq!(before.beyond(&done(9, &[12, 13, 20])).collect::<Vec<_>>(), [9]);
         assert_eq!(done(30, &[]).beyond(&before).count(), 30 - 10 - 3);
     }
 }

@@ -13,6 +13,7 @@ mod findings;
 mod gather;
 mod http;
 mod intervals;
+mod missing;
 mod order;
 mod postgres;
 mod reader;
@@ -52,6 +53,9 @@ pub struct Verdict {
     pub commits_untold: u64,
     /// Commits that a dying broker acknowledged and forgot.
     pub commits_undone: u64,
+    /// Calls of HTTP callers, and those that were answered with their results.
+    pub http_calls: u64,
+    pub http_answered: u64,
     /// Requests that have two results because a broker tore the transaction of the first.
     pub torn_requests: u64,
     pub violations_total: u64,
@@ -70,7 +74,8 @@ impl Verdict {
 pub fn judge(evidence: &Evidence) -> Verdict {
     let torn = torn::requests(evidence);
     let torn_requests = torn.len() as u64;
-    let mut findings = Findings::apart_from(torn);
+    let topics = evidence.logs.requests.iter().map(|request| request.topic.clone());
+    let mut findings = Findings::apart_from(torn, topics.collect());
     results::check(evidence, &mut findings);
     dead_letters::check(evidence, &mut findings);
     audit::check(evidence, &mut findings);
@@ -83,6 +88,7 @@ pub fn judge(evidence: &Evidence) -> Verdict {
 
     let deaths = evidence.faults.iter().filter(|fault| deaths::is_death(fault));
     let left_maps = deaths.clone().filter(|death| deaths::left_a_map(evidence, death));
+    let answered = evidence.http.iter().filter(|answer| answer.status == 200);
     let crashes = deaths.clone().filter_map(|fault| fault.crash.as_ref());
     Verdict {
         requests: evidence.acknowledged.len() as u64,
@@ -100,6 +106,8 @@ pub fn judge(evidence: &Evidence) -> Verdict {
         attempts_cut_off,
         commits_untold: commits.untold,
         commits_undone: commits.undone,
+        http_calls: evidence.http.len() as u64,
+        http_answered: answered.count() as u64,
         torn_requests,
         violations_total: findings.total(),
         violations: findings.into_violations(),

@@ -1,6 +1,7 @@
-//! Check 3: results of one key, within one request partition, follow the order of their requests.
+//! Check 3: results of one key, within one request partition, follow the order of their requests. A request whose first
+//! result came from a torn transaction runs again whenever it does: its first result counts.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{Check, Evidence, Findings, evidence::ResultRecord};
 
@@ -9,6 +10,7 @@ pub fn check(evidence: &Evidence, findings: &mut Findings) {
     results.sort_by_key(|result| (result.partition, result.offset));
     let mut homes: HashMap<u64, &ResultRecord> = HashMap::new();
     let mut last: HashMap<(u64, &str), (i64, &ResultRecord)> = HashMap::new();
+    let mut torn: HashSet<&str> = HashSet::new();
     for result in results {
         let Some(key) = result.key else { continue };
         let home = homes.entry(key).or_insert(result);
@@ -18,6 +20,9 @@ pub fn check(evidence: &Evidence, findings: &mut Findings) {
                 "results of one key lie in two partitions",
                 [home.shown(), result.shown()],
             );
+        }
+        if findings.is_torn(&result.header.src) && !torn.insert(&result.header.src) {
+            continue;
         }
         let Some((partition, offset)) = result.header.src.rsplit_once('/') else {
             continue;

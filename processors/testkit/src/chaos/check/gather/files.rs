@@ -22,6 +22,10 @@ pub(super) fn read(folder: &RunFolder, evidence: &mut Evidence) -> anyhow::Resul
     if answers.exists() {
         evidence.http = lines(&answers)?.collect::<Result<_, _>>()?;
     }
+    let calls = folder.calls();
+    if calls.exists() {
+        evidence.calls = lines(&calls)?.collect::<Result<_, _>>()?;
+    }
     for (_, path) in named(folder, "driver-")? {
         for line in lines::<Line>(&path)? {
             if let Event::Acknowledged {

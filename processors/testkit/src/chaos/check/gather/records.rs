@@ -165,7 +165,9 @@ pub(super) fn audit(record: &Scanned, audit: &Audit) -> AuditRecord {
         .text(audit.response_sha256.as_str())
         .text(json!(audit.documents).to_string().as_str())
         .text(audit.trace_id.as_deref())
-        .number(audit.started_at.0);
+        .number(audit.started_at.0)
+        .text(json!(audit.trail).to_string().as_str())
+        .number(i64::from(audit.trail_left_out));
     AuditRecord {
         partition: record.partition,
         offset: record.offset,
@@ -186,6 +188,7 @@ pub(super) fn attempt(record: &Scanned, attempt: Attempt) -> AttemptRecord {
         attempt_id: attempt.attempt_id,
         phase: attempt.phase,
         src: attempt.src,
+        request_id: attempt.request_id,
         cost: attempt.cost.0,
         at: attempt.at.0,
     }

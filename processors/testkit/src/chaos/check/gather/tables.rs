@@ -21,7 +21,7 @@ const AUDIT: &str = "SELECT topic_partition, topic_offset,
     kind, attempt_id, tenant, request_id, turn::bigint, src, (extract(epoch FROM accepted_at) * 1000000)::bigint, chain,
     step, provider, model, route_reason, attempt::bigint, outcome, input_tokens, output_tokens, usage_source, cost_nanos,
     queue_us, connect_us, first_token_us, total_us, prompt, response, prompt_sha256, response_sha256, documents, trace_id,
-    (extract(epoch FROM started_at) * 1000000)::bigint FROM audit";
+    (extract(epoch FROM started_at) * 1000000)::bigint, trail, trail_left_out::bigint FROM audit";
 
 const DEAD_LETTERS: &str = r#"SELECT topic || '/' || "partition" || '/' || "offset",
     request_id, tenant, (extract(epoch FROM accepted_at) * 1000000)::bigint, key, value, class, message, chain,

@@ -1,4 +1,7 @@
-use super::{finds, history::SECOND};
+use super::{
+    finds,
+    history::{SECOND, call},
+};
 use crate::chaos::check::Check;
 
 #[test]
@@ -19,7 +22,27 @@ fn only_a_crash_leaves_an_attempt_unsettled() {
         evidence.workers.calls.clear();
         evidence.faults[0].at = 11 * SECOND;
     });
-    finds(&[(Check::Attempt, 1), (Check::Postgres, 1)], |evidence| {
+    finds(&[(Check::Attempt, 2), (Check::Postgres, 1)], |evidence| {
         evidence.logs.attempts.remove(0);
+    });
+}
+
+/// Nobody else knows of a call by a process that died right after it.
+#[test]
+fn the_model_gets_no_call_that_was_not_announced_before() {
+    finds(&[(Check::Attempt, 1)], |evidence| evidence.calls.push(call(0, 29)));
+    finds(&[(Check::Attempt, 1)], |evidence| evidence.calls.push(call(77, 29)));
+    finds(&[(Check::Attempt, 1)], |evidence| evidence.calls[0].at = 9 * SECOND);
+    // Of two, the second.
+    finds(&[(Check::Attempt, 1)], |evidence| {
+        for attempt in &mut evidence.logs.attempts {
+            if attempt.attempt_id == "a-102" {
+                attempt.at = 26 * SECOND;
+            }
+        }
+    });
+    // Announced, and never made.
+    finds(&[], |evidence| {
+        evidence.calls.pop();
     });
 }

@@ -3,7 +3,7 @@ use super::{
     history::{SECOND, broker_death, claim, commit, state},
     verdict,
 };
-use crate::chaos::check::{Check, Evidence};
+use crate::chaos::check::{Check, Evidence, evidence::ProcessName};
 
 #[test]
 fn at_the_end_all_is_done_and_nobody_writes() {
@@ -37,23 +37,72 @@ fn no_state_forgets_what_was_done() {
     });
 }
 
+/// Nobody told of the third state; what follows is counted on.
+fn one_untold(evidence: &mut Evidence) {
+    let commits = &mut evidence.workers.commits;
+    commits[2] = claim(36, 2, &[5], 4, "w-2");
+    commits[3] = commit(41, 6, &[], 5, "w-2");
+    commits[4] = commit(59, 6, &[], 6, "");
+    evidence.committed[0].metadata = state(6, &[], 6, "");
+}
+
+/// And not of the one between the two that the second worker told of.
+fn untold_in_a_tenure(evidence: &mut Evidence) {
+    let commits = &mut evidence.workers.commits;
+    commits[4] = commit(59, 6, &[], 6, "");
+    evidence.committed[0].metadata = state(6, &[], 6, "");
+}
+
 #[test]
-fn a_state_may_be_missing_only_where_something_happened() {
-    let untold = verdict(|evidence| {
-        evidence.workers.commits.remove(2);
-    });
+fn a_state_may_be_missing_only_if_its_own_writer_could_not_tell() {
+    // The first worker was killed at 30.
+    let untold = verdict(one_untold);
     assert!(untold.holds(), "{:#?}", untold.violations);
     assert_eq!(untold.commits_untold, 1);
+    // One death silences one state.
     finds(&[(Check::Commit, 1)], |evidence| {
-        evidence.workers.commits.remove(3);
-        evidence.workers.commits[2].at = 52 * SECOND;
-        evidence.workers.commits[3].at = 58 * SECOND;
+        one_untold(evidence);
+        let commits = &mut evidence.workers.commits;
+        commits.remove(1);
+        commits[0].at = 25 * SECOND;
+    });
+    // It is not its writer that died, nor anybody between the two.
+    finds(&[(Check::Commit, 1), (Check::Attempt, 1)], |evidence| {
+        one_untold(evidence);
+        evidence.faults[0].target = "two".to_owned();
+        evidence.faults[0].at = 45 * SECOND;
+    });
+    // Somebody had claimed it, and died of that.
+    finds(&[(Check::Attempt, 1)], |evidence| {
+        one_untold(evidence);
+        evidence.faults[0].target = "three".to_owned();
+        evidence.faults[0].at = 33 * SECOND;
+        evidence.workers.last_words.insert(
+            ProcessName {
+                worker: "three".to_owned(),
+                pid: 13,
+            },
+            32 * SECOND,
+        );
+    });
+}
+
+#[test]
+fn within_a_tenure_only_the_writer_itself_excuses_a_missing_state() {
+    finds(&[(Check::Commit, 1)], untold_in_a_tenure);
+    // Neither what happens to brokers, nor to others, nor what is over: the writer lives, and tells.
+    finds(&[(Check::Commit, 1)], |evidence| {
+        untold_in_a_tenure(evidence);
+        evidence.faults.push(broker_death(50));
+        let mut death = evidence.faults[0].clone();
+        (death.at, death.target) = (50 * SECOND, "three".to_owned());
+        evidence.faults.push(death);
+        evidence.workers.aborted.push((50 * SECOND, "w-1".to_owned()));
+        evidence.workers.aborted.push((40 * SECOND, "w-2".to_owned()));
     });
     finds(&[], |evidence| {
-        evidence.workers.commits.remove(3);
-        evidence.workers.commits[2].at = 52 * SECOND;
-        evidence.workers.commits[3].at = 58 * SECOND;
-        evidence.workers.aborted.push((55 * SECOND, "w-2".to_owned()));
+        untold_in_a_tenure(evidence);
+        evidence.workers.aborted.push((50 * SECOND, "w-2".to_owned()));
     });
 }
 

@@ -45,6 +45,7 @@ pub fn history() -> Evidence {
         estimate: Some(7),
         cost: None,
     });
+    evidence.calls.push(call(2, 25));
     let workers = &mut evidence.workers;
     workers
         .calls
@@ -165,6 +166,7 @@ fn run(evidence: &mut Evidence, id: usize, at: i64) {
             estimate: Some(9),
             cost: None,
         });
+        evidence.calls.push(call(id, 11));
         evidence.http.push(HttpAnswer {
             at,
             request_id: identity.request_id.clone(),
@@ -213,6 +215,15 @@ pub fn state(watermark: i64, done: &[i64], seq: u64, writer: &str) -> String {
     Committed { progress, seq, writer }.encode()
 }
 
+/// One that the model got.
+pub fn call(id: usize, at: i64) -> ModelCall {
+    ModelCall {
+        at: at * SECOND,
+        request_id: format!("r-{id}"),
+        door: "one".to_owned(),
+    }
+}
+
 fn attempt(id: usize, phase: &str, cost: i64) -> AttemptRecord {
     AttemptRecord {
         partition: 0,
@@ -220,6 +231,7 @@ fn attempt(id: usize, phase: &str, cost: i64) -> AttemptRecord {
         attempt_id: format!("a-{id}"),
         phase: phase.to_owned(),
         src: format!("{TOPIC}/0/{id}"),
+        request_id: format!("r-{}", id % 100),
         cost,
         at: 10 * SECOND,
     }
