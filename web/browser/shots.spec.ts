@@ -82,6 +82,7 @@ test("empty and away", async ({ page, request }) => {
   await page.setViewportSize({ width: 1280, height: 820 });
   // A stream that is open, and on which nothing comes.
   await page.addInitScript(() => {
+    Reflect.deleteProperty(globalThis, "SharedWorker");
     const real = globalThis.fetch;
     const ready = new TextEncoder().encode("id: 0\nevent: ready\ndata: {}\n\n");
     const quiet = () => new Response(new ReadableStream({ start: (stream) => stream.enqueue(ready) }));

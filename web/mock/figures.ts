@@ -12,9 +12,10 @@ export function stats(world: World, query: URLSearchParams): Stats {
     (_, index, n = (minutes * 60) / every) => end - (n - 1 - index) * every,
   );
   const chain = query.get("chain");
-  const rows = world.results.filter(
-    (row) => Date.parse(row.completed_at) / 1000 >= (at[0] ?? 0) && (!chain || row.chain?.startsWith(chain)),
-  );
+  const from = new Date((at[0] ?? 0) * 1000).toISOString();
+  // In the order of their commits, so those of before are all at the begin.
+  const begin = world.results.findLastIndex((row) => row.completed_at < from) + 1;
+  const rows = world.results.slice(begin).filter((row) => !chain || row.chain?.startsWith(chain));
   const sum = (of: typeof rows): Stats["total"] => {
     const latencies = of.map((row) => row.latency_us / 1000).sort((a, b) => a - b);
     const quantile = (q: number) => latencies[Math.ceil(q * latencies.length) - 1] ?? null;
@@ -59,6 +60,10 @@ export function stats(world: World, query: URLSearchParams): Stats {
 
 function grouped<T, K>(items: T[], key: (item: T) => K): Map<K, T[]> {
   const groups = new Map<K, T[]>();
-  for (const item of items) groups.set(key(item), [...(groups.get(key(item)) ?? []), item]);
+  for (const item of items) {
+    const group = groups.get(key(item));
+    if (group) group.push(item);
+    else groups.set(key(item), [item]);
+  }
   return groups;
 }

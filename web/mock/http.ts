@@ -133,7 +133,9 @@ function obey(world: World, order: Order): unknown {
   if (order.quarantined !== undefined) world.quarantined = order.quarantined;
   if (order.fill) world.fill(order.fill);
   if (order.rate !== undefined) world.pour(order.rate);
-  return order.begin ? world.begin(order.begin).run : { results: world.firstResult + world.results.length };
+  return order.begin
+    ? world.begin(order.begin).run
+    : { results: world.firstResult + world.results.length, feeds: world.feeds };
 }
 
 async function body(request: IncomingMessage): Promise<unknown> {

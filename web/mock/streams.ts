@@ -12,6 +12,8 @@ export function feedOf(world: World, request: IncomingMessage, response: ServerR
   const end = () => world.firstResult + world.results.length;
   const seen = Number(request.headers["last-event-id"] ?? NaN);
   let next = Number.isNaN(seen) ? Math.max(world.firstResult, end() - Number(query.get("recent") ?? 0)) : seen;
+  world.feeds += 1;
+  response.on("close", () => (world.feeds -= 1));
   const write = open(response);
   write(next, "ready", { resumed: !Number.isNaN(seen) });
   pump(world, request, response, () => {

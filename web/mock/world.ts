@@ -29,6 +29,8 @@ export class World {
   readonly startedAt = now();
   isDown = false;
   quarantined = 0;
+  /** Open connections to the feed. */
+  feeds = 0;
   private offsets = new Array<number>(PARTITIONS).fill(0);
   private made = 0;
   private flood: ReturnType<typeof setInterval> | undefined;

@@ -18,7 +18,7 @@ export type Link =
 
 export type Follower = {
   /** `data` as it came: who takes it knows whose numbers are in it. */
-  event: (name: string, data: string) => void;
+  event: (name: string, data: string, id: string | undefined) => void;
   link: (link: Link) => void;
   /** Whether this event is the last one. */
   last?: (name: string) => boolean;
@@ -30,12 +30,23 @@ const LONGEST_WAIT = 8_000;
 const SILENT = 40_000;
 const ASLEEP_AFTER = 30_000;
 
+export const RETRY = "millrace:retry";
+/** A worker is no page, and never out of sight. */
+const page = typeof document === "undefined" ? undefined : document;
+const isHidden = () => page?.hidden ?? false;
+
 /** Follows until `signal`, the stream's end or a refusal. */
-export async function follow(path: string, follower: Follower, signal: AbortSignal): Promise<void> {
-  const stream = new Stream(path, follower, signal);
+export async function follow(
+  path: string,
+  follower: Follower,
+  signal: AbortSignal,
+  /** The id of the last event that is known already. */
+  after?: string,
+): Promise<void> {
+  const stream = new Stream(path, follower, signal, after);
   let failures = 0;
   while (!signal.aborted) {
-    if (document.hidden && stream.isResumable()) {
+    if (isHidden() && stream.isResumable()) {
       follower.link({ is: "asleep" });
       await shown(signal);
       continue;
@@ -56,12 +67,11 @@ export async function follow(path: string, follower: Follower, signal: AbortSign
 class Stream {
   /** Events of this connection. */
   said = 0;
-  private lastId: string | undefined;
-
   constructor(
     private readonly path: string,
     private readonly follower: Follower,
     private readonly signal: AbortSignal,
+    private lastId: string | undefined,
   ) {}
 
   isResumable() {
@@ -83,9 +93,9 @@ class Stream {
     let sleep: ReturnType<typeof setTimeout> | undefined;
     const seen = () => {
       clearTimeout(sleep);
-      if (document.hidden) sleep = setTimeout(close, ASLEEP_AFTER, "asleep");
+      if (isHidden()) sleep = setTimeout(close, ASLEEP_AFTER, "asleep");
     };
-    document.addEventListener("visibilitychange", seen);
+    page?.addEventListener("visibilitychange", seen);
     seen();
     try {
       const headers: Record<string, string> = { accept: "text/event-stream" };
@@ -99,7 +109,7 @@ class Stream {
         onEvent: ({ id, event = "message", data }) => {
           if (id !== undefined) this.lastId = id;
           this.said += 1;
-          this.follower.event(event, data);
+          this.follower.event(event, data, id);
           isOver ||= this.follower.last?.(event) ?? false;
         },
       });
@@ -119,7 +129,7 @@ class Stream {
       return Problem.unreachable();
     } finally {
       this.signal.removeEventListener("abort", left);
-      document.removeEventListener("visibilitychange", seen);
+      page?.removeEventListener("visibilitychange", seen);
       clearTimeout(silence);
       clearTimeout(sleep);
       closing.abort();
@@ -133,31 +143,31 @@ function pause(ms: number, signal: AbortSignal): Promise<void> {
     const over = () => {
       clearTimeout(timer);
       signal.removeEventListener("abort", over);
-      window.removeEventListener("online", over);
-      window.removeEventListener("millrace:retry", over);
+      globalThis.removeEventListener("online", over);
+      globalThis.removeEventListener(RETRY, over);
       resolve();
     };
     const timer = setTimeout(over, ms);
     signal.addEventListener("abort", over);
-    window.addEventListener("online", over);
-    window.addEventListener("millrace:retry", over);
+    globalThis.addEventListener("online", over);
+    globalThis.addEventListener(RETRY, over);
   });
 }
 
 /** Ends every pause now: what a person asks for. */
 export function retryNow() {
-  window.dispatchEvent(new Event("millrace:retry"));
+  globalThis.dispatchEvent(new Event(RETRY));
 }
 
 function shown(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const look = () => {
-      if (document.hidden && !signal.aborted) return;
-      document.removeEventListener("visibilitychange", look);
+      if (isHidden() && !signal.aborted) return;
+      page?.removeEventListener("visibilitychange", look);
       signal.removeEventListener("abort", look);
       resolve();
     };
-    document.addEventListener("visibilitychange", look);
+    page?.addEventListener("visibilitychange", look);
     signal.addEventListener("abort", look);
   });
 }

@@ -3,7 +3,8 @@
 
 import type { FeedGap, FeedRow } from "../api/client.ts";
 import { Problem } from "../api/problem.ts";
-import { type Link, follow } from "./follow.ts";
+import type { Link } from "./follow.ts";
+import { followTogether } from "./together.ts";
 
 export type Row = {
   /** Place in the order of arrival; 0 is the first that this page saw. */
@@ -66,7 +67,7 @@ export class Feed {
 
   start(path = "/feed?recent=1000"): () => void {
     const stopping = new AbortController();
-    void follow(
+    followTogether(
       path,
       { event: (name, data) => this.take(name, JSON.parse(data)), link: (link) => this.linked(link) },
       stopping.signal,

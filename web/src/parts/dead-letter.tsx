@@ -24,7 +24,7 @@ export function DeadLetterPanel({ id }: { id: string }) {
       {!data && !error && <Loading what="the dead letter" />}
       {data && (
         <div className="body">
-          <p className="note">
+          <p className="note way-out">
             Nothing sends it again by itself. Mend what the error names, and send it once more from where it came, or as
             a call of its own on the page Ask.
           </p>

@@ -57,7 +57,7 @@ export function Charts({ filter, band, mark, onPick }: Props) {
           )}
           <Figure name="In flight" value={inFlight == null ? "–" : short(inFlight)} />
           <Figure name="Lag" value={lag == null ? "–" : short(lag)} />
-          <span className={isStale || error ? "is-late window" : "note window"} title={error?.message}>
+          <span className={isStale || error ? "is-late" : "note window"} title={error?.message}>
             {isStale
               ? `as of ${ago(dataUpdatedAt, now)}`
               : error
