@@ -3,8 +3,8 @@
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-/// A token that the first signal cancels.
-pub fn on_signal() -> std::io::Result<CancellationToken> {
+/// A token that the first signal cancels, and what is said of it.
+pub fn on_signal(said: Option<&'static str>) -> std::io::Result<CancellationToken> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -20,7 +20,9 @@ pub fn on_signal() -> std::io::Result<CancellationToken> {
                 warn!("second signal: leaving without an orderly end");
                 std::process::exit(130);
             }
-            info!("stopping: no new records, running chains may finish; a second signal ends at once");
+            if let Some(said) = said {
+                info!("{said}");
+            }
             first.cancel();
         }
     });

@@ -2,6 +2,7 @@ use std::{path::Path, process::ExitCode};
 
 use clap::Subcommand;
 use orchestrator::Chains;
+use schemas::Registry;
 
 use crate::{
     config::{self, Config},
@@ -43,7 +44,15 @@ pub fn execute(command: &ConfigCommand, path: Option<&Path>) -> anyhow::Result<E
 }
 
 fn mistakes(config: &Config) -> Vec<anyhow::Error> {
-    let mut mistakes: Vec<_> = catalog(config).err().into_iter().collect();
+    let fits = catalog(config).and_then(|catalog| config.fits(&catalog));
+    let mut mistakes: Vec<_> = [
+        fits,
+        Registry::new(&config.registry).map(drop).map_err(Into::into),
+        config.pinecone().map(drop),
+    ]
+    .into_iter()
+    .filter_map(Result::err)
+    .collect();
     match resources(config) {
         Err(error) => mistakes.push(error),
         Ok(resources) => {

@@ -25,6 +25,6 @@ pub async fn execute(command: Pinecone) -> anyhow::Result<ExitCode> {
         listen: command.listen,
         data_dir: command.data,
     };
-    twin::run(settings, shutdown::on_signal()?).await?;
+    twin::run(settings, shutdown::on_signal(None)?).await?;
     Ok(ExitCode::SUCCESS)
 }

@@ -35,7 +35,9 @@ pub struct Run {
 }
 
 pub async fn execute(command: Run, config: Config) -> anyhow::Result<ExitCode> {
-    let shutdown = shutdown::on_signal()?;
+    let shutdown = shutdown::on_signal(Some(
+        "stopping: no new records, running chains may finish; a second signal ends at once",
+    ))?;
     let roles = if command.roles.is_empty() {
         Role::all(&config)
     } else {
@@ -69,6 +71,7 @@ struct Process {
 impl Process {
     fn build(roles: &[Role], config: Config) -> anyhow::Result<Self> {
         let catalog = catalog(&config)?;
+        config.fits(&catalog)?;
         let resources = resources(&config)?;
         let registry = Registry::new(&config.registry)?;
         let pinecone = config.pinecone()?;

@@ -44,7 +44,7 @@ enum Topic {
 }
 
 pub async fn execute(command: Tail, config: &Config) -> anyhow::Result<ExitCode> {
-    let shutdown = shutdown::on_signal()?;
+    let shutdown = shutdown::on_signal(None)?;
     let registry = Registry::new(&config.registry)?;
     match command.topic {
         Topic::Requests => show::<Request>(&command, "requests", config, &registry, shutdown).await,

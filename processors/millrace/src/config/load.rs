@@ -182,6 +182,69 @@ mod tests {
         parse_text(crate::config::EXAMPLE).unwrap();
     }
 
+    /// What serde says it expects in the place of a setting that is none.
+    fn settings_of(part: &str) -> Vec<String> {
+        let levels: Vec<&str> = part.split('.').filter(|level| !level.is_empty()).collect();
+        let text = levels.iter().map(|level| format!("{{{level}: ")).collect::<String>()
+            + "{no_such_setting: 1}"
+            + &"}".repeat(levels.len());
+        let said = parse_text(&text).unwrap_err();
+        let line = said.iter().find(|line| line.contains("no_such_setting")).unwrap();
+        let (_, names) = line.split_once("expected").unwrap_or_else(|| panic!("{line}"));
+        names.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn the_file_that_ships_names_every_setting() {
+        let parts = [
+            "",
+            "kafka",
+            "registry",
+            "postgres",
+            "pinecone",
+            "http",
+            "orchestrator",
+            "indexer",
+            "indexer.splitting",
+            "recorder",
+            "api",
+        ];
+        for part in parts {
+            let settings = settings_of(part);
+            assert!(!settings.is_empty(), "{part}");
+            for setting in settings {
+                assert!(
+                    crate::config::EXAMPLE.contains(&format!("{setting}:")),
+                    "`{part}.{setting}` is not in the example"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_role_would_refuse_at_its_start_is_a_mistake() {
+        let said = parse_text("api: {listen: \"0.0.0.0:8080\"}\nadmin: \"[::]:8079\"").unwrap_err();
+        assert_eq!(said.len(), 2, "{said:#?}");
+        assert!(
+            said[0].starts_with("api.listen: ") && said[1].starts_with("admin: "),
+            "{said:#?}"
+        );
+        assert!(said.iter().all(|line| line.contains("loopback")), "{said:#?}");
+        let large = parse_text("api: {max_body_bytes: 99999999}").unwrap();
+        let told = large
+            .fits(&topics::Catalog::embedded().unwrap())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            told.contains("api.max_body_bytes") && told.contains("requests.interactive"),
+            "{told}"
+        );
+        parse_text("")
+            .unwrap()
+            .fits(&topics::Catalog::embedded().unwrap())
+            .unwrap();
+    }
+
     #[test]
     fn brokers_are_hosts_with_ports_and_a_url_is_never_repeated() {
         for right in ["a:1", "a:1,b:2", "PLAINTEXT://a:1, SSL://[::1]:9093"] {

@@ -23,7 +23,7 @@ use recorder::RecorderSettings;
 use retrieval::{ApiKey, IndexSpec, Pinecone, PineconeSettings};
 use schemas::RegistrySettings;
 use serde::Deserialize;
-use topics::{KafkaSettings, engine::EngineTuning};
+use topics::{Catalog, KafkaSettings, engine::EngineTuning};
 
 pub use load::load;
 
@@ -163,6 +163,22 @@ impl Config {
         }
     }
 
+    /// Whether what the api takes can go on its topic.
+    pub fn fits(&self, catalog: &Catalog) -> anyhow::Result<()> {
+        let topic = catalog.topics.iter().find(|topic| topic.name == "requests.interactive");
+        let (body, most) = (
+            self.api.max_body_bytes,
+            topic.map_or(u64::MAX, |topic| topic.max_message_bytes),
+        );
+        if body as u64 >= most {
+            bail!(
+                "api.max_body_bytes: a body of {body} bytes becomes one record, and requests.interactive takes {most} bytes; \
+                 lower the one, or raise max_message of the other in the topics file"
+            );
+        }
+        Ok(())
+    }
+
     /// What no type says: where, and what.
     fn mistakes(&self) -> Vec<(String, String)> {
         let mut mistakes = Hosts::new(&self.http).err().unwrap_or_default();
@@ -182,6 +198,17 @@ impl Config {
             && !self.indexes.iter().any(|index| index.name == *name)
         {
             wrong("indexer.index", format!("`{name}` is not under `indexes`"));
+        }
+        for (place, listen) in [("api.listen", self.api.listen), ("admin", self.admin)] {
+            if !listen.ip().is_loopback() {
+                wrong(
+                    place,
+                    format!(
+                        "{listen} is not a loopback address, and without API keys everybody who reaches the port could use \
+                         it: 127.0.0.1 or [::1], and a proxy in front that authenticates"
+                    ),
+                );
+            }
         }
         let brokers = &self.kafka.bootstrap_servers;
         if !brokers.split(',').all(is_host_and_port) {

@@ -44,7 +44,7 @@ pub(super) async fn execute(command: Run, config: &Config, resources: Resources)
     };
     let caller = Caller::new(Arc::clone(&resources.models), Arc::new(Unrecorded))?;
     let services = Services::new(resources, Arc::new(caller), config.pinecone()?)?;
-    let cancelled = shutdown::on_signal()?;
+    let cancelled = shutdown::on_signal(None)?;
     let context = context(&chain, cancelled);
     let mut outcome = chain.run(&accepted, &context, &services).await;
     if let (Ending::Interrupted(state), Some(decisions)) = (&outcome.ending, command.decisions) {
