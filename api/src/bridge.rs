@@ -64,7 +64,10 @@ impl Bridge {
             }
             let result = match followed {
                 Followed::Record(result) => result,
-                Followed::CaughtUp => continue,
+                Followed::CaughtUp => {
+                    self.ring.caught_up();
+                    continue;
+                }
                 Followed::Anew => {
                     self.ring.restart();
                     known = 0;
@@ -224,9 +227,9 @@ impl SubmitError {
                 | ProduceError::UnknownTopic { .. }
                 | ProduceError::NotAuthorized { .. }
                 | ProduceError::Refused { .. }
-                | ProduceError::Create(_)
-                | ProduceError::Closed => true,
-                ProduceError::TimedOut { .. } | ProduceError::Unavailable { .. } => false,
+                | ProduceError::Create(_) => true,
+                // Closed: the report was lost, perhaps not the record.
+                ProduceError::TimedOut { .. } | ProduceError::Unavailable { .. } | ProduceError::Closed => false,
             },
         }
     }

@@ -9,18 +9,18 @@ mod resumes;
 mod stats;
 mod step;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use sqlx::{
     PgPool, Postgres, QueryBuilder,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
-use topics::KafkaSettings;
+use topics::{KafkaSettings, TopicPartition};
 
 pub(crate) use cursor::Cursor;
 pub(crate) use evidence::{Place, RecordPlace};
 pub(crate) use replay::{Replayed, Stretch};
-pub(crate) use resumes::{Claim, Waiting};
+pub(crate) use resumes::{Claim, Claimed, HANDED_OVER, LastTurn, Waiting};
 pub(crate) use stats::{Counted, Counts, OfChain, Span};
 pub(crate) use step::{Step, TurnTaken};
 
@@ -87,6 +87,22 @@ impl History {
             Ok(_) => Ok(()),
             Err(error) => Err(self.reason(error).await),
         }
+    }
+
+    /// How far the recorder is: the next offset of each partition of which it has recorded anything.
+    ///
+    /// # Errors
+    /// 503 when Postgres cannot be read.
+    pub async fn positions(&self) -> Result<BTreeMap<TopicPartition, i64>, Problem> {
+        let rows = sqlx::query_as::<_, (String, i32, i64)>(
+            r#"SELECT topic, "partition", next_offset FROM consumer_positions"#,
+        )
+        .fetch_all(&self.pool)
+        .await;
+        let positions = self.told(rows).await?.into_iter();
+        Ok(positions
+            .map(|(topic, partition, next)| (TopicPartition::new(topic, partition), next))
+            .collect())
     }
 
     /// A turn of a run, or the last one, if it was recorded.

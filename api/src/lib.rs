@@ -30,6 +30,7 @@ mod cluster;
 mod feed;
 mod history;
 mod progress;
+mod recorder;
 mod records;
 mod ring;
 mod tail;

@@ -25,6 +25,8 @@ const LOOK_RARELY: Duration = Duration::from_secs(2);
 /// The result is there; its audit, of the same transaction, is given this long to be recorded, so that it comes first.
 const AUDIT: Duration = Duration::from_secs(2);
 const LOOK_FOR_AUDIT: Duration = Duration::from_millis(50);
+/// A Postgres that says nothing may not keep the stream silent.
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// How much somebody was told: the id of an event. Calls begin in the order of their write-ahead and end in the order of
 /// the books, wherever one looks, so numbers do.
@@ -139,12 +141,13 @@ impl Follower {
 
     /// The run as Postgres knows it, if it can be asked.
     async fn recorded(&self) -> Option<Run> {
-        self.api.history.run(&self.run, Some(self.turn)).await.ok().flatten()
+        let asked = timeout(ANSWER, self.api.history.run(&self.run, Some(self.turn))).await;
+        asked.ok()?.ok().flatten()
     }
 
     /// What is new about the calls; false when Postgres cannot be asked.
     async fn tell_steps(&mut self) -> Result<bool, Closed> {
-        let Ok(Ok(mut steps)) = timeout(LONG, self.api.history.steps(&self.run, false)).await else {
+        let Ok(Ok(mut steps)) = timeout(ANSWER, self.api.history.steps(&self.run, false)).await else {
             return Ok(false);
         };
         steps.retain(|step| step.turn == self.turn);

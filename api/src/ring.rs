@@ -53,6 +53,8 @@ struct Kept {
     bytes: usize,
     /// From where on everything that was committed is here.
     from: Positions,
+    /// Everything has arrived that was committed when the reading began.
+    is_whole: bool,
     /// The next offset of each partition.
     to: Positions,
 }
@@ -94,6 +96,17 @@ impl Ring {
                 kept.to.set(partition.partition, *offset);
             }
         }
+    }
+
+    /// Everything has arrived that was committed when the reading began.
+    pub fn caught_up(&self) {
+        self.lock().is_whole = true;
+    }
+
+    /// From where on every result is here; `None` as long as it is not known what is.
+    pub fn begins(&self) -> Option<Positions> {
+        let kept = self.lock();
+        kept.is_whole.then(|| kept.from.clone())
     }
 
     /// Results were lost, or the topic was made anew: forgets everything, and readers are told of a gap.

@@ -13,7 +13,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use topics::{
-    Catalog, KafkaSettings, ProduceError, Producer, ProducerSettings, Start,
+    Catalog, EndsError, KafkaSettings, ProduceError, Producer, ProducerSettings, Start,
     standing::{Standing, StandingError},
 };
 
@@ -28,6 +28,7 @@ use crate::{
     instances::{Instances, RECENT},
     listener::{bind, serve},
     metrics,
+    recorder::Recorder,
     records::Records,
     reporting,
     ring::Ring,
@@ -73,6 +74,8 @@ pub enum ApiError {
     Producer(#[source] ProduceError),
     #[error("api cannot look at the groups")]
     Standing(#[source] StandingError),
+    #[error("api cannot ask where topics end")]
+    Ends(#[source] EndsError),
     #[error("api cannot read records")]
     Schema(#[source] RegistryError),
 }
@@ -133,6 +136,7 @@ pub async fn run(
         settings,
         bridge: Arc::clone(&bridge),
         chains: Arc::new(Chains::default()),
+        recorder: Recorder::new(&kafka, &catalog, history.clone()).map_err(ApiError::Ends)?,
         history,
         records: Records::new(&kafka, &registry),
         ready: ready.subscribe(),

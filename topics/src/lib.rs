@@ -2,9 +2,11 @@
 //!
 //! In reading order: what a record is, how to reach the brokers, which topics exist ([`catalog`], [`admin`]), and the
 //! five ways to touch them: the exactly-once [`engine`], the acknowledged [`Producer`], the groupless [`Tail`], the
-//! [`Lookup`] of one record and the [`Follower`] whose positions live elsewhere. [`standing`] shows how far the groups are.
+//! [`Lookup`] of one record and the [`Follower`] whose positions live elsewhere. [`Ends`] says where topics end,
+//! [`standing`] how far the groups are.
 
 mod client;
+mod ends;
 mod flusher;
 mod follower;
 mod lookup;
@@ -23,6 +25,7 @@ pub mod history;
 pub mod standing;
 
 pub use catalog::Catalog;
+pub use ends::{Ends, EndsError};
 pub use follower::{Batch, Follower, FollowerError, FollowerSettings, Positions};
 pub use history::History;
 pub use lookup::{Lookup, LookupError};

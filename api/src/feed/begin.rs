@@ -14,6 +14,8 @@ use crate::{
 
 /// An instance may be this far behind the one that gave out an id.
 const CATCH_UP: Duration = Duration::from_secs(2);
+/// A Postgres that says nothing may not keep the stream silent.
+const ANSWER: Duration = Duration::from_secs(5);
 /// While Postgres is read, more may leave the ring.
 const REPLAYS: usize = 3;
 
@@ -63,9 +65,11 @@ impl Begin {
             }
             let stretches = ring.lacks(&positions);
             // Postgres does not know the keys of results.
-            let (None, Ok(Some(replayed))) = (&filter.key, api.history.replay(&filter.tenant, &stretches).await) else {
+            if filter.key.is_some() {
                 break;
-            };
+            }
+            let replayed = timeout(ANSWER, api.history.replay(&filter.tenant, &stretches)).await;
+            let Ok(Ok(Some(replayed))) = replayed else { break };
             before.extend(replayed);
             for stretch in stretches {
                 positions.set(stretch.partition, stretch.to);

@@ -36,6 +36,8 @@ pub(crate) struct Reader {
     /// What was told last as an id.
     told: Positions,
     piece: String,
+    /// When something was sent last.
+    alive: Instant,
 }
 
 #[derive(Serialize)]
@@ -64,6 +66,7 @@ impl Reader {
             out,
             place,
             piece: String::new(),
+            alive: Instant::now(),
         };
         reader.piece = sse::event(&reader.told.encode(), "ready", &Ready { resumed }, true);
         if !resumed && matches!(from, From::Seen(_)) {
@@ -88,6 +91,9 @@ impl Reader {
     async fn read(&mut self) -> Result<(), Closed> {
         let mut arrivals = self.api.bridge.ring.arrivals();
         loop {
+            if self.alive.elapsed() >= KEEP_ALIVE {
+                self.live().await?;
+            }
             match self.api.bridge.ring.after(&self.place, LOOK) {
                 Ahead::Results(results) => {
                     for arrived in results {
@@ -143,10 +149,15 @@ impl Reader {
         let next = self.place.next;
         let arrival = async { arrivals.wait_for(|arrived| *arrived > next).await.map(drop) };
         tokio::select! {
-            arrived = arrival => return arrived.map_err(|_| Closed),
-            () = self.out.closed() => return Err(Closed),
-            () = sleep(KEEP_ALIVE) => {}
+            arrived = arrival => arrived.map_err(|_| Closed),
+            () = self.out.closed() => Err(Closed),
+            // Counted from what was sent, not from what arrived: that may all be for others.
+            () = sleep_until(self.alive + KEEP_ALIVE) => Ok(()),
         }
+    }
+
+    /// A sign of life, and how far it has come.
+    async fn live(&mut self) -> Result<(), Closed> {
         self.piece.push_str(PING);
         if self.told != self.place.positions {
             // Nothing that went by was wanted; who comes back shall not begin before it.
@@ -164,7 +175,9 @@ impl Reader {
     }
 
     async fn send(&mut self) -> Result<(), Closed> {
-        self.out.send(std::mem::take(&mut self.piece)).await
+        self.out.send(std::mem::take(&mut self.piece)).await?;
+        self.alive = Instant::now();
+        Ok(())
     }
 }
 

@@ -19,6 +19,11 @@ impl Positions {
         self.0.get(index).copied().filter(|offset| *offset >= 0)
     }
 
+    /// Those that are known.
+    pub fn iter(&self) -> impl Iterator<Item = (i32, i64)> {
+        (0..).zip(self.0.iter().copied()).filter(|(_, offset)| *offset >= 0)
+    }
+
     pub fn set(&mut self, partition: i32, offset: i64) {
         let Ok(index) = usize::try_from(partition) else { return };
         if self.0.len() <= index {

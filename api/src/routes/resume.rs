@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bytes::Buf;
 use futures::Stream;
-use schemas::status;
-use tokio::time::Instant;
+use schemas::{RunResult, status};
+use tokio::time::{Instant, timeout_at};
 use warp::{
     Filter,
     filters::BoxedFilter,
@@ -14,11 +14,11 @@ use warp::{
 
 use super::{Answer, Path, json, query, runs, with};
 use crate::{
-    api::{Api, unknown},
+    api::Api,
     body,
     bridge::SubmitError,
     call::Decisions,
-    history::{Claim, Waiting},
+    history::{Claim, Claimed, HANDED_OVER, LastTurn, Waiting},
     problem::{Kind, Problem},
     query::Query,
     ring::RunKey,
@@ -87,29 +87,34 @@ async fn resume<B: Buf>(
 
 /// What the last turn of a run waits for: Postgres has it, or the ring if that is behind.
 async fn waiting(api: &Api, run: &RunKey) -> Result<Waiting, Problem> {
-    let recorded = api.history.waiting(run).await?;
-    let turn = recorded.as_ref().map_or(-1, |(turn, ..)| *turn);
     let newest = runs::newest(api, run, None, Instant::now()).await?;
-    let (status, waiting) = match (newest, recorded) {
-        (Some(result), recorded)
-            if result.turn > turn
-                || recorded
-                    .as_ref()
-                    .is_some_and(|(_, known, _)| known == QUEUED && result.turn == turn) =>
-        {
-            (result.status.clone(), Waiting::of(result))
+    let (status, waiting) = match (newest, api.history.last_turn(run).await?) {
+        (Some(result), recorded) if is_newer(&result, recorded.as_ref()) => {
+            (Some(result.status.clone()), Waiting::of(result))
         }
-        (_, Some((_, status, waiting))) => (status, waiting),
-        (_, None) if run.is_young() => (QUEUED.to_owned(), None),
-        (_, None) => return Err(unknown(run)),
+        (newest, Some(LastTurn { turn, status, waiting })) => {
+            // The turn after it was begun: who decides the same joins.
+            let before = newest.filter(|result| status == QUEUED && result.turn + 1 == turn);
+            (Some(status), waiting.or_else(|| before.and_then(Waiting::of)))
+        }
+        (_, None) => (None, None),
     };
-    waiting.ok_or_else(|| {
-        let detail = match status.as_str() {
-            status::INTERRUPTED => format!("the result of run {} cannot be resumed", run.request_id),
-            status => format!("run {} is {status}", run.request_id),
-        };
-        Problem::new(Kind::NotInterrupted, detail).of_run(&run.request_id)
-    })
+    if let Some(waiting) = waiting {
+        return Ok(waiting);
+    }
+    let detail = match status.as_deref() {
+        Some(status::INTERRUPTED) => format!("the result of run {} cannot be resumed", run.request_id),
+        _ => {
+            let known = runs::look(api, run, None, Instant::now()).await?;
+            format!("run {} is {}", run.request_id, known.status)
+        }
+    };
+    Err(Problem::new(Kind::NotInterrupted, detail).of_run(&run.request_id))
+}
+
+fn is_newer(result: &RunResult, recorded: Option<&LastTurn>) -> bool {
+    recorded
+        .is_none_or(|LastTurn { turn, status, .. }| result.turn > *turn || (result.turn == *turn && status == QUEUED))
 }
 
 /// Puts the request on the stream, unless that was done: who decides second joins who decided the same, and is told if it
@@ -121,28 +126,53 @@ async fn submit(
     decisions: &Decisions,
     trace: &Traceparent,
 ) -> Result<String, Problem> {
-    match api.history.claim(run, waiting, decisions).await? {
-        Claim::Mine => {}
+    let turn = waiting.turn + 1;
+    let mut began = Instant::now();
+    let claimed = match api.history.claim(run, waiting, decisions).await? {
+        Claim::Mine(claimed) => claimed,
         Claim::Same(src) => return Ok(src),
-        Claim::Unconfirmed => {
-            let detail = "the same was decided a moment ago, and it is not confirmed yet";
-            return Err(Problem::new(Kind::Unconfirmed, detail)
-                .of_run(&run.request_id)
-                .retry_after(30));
+        Claim::Unconfirmed => return Err(unconfirmed(run, AGAIN)),
+        Claim::Stale(stale) => {
+            if !api.recorder.has_passed_requests().await? {
+                return Err(unconfirmed(run, WHEN_RECORDED));
+            }
+            began = Instant::now();
+            let taken = api.history.take_over(run, turn, stale).await?;
+            taken.ok_or_else(|| unconfirmed(run, WHEN_RECORDED))?
         }
         Claim::Other => {
             let detail = format!(
-                "somebody else has decided; /runs/{}?turn={} goes on",
-                run.request_id,
-                waiting.turn + 1
+                "somebody else has decided; /runs/{}?turn={turn} goes on",
+                run.request_id
             );
             return Err(Problem::new(Kind::Decided, detail).of_run(&run.request_id));
         }
-    }
+        Claim::Begun => {
+            let detail = format!("turn {turn} of run {} was begun past this api", run.request_id);
+            return Err(Problem::new(Kind::NotInterrupted, detail).of_run(&run.request_id));
+        }
+    };
+    produce(api, run, waiting, decisions, trace, (claimed, began)).await
+}
+
+/// Within the time for which the claim is certainly this caller's.
+async fn produce(
+    api: &Api,
+    run: &RunKey,
+    waiting: &Waiting,
+    decisions: &Decisions,
+    trace: &Traceparent,
+    (claimed, began): (Claimed, Instant),
+) -> Result<String, Problem> {
     let turn = waiting.turn + 1;
-    match api.bridge.resume(run, waiting, decisions, trace).await {
-        Ok(src) => {
-            // The request is on its way; without this line, the same decision could be made once more.
+    if began.elapsed() > HANDED_OVER / 2 {
+        let _ = api.history.give_back(run, turn, claimed).await;
+        return Err(unconfirmed(run, AGAIN));
+    }
+    let resumed = timeout_at(began + HANDED_OVER, api.bridge.resume(run, waiting, decisions, trace)).await;
+    match resumed {
+        Ok(Ok(src)) => {
+            // It is on its way. Without this line whoever comes again waits for the recorder.
             if api.history.confirm(run, turn, &src).await.is_err() {
                 tracing::warn!(
                     request_id = run.request_id,
@@ -153,12 +183,26 @@ async fn submit(
             }
             Ok(src)
         }
-        Err(error) => {
+        Ok(Err(error)) => {
             if error.is_certain() {
-                // It was told why; who comes again half a minute later finds the claim free.
-                let _ = api.history.give_back(run, turn).await;
+                // It was told why; who comes again finds the claim free.
+                let _ = api.history.give_back(run, turn, claimed).await;
             }
             Err(SubmitError::into_problem(error, run).traced(trace))
         }
+        Err(_elapsed) => Err(unconfirmed(run, AGAIN).traced(trace)),
     }
+}
+
+/// Until nobody can be producing the request any more, in seconds.
+const AGAIN: u32 = 30;
+/// Until a recorder that is behind may have passed it.
+const WHEN_RECORDED: u32 = 5;
+
+fn unconfirmed(run: &RunKey, seconds: u32) -> Problem {
+    let detail = "the same was decided before, and whether its request is on the stream is not known yet: the brokers have not \
+                  confirmed it, nor has the recorder passed it. Send it again in a moment; it is never done twice";
+    Problem::new(Kind::Unconfirmed, detail)
+        .of_run(&run.request_id)
+        .retry_after(seconds)
 }

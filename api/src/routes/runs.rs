@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Buf;
 use futures::Stream;
-use schemas::RunResult;
+use schemas::{RunResult, status};
 use serde::Serialize;
 use tokio::time::Instant;
 use warp::{
@@ -89,7 +89,7 @@ async fn show(api: &Api, id: &str, query: &str) -> Answer {
     let turn = query.number("turn", 0..=i32::MAX);
     let run = api.asked_for(id, query)?;
     let Some(wait) = wait else {
-        return json(&look(api, &run, turn, Instant::now()).await?);
+        return standing(&look(api, &run, turn, Instant::now()).await?);
     };
 
     let until = Instant::now() + wait;
@@ -104,36 +104,89 @@ async fn show(api: &Api, id: &str, query: &str) -> Answer {
     match api.bridge.result(&mut waiter, src.as_deref(), until).await {
         Some(record) => {
             let result = api.bridge.decode(&record, until).await?;
-            json(&known_with(before.ok(), result))
+            match (before, turn) {
+                (Ok(known), _) => json(&known.ended_by(result)),
+                // Without Postgres: it may be another turn's, or have been resumed since.
+                (Err(_), Some(turn)) if turn == result.turn => json(&Run::from(result)),
+                (Err(_), None) if result.status != status::INTERRUPTED => json(&Run::from(result)),
+                (Err(problem), _) => Err(problem),
+            }
         }
-        None => json(&look(api, &run, turn, until).await?),
+        None => standing(&look(api, &run, turn, until).await?),
     }
 }
 
-/// What is known at this moment of a turn of a run, or of its last one.
-pub(super) async fn look(api: &Api, run: &RunKey, turn: Option<i32>, until: Instant) -> Result<Run, Problem> {
-    let recent = newest(api, run, turn, until).await?;
-    match (recent, api.history.run(run, turn).await) {
-        (Some(result), Ok(Some(known))) if known.turn > result.turn => Ok(known),
-        (Some(result), Ok(Some(known))) if known.turn < result.turn => Ok(Run::from(result)),
-        (_, Ok(Some(known))) if known.end.is_some() => Ok(known),
-        (Some(result), known) => Ok(known_with(known.ok().flatten(), result)),
-        (None, Ok(Some(known))) => Ok(known),
-        (None, Ok(None)) => match turn {
-            Some(turn) if turn > 0 => {
-                let src = api.history.resumed(run, turn).await?;
-                let src = src.ok_or_else(|| unknown_turn(run, turn))?;
-                Ok(Run {
-                    turn,
-                    request_src: Some(src),
-                    ..Run::queued(run)
-                })
-            }
-            Some(_) | None if run.is_young() => Ok(Run::queued(run)),
-            Some(_) | None => Err(unknown(run)),
-        },
-        (None, Err(problem)) => Err(problem),
+/// A run that has not ended is asked for again.
+fn standing(run: &Run) -> Answer {
+    let mut response = json(run)?;
+    if run.end.is_none() {
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
+    Ok(response)
+}
+
+/// How a turn of a run stands, or its last one: a state that it had, and none that comes before one that was told already.
+///
+/// # Errors
+/// 404 when no request of such a run was accepted before this was asked. 503 when it cannot be told how it stands: Postgres
+/// cannot be read, or the recorder is behind results that this api does not hold any more, and the run's may be among them.
+pub(super) async fn look(api: &Api, run: &RunKey, turn: Option<i32>, until: Instant) -> Result<Run, Problem> {
+    if let Some(known) = known(api, run, turn, until).await? {
+        return Ok(known);
+    }
+    let queued = match turn {
+        Some(turn) if turn > 0 => {
+            let resumed = api.history.resumed(run, turn).await?;
+            Run {
+                turn,
+                request_src: resumed.ok_or_else(|| unknown_turn(run, turn))?,
+                ..Run::queued(run)
+            }
+        }
+        Some(_) | None if run.is_young() || !api.recorder.has_passed_requests().await? => Run::queued(run),
+        // By now its request is recorded, if there is one.
+        Some(_) | None => return known(api, run, turn, until).await?.ok_or_else(|| unknown(run)),
+    };
+    api.recorder.has_what_left(&api.bridge.ring).await?;
+    Ok(queued)
+}
+
+/// What the ring and Postgres know of it.
+async fn known(api: &Api, run: &RunKey, turn: Option<i32>, until: Instant) -> Result<Option<Run>, Problem> {
+    // A turn that has ended stays as it is; one that waits for a decision may have been followed by another.
+    let is_over = |status: &str| turn.is_some() || status != status::INTERRUPTED;
+    let recent = newest(api, run, turn, until).await?;
+    let nothing_is_missing = match &recent {
+        Some(result) if is_over(&result.status) => Ok(()),
+        // Before the row is read: what was recorded by then is in it.
+        Some(_) | None => api.recorder.has_what_left(&api.bridge.ring).await,
+    };
+    let known = match (recent, api.history.run(run, turn).await) {
+        (Some(result), Ok(Some(known))) if known.turn > result.turn => known,
+        (Some(result), Ok(Some(known))) if known.turn < result.turn => Run::from(result),
+        (_, Ok(Some(known))) if known.end.is_some() => known,
+        (Some(result), Err(problem)) if !is_over(&result.status) => return Err(problem),
+        (Some(result), known) => known_with(known.ok().flatten(), result),
+        (None, Ok(Some(known))) => known,
+        (None, Ok(None)) => return Ok(None),
+        (None, Err(problem)) => return Err(problem),
+    };
+    if known.end.is_some() && is_over(&known.status) {
+        return Ok(Some(known));
+    }
+    nothing_is_missing?;
+    if known.status == status::INTERRUPTED
+        && let Some(Some(src)) = api.history.resumed(run, known.turn + 1).await?
+    {
+        return Ok(Some(Run {
+            turn: known.turn + 1,
+            request_src: Some(src),
+            ..Run::queued(run)
+        }));
+    }
+    Ok(Some(known))
 }
 
 /// The result of that turn, or of the last one that has one, as far as it is in the ring. The first one counts.

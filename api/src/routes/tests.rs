@@ -14,7 +14,7 @@ use warp::http::StatusCode;
 use super::*;
 use crate::{
     ApiSettings, bridge::Bridge, chains::Chains, cluster::Cluster, health::say, history::History, instances::Instances,
-    records::Records, ring::Ring, waiters::Waiters,
+    recorder::Recorder, records::Records, ring::Ring, waiters::Waiters,
 };
 
 /// Nothing listens there.
@@ -52,6 +52,7 @@ fn alone() -> Alone {
             closing: CancellationToken::new(),
         }),
         chains: Arc::clone(&chains),
+        recorder: Recorder::new(&kafka, &Catalog::embedded().unwrap(), history.clone()).unwrap(),
         history,
         records: Records::new(&kafka, &registry),
         cluster: Cluster::new(Standing::new(&kafka, &Catalog::embedded().unwrap()).unwrap()),

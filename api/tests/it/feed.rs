@@ -266,3 +266,24 @@ async fn who_does_not_keep_up_is_told_what_it_missed_and_holds_up_nobody() {
     assert_eq!(stalled.results(1).await, names(RESULTS..RESULTS + 1), "and it goes on");
     api.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_wants_nothing_of_what_goes_by_hears_how_far_it_has_come() {
+    let stage = Stage::set("api-others").await;
+    let api = stage.start(Start::default()).await;
+    let mut nothing = open(&api, "/feed?key=none", "").await;
+    nothing.expect("ready").await;
+    let began = nothing.last_id.clone();
+    let others = async {
+        for number in 0.. {
+            commit(&stage, number..number + 1).await;
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        }
+    };
+    tokio::select! {
+        position = nothing.expect("position") => assert_eq!(position, json!({})),
+        () = others => {}
+    }
+    assert_ne!(nothing.last_id, began, "who comes back does not begin at the old place");
+    api.stop().await;
+}

@@ -1,6 +1,10 @@
 //! What comes too late is collected later.
 
+use std::time::{Duration, SystemTime};
+
 use serde_json::json;
+use topics::Output;
+use uuid::{NoContext, Timestamp, Uuid};
 
 use crate::stage::{Stage, Start};
 
@@ -46,5 +50,35 @@ async fn an_answer_that_comes_too_late_is_collected_later() {
         api.get(&format!("{location}?wait=15s")).await.body["status"],
         "completed"
     );
+    api.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_is_unknown_only_when_the_recorder_has_passed_whatever_was_accepted() {
+    let stage = Stage::set("api-unknown").await;
+    let api = stage.start(Start::default()).await;
+    let made = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap() - Duration::from_secs(61);
+    let old = Uuid::new_v7(Timestamp::from_unix(NoContext, made.as_secs(), 0)).to_string();
+    // A minute old, or made by a producer in its own way.
+    let paths = [old, "order-7".to_owned()].map(|id| format!("/runs/{id}"));
+    for path in &paths {
+        assert_eq!(api.get(path).await.status, 404, "nothing was ever accepted");
+    }
+    for topic in ["requests", "requests.interactive"] {
+        stage.send(topic, Output::default()).await;
+        for path in &paths {
+            let known = api.get(path).await;
+            assert_eq!(
+                (known.status, &known.body["status"]),
+                (200, &json!("queued")),
+                "{path} {topic}"
+            );
+            assert!(known.header("retry-after").is_some());
+        }
+        stage.pass(topic, 1_000).await;
+        for path in &paths {
+            assert_eq!(api.get(path).await.status, 404, "{path} {topic}");
+        }
+    }
     api.stop().await;
 }

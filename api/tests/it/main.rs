@@ -11,6 +11,7 @@ mod reports;
 mod running;
 mod stage;
 
+mod agree;
 mod away;
 mod feed;
 mod history;

@@ -89,6 +89,7 @@ async fn a_run_is_followed_from_any_instance_and_after_a_break() {
         Events::open(begun_at.address, &path, &events.last_id).await.status(),
         204
     );
+    stage.pass_requests().await;
     assert_eq!(
         Events::open(begun_at.address, "/runs/order-9/events", "")
             .await

@@ -53,6 +53,7 @@ async fn who_decides_first_decides() {
         let loc = refused.body["errors"][0]["loc"].as_array().unwrap().last().unwrap();
         assert_eq!(loc, at);
     }
+    stage.pass_requests().await;
     let nobody = api.post("/runs/nobody/resume", &json!({"approved": true})).await;
     assert_eq!((nobody.status, problem(&nobody.body)), (404, "unknown-run"));
 
@@ -135,5 +136,84 @@ async fn who_decides_first_decides() {
 
     let quiet = tokio::time::timeout(std::time::Duration::from_millis(200), stage.next_request()).await;
     assert!(quiet.is_err(), "one request and no other went on the stream");
+    api.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decision_is_produced_once_whatever_the_api_has_lost() {
+    let stage = Stage::set("api-decided").await;
+    let api = stage.start(Start::default()).await;
+    let interrupt = async || {
+        let begun = api.post("/runs", &json!({"chain": "echo", "input": 1})).await;
+        stage.answer(&stage.next_request().await, interrupted()).await;
+        let id = begun.body["id"].as_str().unwrap().to_owned();
+        let waited = api.get(&format!("/runs/{id}?wait=20s")).await;
+        assert_eq!(waited.body["status"], "interrupted");
+        id
+    };
+    let age = "UPDATE resumes SET claimed_at = claimed_at - interval '31 seconds'";
+    let yes = json!({"approved": true, "by": "ada"});
+
+    // Postgres is lost between the request and its confirmation.
+    stage
+        .sql(
+            "CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'lost'; END $$;
+             CREATE TRIGGER lost BEFORE UPDATE OF src ON resumes FOR EACH ROW EXECUTE FUNCTION lose()",
+        )
+        .await;
+    let id = interrupt().await;
+    let path = format!("/runs/{id}/resume");
+    assert_eq!(api.post(&path, &yes).await.status, 202);
+    let asked = stage.next_request().await;
+    stage.sql(&format!("DROP TRIGGER lost ON resumes; {age}")).await;
+
+    // The recorder has not passed it: nobody can know whether it is there.
+    let again = api.post(&path, &yes).await;
+    assert_eq!((again.status, problem(&again.body)), (503, "unconfirmed"));
+    assert!(again.header("retry-after").is_some());
+    let src = asked.record.src();
+    stage
+        .sql(&format!(
+            "INSERT INTO run_index VALUES ('default', '{id}', now());
+             INSERT INTO runs (tenant, request_id, turn, accepted_at, kind, request_src)
+                 SELECT tenant, request_id, 1, accepted_at, 'resume', '{src}' FROM run_index WHERE request_id = '{id}'"
+        ))
+        .await;
+    stage.pass_requests().await;
+    let again = api.post(&path, &yes).await;
+    assert_eq!(
+        (again.status, &again.body["request_src"]),
+        (202, &json!(src)),
+        "{:#}",
+        again.body
+    );
+    let no = api.post(&path, &json!({"approved": false})).await;
+    assert_eq!((no.status, problem(&no.body)), (409, "decided"));
+
+    // The api dies between its claim and the request: it is not there, and is made once.
+    let id = interrupt().await;
+    let path = format!("/runs/{id}/resume");
+    let decisions = json!({"approval": yes});
+    stage
+        .sql(&format!(
+            "INSERT INTO resumes (tenant, request_id, turn, accepted_at, decisions)
+             VALUES ('default', '{id}', 1, now(), '{decisions}')"
+        ))
+        .await;
+    let early = api.post(&path, &yes).await;
+    assert_eq!((early.status, problem(&early.body)), (503, "unconfirmed"));
+    stage.sql(&format!("{age} WHERE request_id = '{id}'")).await;
+    let (one, other) = tokio::join!(api.post(&path, &yes), api.post(&path, &yes));
+    let mut answers = [one.status, other.status];
+    answers.sort_unstable();
+    assert_eq!(answers[0], 202, "{answers:?}");
+    let made = stage.next_request().await;
+    assert_eq!(
+        (made.request.request_id.as_deref(), made.request.turn),
+        (Some(id.as_str()), 1)
+    );
+
+    let quiet = tokio::time::timeout(std::time::Duration::from_millis(200), stage.next_request()).await;
+    assert!(quiet.is_err(), "one request for each decision");
     api.stop().await;
 }

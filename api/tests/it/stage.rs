@@ -156,6 +156,30 @@ impl Stage {
             .unwrap();
     }
 
+    /// As if the recorder had passed all requests that are there.
+    pub async fn pass_requests(&self) {
+        for topic in ["requests", "requests.interactive"] {
+            self.pass(topic, 1_000_000).await;
+        }
+    }
+
+    /// As if the recorder were at this offset of every partition.
+    pub async fn pass(&self, topic: &str, next_offset: i64) {
+        let topic = self.topic(topic);
+        self.sql(&format!(
+            "INSERT INTO consumer_positions (topic, partition, next_offset)
+                 SELECT '{topic}', part, {next_offset} FROM generate_series(0, 11) AS part
+             ON CONFLICT (topic, partition) DO UPDATE SET next_offset = excluded.next_offset"
+        ))
+        .await;
+    }
+
+    /// The first column of the first row, as text.
+    pub async fn ask(&self, query: &str) -> Option<String> {
+        let found = sqlx::query_scalar::<_, Option<String>>(sqlx::AssertSqlSafe(query));
+        found.fetch_optional(&self.postgres).await.unwrap().flatten()
+    }
+
     /// What the orchestrator would get next.
     pub async fn next_request(&self) -> Asked {
         let mut requests = self.requests.lock().await;
