@@ -7,7 +7,7 @@ use std::{
 };
 
 use jsonschema::Validator;
-use schemas::{ChainRecord, Decoder, Timestamp};
+use schemas::{ChainRecord, ChainReference, Decoder, Timestamp};
 use serde_json::Value;
 use topics::Record;
 
@@ -43,8 +43,14 @@ impl Chains {
             };
             match &record.value {
                 Some(value) => {
-                    if let Some(chain) = decode(decoder, &record, value).await {
-                        self.publish(chain);
+                    let chain = decode(decoder, &record, value).await;
+                    let checked = chain.map(|chain| chain.check(record.key.as_deref()).map(|()| chain));
+                    match checked {
+                        Some(Ok(chain)) => self.publish(chain),
+                        Some(Err(mistake)) => {
+                            tracing::error!(src = record.src(), "this is no chain, and is left out: {mistake}");
+                        }
+                        None => {}
                     }
                 }
                 None => self.withdraw(&String::from_utf8_lossy(record.key.as_deref().unwrap_or_default())),
@@ -68,7 +74,9 @@ impl Chains {
 
     /// A tombstone: `key` is `name@version`.
     fn withdraw(&self, key: &str) {
-        let Some((name, version)) = split(key) else { return };
+        let Some(ChainReference { name, version }) = ChainReference::parse(key) else {
+            return;
+        };
         let mut by_name = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
         if let (Some(versions), Some(version)) = (by_name.get_mut(name), version) {
             versions.remove(&version);
@@ -80,7 +88,7 @@ impl Chains {
 
     /// `name@version`, or `name` for the highest version.
     pub fn get(&self, reference: &str) -> Option<Arc<Published>> {
-        let (name, version) = split(reference)?;
+        let ChainReference { name, version } = ChainReference::parse(reference)?;
         let by_name = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
         let versions = by_name.get(name)?;
         match version {
@@ -149,14 +157,6 @@ async fn decode(decoder: &Decoder<ChainRecord>, record: &Record, value: &[u8]) -
     }
 }
 
-/// `None` when what follows the `@` is not a version.
-fn split(reference: &str) -> Option<(&str, Option<i32>)> {
-    match reference.split_once('@') {
-        None => Some((reference, None)),
-        Some((name, version)) => Some((name, Some(version.parse().ok()?))),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -179,8 +179,8 @@ mod tests {
             publish(&chains, "answer", version, &json!({}));
         }
         let version = |reference: &str| chains.get(reference).map(|chain| chain.record.version);
-        let found = ["answer", "answer@9", "answer@3", "answer@x", "other"].map(version);
-        assert_eq!(found, [Some(10), Some(9), None, None, None]);
+        let found = ["answer", "answer@9", "answer@09", "answer@3", "answer@x", "other"].map(version);
+        assert_eq!(found, [Some(10), Some(9), None, None, None, None]);
         chains.withdraw("answer@10");
         assert_eq!(version("answer"), Some(9));
         let all: Vec<i32> = chains.all().iter().map(|chain| chain.record.version).collect();

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use schemas::{Instance, InstanceGroup, InstanceLimit, InstancePartition, InstanceRecorded, InstanceRole, Timestamp};
+use schemas::{
+    Instance, InstanceChain, InstanceGroup, InstanceLimit, InstancePartition, InstanceRecorded, InstanceRole, Timestamp,
+};
 use uuid::Uuid;
 
 use crate::{gauges::Gauges, health::Health};
@@ -48,6 +50,13 @@ pub(crate) fn report(health: &Health) -> Instance {
             .map(|([topic], lag_seconds)| InstanceRecorded {
                 topic: topic.to_owned(),
                 lag_seconds,
+            })
+            .collect(),
+        unusable_chains: gauges
+            .labelled("millrace_chain_unusable", ["chain"])
+            .filter(|(_, unusable)| *unusable == 1.0)
+            .map(|([chain], _)| InstanceChain {
+                chain: chain.to_owned(),
             })
             .collect(),
     }

@@ -22,6 +22,8 @@ pub struct Instance {
     pub limits: Vec<InstanceLimit>,
     /// Only of a process with the recorder.
     pub recorder: Vec<InstanceRecorded>,
+    /// Published by others, and not to be run here.
+    pub unusable_chains: Vec<InstanceChain>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -84,6 +86,14 @@ pub struct InstanceRecorded {
     /// Full name.
     pub topic: String,
     pub lag_seconds: f64,
+}
+
+/// A version of a chain.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct InstanceChain {
+    /// `name@version`
+    pub chain: String,
 }
 
 impl Shape for Instance {

@@ -32,13 +32,15 @@ pub mod wire;
 pub use attempt::{Attempt, phase};
 pub use audit::{Audit, RetrievedDocument, StepTaken, audit_kind};
 pub use brief::brief;
-pub use chain::ChainRecord;
+pub use chain::{ChainRecord, ChainReference, is_name as is_chain_name};
 pub use codec::{Corruption, Misfit};
 pub use dead_letter::{DeadLetter, LeftOut, RawHeader};
 pub use decoder::{DecodeError, Decoder};
 pub use document::Document;
 pub use encoder::{EncodeError, Encoder};
-pub use instance::{Instance, InstanceGroup, InstanceLimit, InstancePartition, InstanceRecorded, InstanceRole};
+pub use instance::{
+    Instance, InstanceChain, InstanceGroup, InstanceLimit, InstancePartition, InstanceRecorded, InstanceRole,
+};
 pub use money::Money;
 pub use plain::{Plain, PlainDecoder, PlainEncoder};
 pub use registry::{Check, Registry, RegistryError, RegistrySettings};

@@ -37,6 +37,17 @@ pub struct Request {
     pub created_at: Timestamp,
 }
 
+impl Request {
+    /// The turn that its result belongs to, whatever it says itself: a new run begins with turn 0, and only a resume has another.
+    #[must_use]
+    pub fn turn(&self) -> i32 {
+        match self.kind.as_str() {
+            request_kind::RESUME => self.turn.max(0),
+            _ => 0,
+        }
+    }
+}
+
 impl Default for Request {
     fn default() -> Self {
         Self {

@@ -1,6 +1,9 @@
 //! A record as it lies in a topic, detached from the client's fetch buffers, and one that is to be written.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use bytes::Bytes;
 use rdkafka::{
@@ -19,6 +22,8 @@ pub struct Record {
     pub timestamp_ms: i64,
     /// Whether that is when the broker appended it; else it is what the writer says (`CreateTime`), which may be any time.
     pub append_time: bool,
+    /// When this process fetched it, in milliseconds since the epoch.
+    pub read_ms: i64,
     pub key: Option<Bytes>,
     pub value: Option<Bytes>,
     pub headers: Headers,
@@ -35,6 +40,7 @@ impl Record {
             partition: message.partition(),
             offset: message.offset(),
             timestamp_ms: message.timestamp().to_millis().unwrap_or(0),
+            read_ms: now_ms(),
             append_time: matches!(message.timestamp(), Timestamp::LogAppendTime(_)),
             key: message.key().map(Bytes::copy_from_slice),
             value: message.payload().map(Bytes::copy_from_slice),
@@ -52,6 +58,12 @@ impl Record {
     #[must_use]
     pub fn appended_ms(&self) -> Option<i64> {
         self.append_time.then_some(self.timestamp_ms)
+    }
+
+    /// From when on its time runs: since it was appended; where its topic does not keep that, since this process read it.
+    #[must_use]
+    pub fn accepted_ms(&self) -> i64 {
+        self.appended_ms().unwrap_or(self.read_ms)
     }
 
     /// Bytes that this record holds in memory; what the limit on bytes in flight counts.
@@ -77,6 +89,11 @@ impl Output {
     pub fn size(&self) -> usize {
         size_of::<Self>() + size(self.key.as_ref(), self.value.as_ref(), &self.headers)
     }
+}
+
+fn now_ms() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn size(key: Option<&Bytes>, value: Option<&Bytes>, headers: &Headers) -> usize {

@@ -25,6 +25,7 @@ fn at(run: &RunKey, src: &str, value: &str, (partition, offset): (i32, i64)) -> 
         offset,
         timestamp_ms: 0,
         append_time: true,
+        read_ms: 0,
         key: None,
         value: Some(value.to_owned().into()),
         headers,

@@ -114,11 +114,20 @@ impl Stage {
         let chain = ChainRecord {
             name: name.to_owned(),
             version: 1,
+            digest: "0".repeat(64),
+            graph: "{}".to_owned(),
             input_schema: "{}".to_owned(),
+            output_schema: "true".to_owned(),
             published_at: Timestamp::now(),
             ..ChainRecord::default()
         };
-        self.write("chains", &chain).await;
+        let encoder = self.registry.encoder(&self.topic("chains")).await.unwrap();
+        let output = Output {
+            key: Some(format!("{name}@1").into()),
+            value: Some(encoder.encode(&chain).unwrap()),
+            ..Output::default()
+        };
+        self.send("chains", output).await;
     }
 
     /// Writes a record of a registered type. Where it lies: `topic/partition/offset`.

@@ -6,12 +6,13 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use schemas::RegistryError;
+use schemas::{ChainReference, RegistryError};
 use tokio::sync::watch;
 
 use crate::{
     chain::{Chain, Draft, Problem, Resources},
     chain_files::{self, LoadError},
+    metrics,
 };
 
 /// All versions side by side: a run keeps the one it began with. A version never changes its content.
@@ -42,6 +43,7 @@ pub enum Missing {
     Malformed { reference: String },
     #[error("there is no chain `{reference}`")]
     Unknown { reference: String },
+    /// `reference` is `name@version`, whatever was asked for.
     #[error("chain `{reference}` is published, but this process cannot run it:\n{}", yaml::listed(.problems))]
     Unusable {
         reference: String,
@@ -122,35 +124,29 @@ impl Chains {
     /// # Errors
     /// See [`Missing`].
     pub fn find(&self, reference: &str) -> Result<Arc<Chain>, Missing> {
-        let malformed = || Missing::Malformed {
+        let malformed = Missing::Malformed {
             reference: reference.to_owned(),
         };
         let unknown = || Missing::Unknown {
             reference: reference.to_owned(),
         };
-        let (name, version) = match reference.split_once('@') {
-            Some((name, version)) => (name, Some(version.parse::<i32>().map_err(|_| malformed())?)),
-            None => (reference, None),
-        };
-        if name.is_empty() {
-            return Err(malformed());
-        }
+        let ChainReference { name, version } = ChainReference::parse(reference).ok_or(malformed)?;
         let by_name = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
         let versions = by_name.get(name).ok_or_else(unknown)?;
         let found = match version {
-            Some(version) => versions.get(&version),
+            Some(version) => versions.get_key_value(&version),
             None => {
                 let runnable = versions
-                    .values()
+                    .iter()
                     .rev()
-                    .find(|version| matches!(version, Version::Runnable(_)));
-                runnable.or_else(|| versions.values().next_back())
+                    .find(|(_, version)| matches!(version, Version::Runnable(_)));
+                runnable.or_else(|| versions.last_key_value())
             }
         };
         match found.ok_or_else(unknown)? {
-            Version::Runnable(chain) => Ok(Arc::clone(chain)),
-            Version::Unusable { problems, .. } => Err(Missing::Unusable {
-                reference: reference.to_owned(),
+            (_, Version::Runnable(chain)) => Ok(Arc::clone(chain)),
+            (version, Version::Unusable { problems, .. }) => Err(Missing::Unusable {
+                reference: format!("{name}@{version}"),
                 problems: Arc::clone(problems),
             }),
         }
@@ -184,11 +180,25 @@ impl Chains {
         }
         let usable = matches!(version, Version::Runnable(_));
         self.insert(&published.name, published.version, version);
+        metrics::unusable(&key, !usable);
         if usable {
             self.try_again(key, resources);
         }
         self.added.send_modify(|added| *added += 1);
         Ok(())
+    }
+
+    /// A tombstone: runs that have begun go on, and what runs it as a step keeps it. A process that has its file publishes it
+    /// again when it starts.
+    pub(crate) fn withdraw(&self, name: &str, version: i32) {
+        let mut by_name = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(versions) = by_name.get_mut(name) {
+            versions.remove(&version);
+            if versions.is_empty() {
+                by_name.remove(name);
+            }
+        }
+        metrics::unusable(&format!("{name}@{version}"), false);
     }
 
     fn read(&self, source: Arc<str>, key: &str, digest: &str, resources: &Resources) -> Version {
@@ -225,6 +235,7 @@ impl Chains {
                 let key = format!("{name}@{version}");
                 let read = self.read(source, &key, &digest, resources);
                 if let Version::Runnable(_) = &read {
+                    metrics::unusable(&key, false);
                     came.push(key);
                 }
                 self.insert(&name, version, read);

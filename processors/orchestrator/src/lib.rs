@@ -6,6 +6,7 @@
 //!
 //! A chain can also be run by hand, without Kafka: [`Chain::accept`] and [`Chain::run`].
 
+mod barrier;
 mod chain;
 mod chain_files;
 mod chains;
@@ -15,6 +16,7 @@ mod metrics;
 mod node;
 mod outputs;
 mod oversized;
+mod peers;
 mod publication;
 mod reload;
 mod report;

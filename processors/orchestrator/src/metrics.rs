@@ -6,6 +6,7 @@ use schemas::RunResult;
 const RUNS: &str = "millrace_runs_total";
 const RUN_SECONDS: &str = "millrace_run_seconds";
 const IN_FLIGHT: &str = "millrace_runs_in_flight";
+const UNUSABLE: &str = "millrace_chain_unusable";
 const REJECTED: &str = "millrace_requests_rejected_total";
 
 pub(crate) fn describe() {
@@ -16,6 +17,10 @@ pub(crate) fn describe() {
         "From the acceptance of a request to its outcome, by chain"
     );
     describe_gauge!(IN_FLIGHT, "Runs under way");
+    describe_gauge!(
+        UNUSABLE,
+        "1 for a published chain that cannot run here, by name@version"
+    );
     describe_counter!(REJECTED, "Requests that became dead letters, by error class");
 }
 
@@ -28,6 +33,10 @@ pub(crate) fn ended(chain: &str, result: &RunResult) {
 
 pub(crate) fn rejected(class: &str) {
     counter!(REJECTED, "class" => class.to_owned()).increment(1);
+}
+
+pub(crate) fn unusable(chain: &str, is_unusable: bool) {
+    gauge!(UNUSABLE, "chain" => chain.to_owned()).set(f64::from(u8::from(is_unusable)));
 }
 
 /// Counts a run while it lives, also when it is dropped in the middle.

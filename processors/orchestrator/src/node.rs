@@ -1,4 +1,9 @@
 //! Requests in, results out: the engine's node that runs chains.
+//!
+//! The default deadline counts from when the broker appended the request. Where a topic keeps the times of its writers, any
+//! time may stand there, and a replay would be cancelled record by record: there it counts from when this process read the
+//! record, in which the time in a lane is included. An heir reads it anew, so a record whose process dies again and again has
+//! its time again and again; what bounds that is what ends the dying. The day of a run stays that of its record.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -12,23 +17,27 @@ use topics::{
 use tracing::Instrument;
 
 use crate::{
+    barrier::Barrier,
     chain::{Accepted, Bill, Chain, Context, Ending, Failure, Outcome, Services, Trail},
     chains::{Chains, Missing},
     emission, metrics,
     outputs::Outputs,
+    peers::{self, Peers},
     report::Report,
     request::{Asked, Binding, Form, Reader, Unread},
 };
 
-/// A chain that its sender knows may have been published a moment ago: a request for an unknown one is kept until it is
-/// this old.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// Of a request that says none, for a chain that cannot be read here.
+const DEADLINE: Duration = Duration::from_secs(60);
 
 pub(crate) struct Orchestrator {
     /// By full topic name.
     pub(crate) bindings: HashMap<String, Binding>,
     pub(crate) reader: Reader,
     pub(crate) chains: Arc<Chains>,
+    pub(crate) barrier: Barrier,
+    /// None where the list of topics has no reports.
+    pub(crate) peers: Option<Peers>,
     pub(crate) services: Services,
     pub(crate) outputs: Outputs,
     /// Reads what it wrote itself, when that is thrown away.
@@ -135,7 +144,7 @@ impl Orchestrator {
             class: class.to_owned(),
             message,
         };
-        let chain = self.find(record, &asked.chain).await.map_err(|missing| match missing {
+        let chain = self.find(record, &asked).await.map_err(|missing| match missing {
             Missing::Malformed { .. } | Missing::Unknown { .. } => reject("unknown_chain", missing.to_string()),
             Missing::Unusable { .. } => reject("unusable_chain", missing.to_string()),
         })?;
@@ -146,7 +155,7 @@ impl Orchestrator {
         let accepted = accepted.map_err(|mistake| reject("invalid_input", mistake))?;
         let deadline = asked.deadline.unwrap_or_else(|| {
             let limit = i64::try_from(chain.deadline.as_micros()).unwrap_or(i64::MAX);
-            Timestamp::from_millis(record.timestamp_ms).plus_micros(limit)
+            Timestamp::from_millis(record.accepted_ms()).plus_micros(limit)
         });
         Ok(Work {
             identity: asked.identity,
@@ -161,23 +170,29 @@ impl Orchestrator {
         })
     }
 
-    /// Looks for a chain, and again whenever one is learned, while the request is young.
-    async fn find(&self, record: &Record, reference: &str) -> Result<Arc<Chain>, Missing> {
-        let mut additions = self.chains.additions();
-        let age = Timestamp::now().micros_since(Timestamp::from_millis(record.timestamp_ms));
-        let age = Duration::from_micros(u64::try_from(age).unwrap_or(0));
-        let patient = tokio::time::sleep(PATIENCE.saturating_sub(age));
-        tokio::pin!(patient);
-        loop {
-            let missing = match self.chains.find(reference) {
-                Err(missing @ Missing::Unknown { .. }) => missing,
-                found => return found,
-            };
-            tokio::select! {
-                () = &mut patient => return Err(missing),
-                added = additions.changed() => if added.is_err() { return Err(missing) },
-            }
+    /// A chain that is not known is looked for to the end of `chains`; one that cannot run here is waited for while it may run
+    /// elsewhere. Both wait in the lane of the record: another's record is not theirs to hold up.
+    async fn find(&self, record: &Record, asked: &Asked) -> Result<Arc<Chain>, Missing> {
+        let reference = &asked.chain;
+        let mut found = self.chains.find(reference);
+        if let Err(Missing::Unknown { .. }) = found {
+            self.barrier.passed().await;
+            found = self.chains.find(reference);
         }
+        let mut additions = self.chains.additions();
+        while let (Err(Missing::Unusable { reference: key, .. }), Some(peers)) = (&found, &self.peers) {
+            let left = DEADLINE.as_micros() as i64;
+            let deadline = asked
+                .deadline
+                .unwrap_or_else(|| Timestamp::from_millis(record.accepted_ms()).plus_micros(left));
+            if Timestamp::now() >= deadline || !peers.may_run(key).await {
+                break;
+            }
+            // Ends without an addition, too: who may run it is asked again.
+            let _waited = tokio::time::timeout(peers::LOOK_AGAIN, additions.changed()).await;
+            found = self.chains.find(reference);
+        }
+        found
     }
 
     /// What is committed of a run that ended; nothing, if nobody wants it any more.

@@ -25,7 +25,7 @@ impl Report {
     pub(crate) fn of_run(work: &Work, record: &Record, outcome: Outcome, started_at: Timestamp) -> Self {
         let Outcome { ending, bill, trail } = outcome;
         let completed_at = Timestamp::now();
-        let asked_at = Timestamp::from_millis(record.timestamp_ms);
+        let asked_at = Timestamp::from_millis(record.accepted_ms());
         let mut state = None;
         let (status, output, error) = match ending {
             Ending::Completed(output) => (status::COMPLETED, Some(output.to_string()), None),
@@ -80,7 +80,7 @@ impl Report {
             turn: sender.turn,
             chain,
             timings: Timings {
-                queued_us: now.micros_since(asked_at),
+                queued_us: now.micros_since(Timestamp::from_millis(record.accepted_ms())),
                 ran_us: 0,
             },
             completed_at: now,

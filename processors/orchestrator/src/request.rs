@@ -136,7 +136,7 @@ impl Reader {
         let identity = identify(&claims(record, binding, request.as_ref()));
         Sender {
             identity: identity.unwrap_or_else(|InvalidIdentity { identity, .. }| identity),
-            turn: request.as_ref().map_or(0, |request| request.turn),
+            turn: request.as_ref().map_or(0, Request::turn),
             accepted_at: request.and_then(|request| State::accepted_at(&request.state?)),
             chain,
         }
@@ -146,7 +146,11 @@ impl Reader {
 fn own(record: &Record, binding: &Binding, request: Request) -> Result<Asked, Unread> {
     let identity = identity(record, binding, Some(&request))?;
     let state = match (request.kind.as_str(), request.state) {
-        (request_kind::RUN, None) => None,
+        (request_kind::RUN, None) if request.turn == 0 => None,
+        (request_kind::RUN, None) => {
+            let message = format!("a new run begins with turn 0, and this says {}", request.turn);
+            return Err(poison("invalid_request", message));
+        }
         (request_kind::RUN, Some(_)) => {
             let message = "`state` is for a request of the kind `resume`, and this is of the kind `run`";
             return Err(poison("invalid_request", message));

@@ -12,6 +12,7 @@ use topics::{
 };
 
 use crate::{
+    barrier::{Barrier, Questions},
     chain::Services,
     chains::Chains,
     emission::{self, Emission},
@@ -20,6 +21,7 @@ use crate::{
     node::Orchestrator,
     outputs::{self, Outputs},
     oversized::Oversized,
+    peers::{self, Peers},
     publication::{Publication, Publisher},
     reload::{self, Reload},
     request::{Binding, Form, Reader},
@@ -54,11 +56,11 @@ pub async fn run(
         () = shutdown.cancelled() => return Ok(()),
         started = start(&settings, group, dependencies, &ready) => started,
     };
-    let (node, publication, reload) = started?;
+    let (node, publication, questions, reload) = started?;
     let caller = Arc::clone(&node.services.caller);
     let ended = tokio::select! {
         ended = engine::run(engine, Arc::new(node), ready, shutdown) => ended.map_err(|error| Error::Engine(Box::new(error))),
-        error = publication.follow() => Err(error),
+        error = publication.follow(questions) => Err(error),
         never = reload.watch() => match never {},
     };
     caller.drain().await;
@@ -70,7 +72,7 @@ async fn start(
     group: &Group,
     dependencies: Dependencies,
     ready: &watch::Sender<Result<(), String>>,
-) -> Result<(Orchestrator, Publication, Reload), Error> {
+) -> Result<(Orchestrator, Publication, Questions, Reload), Error> {
     let Dependencies { registry, services } = dependencies;
     let resources = services.resources();
     let Settings { kafka, catalog, .. } = settings;
@@ -114,17 +116,25 @@ async fn start(
         seen,
     };
     warn_of_missing(&bindings, &chains);
+    let (barrier, questions) = Barrier::new();
+    let peers = match catalog.topic(peers::TOPIC) {
+        Some(_) => Some(Peers::new(kafka, registry.decoder().map_err(Error::Registry)?)),
+        None => None,
+    };
 
     Ok((
         Orchestrator {
             bindings,
             reader,
             chains,
+            barrier,
+            peers,
             services,
             outputs,
             audit: registry.decoder().map_err(Error::Registry)?,
         },
         publication,
+        questions,
         reload,
     ))
 }

@@ -139,7 +139,7 @@ impl Reader {
         let metadata = serde_json::json!(request.metadata).to_string();
         Ok(Row::Request(Box::new(RequestRow {
             identity: identity::identify(&claims).unwrap_or_else(|invalid| invalid.identity),
-            turn: request.turn,
+            turn: request.turn(),
             accepted_at: Timestamp::from_millis(record.timestamp_ms),
             kind: if request.kind.is_empty() {
                 request_kind::RUN.to_owned()

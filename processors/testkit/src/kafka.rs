@@ -8,7 +8,7 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer},
     error::KafkaError,
     mocking::MockCluster,
-    producer::DefaultProducerContext,
+    producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer},
 };
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -36,6 +36,19 @@ pub async fn create_topic(bootstrap: &str, name: &str, partitions: i32) -> Resul
         outcome.map_err(|(_, code)| KafkaError::AdminOp(code))?;
     }
     Ok(())
+}
+
+/// Writes a record that says itself when it was.
+///
+/// # Errors
+/// What the client says.
+pub fn produce_at(bootstrap: &str, topic: &str, timestamp_ms: i64, value: &[u8]) -> Result<(), KafkaError> {
+    let producer: BaseProducer = client(bootstrap).create()?;
+    let record = BaseRecord::<[u8], [u8]>::to(topic)
+        .payload(value)
+        .timestamp(timestamp_ms);
+    producer.send(record).map_err(|(error, _)| error)?;
+    producer.flush(PATIENCE)
 }
 
 /// What `group` has committed for each partition of `topic`. Waits while a transaction with offsets of it is pending.

@@ -4,9 +4,9 @@
 //! a whole: each step runs as soon as the steps it reads are done. It may read what stands before the step around it, and
 //! nobody outside sees what is in here but the output.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, panic::AssertUnwindSafe, time::Duration};
 
-use futures::{StreamExt, stream::FuturesUnordered};
+use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
 use models::Worst;
 use serde_json::Value;
 use yaml::{Content, Node, Position, Problems};
@@ -268,6 +268,10 @@ async fn run_step<'c>(
     around: &Surroundings<'_>,
 ) -> (&'c Step, Result<Value, Failed>, Bill) {
     let mut bill = Bill::default();
-    let result = step.run(&frame, around, &mut bill).await;
+    // The bill is outside, so that a panic leaves what the step, and those before it, have paid.
+    let ran = AssertUnwindSafe(step.run(&frame, around, &mut bill))
+        .catch_unwind()
+        .await;
+    let result = ran.unwrap_or_else(|_panic| Err(Failed::of(&around.name(&step.id), StepError::Panicked)));
     (step, result, bill)
 }

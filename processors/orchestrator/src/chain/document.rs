@@ -313,6 +313,19 @@ fn expect(fields: &Fields<'_>, key: &str, only: &str, problems: &Problems) {
     }
 }
 
+/// Whether a published chain is what its digest says. What this version cannot check, a newer one may run: only what no
+/// version can read is told apart.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn is_of(published: &schemas::ChainRecord) -> Result<(), &'static str> {
+    match Node::read(&published.source, &Problems::of("")) {
+        Some(root) if digest(&root) == published.digest => Ok(()),
+        Some(_) => Err("its digest is that of another source"),
+        None => Err("its source is not YAML"),
+    }
+}
+
 /// Hashes the document as JSON with sorted keys, and without its tests.
 fn digest(root: &Node) -> String {
     fn sorted(value: Value) -> Value {

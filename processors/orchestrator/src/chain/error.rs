@@ -47,6 +47,9 @@ pub(crate) enum StepError {
     DeadlineExceeded,
     #[error("the run was cancelled")]
     Cancelled,
+    /// A mistake in this program; what was paid before it stays in the bill.
+    #[error("the step panicked: this is a bug, and the log says where")]
+    Panicked,
     /// The run goes on when somebody has decided.
     #[error("the step waits for a decision")]
     Interrupted,
@@ -136,6 +139,7 @@ impl StepError {
             Self::Timeout { .. } => "timeout",
             Self::DeadlineExceeded => "deadline_exceeded",
             Self::Cancelled => "cancelled",
+            Self::Panicked => "internal",
             Self::Interrupted => "interrupted",
             Self::NotMocked { .. } => "not_mocked",
             Self::Mocked { class, .. } => class,

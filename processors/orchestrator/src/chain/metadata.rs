@@ -11,8 +11,7 @@ impl Metadata {
     pub(super) fn read(node: &Node, problems: &Problems) -> Option<Self> {
         let fields = Fields::of(node, "`metadata`", &["name", "version", "description"], &[], problems)?;
         let name = fields.require_text("name", "triage").and_then(|text| {
-            let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-            let valid = (1..=64).contains(&text.value.len()) && text.value.chars().all(allowed);
+            let valid = schemas::is_chain_name(&text.value);
             if !valid {
                 let help = "use 1 to 64 lower-case letters, digits and `-`: requests say <name> or <name>@<version>";
                 problems.add(

@@ -83,7 +83,7 @@ use self::{
 };
 
 pub(crate) use self::{
-    document::Draft,
+    document::{Draft, is_of},
     emit::{Emitted, Format, Refused, Target, Writer},
 };
 

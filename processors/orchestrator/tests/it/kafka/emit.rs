@@ -185,11 +185,22 @@ async fn a_published_chain_that_does_not_fit_is_unusable_and_says_why() {
     let mut world = World::new("orchestrator-emit-learned").await;
     let topic = refunds(&world).await;
     let source = chain(1, "{order: 1}", &format!("{{topic: {topic}, value: avro}}"));
+    let file = tempfile::tempdir().unwrap();
+    let path = file.path().join("refund.yaml");
+    std::fs::write(&path, &source).unwrap();
+    // What the topic takes is not asked for here.
+    let digest = orchestrator::load_one(&path, &crate::resources::resources())
+        .unwrap()
+        .digest
+        .clone();
     let published = ChainRecord {
         name: "refund".to_owned(),
         version: 1,
-        digest: "d".to_owned(),
+        digest,
         source,
+        graph: "[]".to_owned(),
+        input_schema: "{}".to_owned(),
+        output_schema: "{}".to_owned(),
         ..ChainRecord::default()
     };
     let chains = world.kafka.topic("chains");
@@ -200,7 +211,8 @@ async fn a_published_chain_that_does_not_fit_is_unusable_and_says_why() {
         .unwrap()
         .encode(&published)
         .unwrap();
-    world.send("chains", Some(value), Headers::new()).await;
+    let key = Some(bytes::Bytes::from_static(b"refund@1"));
+    world.send_keyed("chains", key, Some(value), Headers::new()).await;
     let mut running = world.start();
     running.ready().await;
 

@@ -185,3 +185,58 @@ async fn an_id_that_the_registry_does_not_have_yet_is_waited_for() {
     );
     running.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chain_that_was_published_before_the_request_is_never_unknown() {
+    let mut world = World::new("orchestrator-barrier").await;
+    let url = url::Url::parse(&world.registry_url).unwrap();
+    let mut way = Way::to(&format!("127.0.0.1:{}", url.port().unwrap())).await;
+    let settings = RegistrySettings {
+        url: format!("http://{}{}", way.at, url.path()),
+        username: None,
+        password: None,
+    };
+    let ask = |chain: &str| Request {
+        chain: chain.to_owned(),
+        ..Request::default()
+    };
+    let mine = folder_with("mine", 1, "one");
+    let mut running = world.start_at(mine.path().to_owned(), Registry::new(&settings).unwrap());
+    running.ready().await;
+    let src = world.ask(&ask("mine"), Headers::new()).await;
+    assert_eq!(world.committed(&src).await.result.status, status::COMPLETED);
+
+    // From here on it learns no chain whose topic it must ask about, and so none behind it.
+    way.cut.cancel();
+    let theirs = folder_with("theirs", 1, "{kind: run}");
+    let path = theirs.path().join("chain.yaml");
+    let source = std::fs::read_to_string(&path).unwrap();
+    let emit = format!("emit: {{topic: {}, value: avro}}\n", world.kafka.topic("refunds"));
+    world
+        .registry
+        .register(&world.kafka.topic("refunds"), schemas::Definition::of::<Request>())
+        .await
+        .unwrap();
+    std::fs::write(&path, source + &emit).unwrap();
+    std::fs::write(
+        theirs.path().join("late.yaml"),
+        std::fs::read_to_string(folder_with("late", 1, "two").path().join("chain.yaml")).unwrap(),
+    )
+    .unwrap();
+    let mut other = world.start_with(theirs.path().to_owned());
+    other.ready().await;
+    other.stop().await;
+    let src = world.ask(&ask("late@1"), Headers::new()).await;
+    // Longer than anybody is patient by the clock.
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    way.mend().await;
+
+    let result = world.committed(&src).await.result;
+    assert_eq!(
+        (result.status.as_str(), result.output.as_deref()),
+        (status::COMPLETED, Some(r#""two""#)),
+        "{:?}",
+        result.error
+    );
+    running.stop().await;
+}

@@ -61,6 +61,7 @@ async fn every_poison_is_kept_intact_and_answered() {
         );
         assert_eq!(result.error.unwrap().class, class);
         assert_eq!(result.request_id, letter.request_id);
+        assert_eq!(result.turn, 0, "{class}");
         assert_eq!(
             (committed.run.outcome.as_str(), committed.run.request_id),
             (class, letter.request_id)
@@ -222,6 +223,24 @@ async fn poisons(world: &World) -> Vec<Poison> {
                 ..request("resumed", "echo", "1")
             },
         ),
+        own(
+            "invalid_request",
+            "later",
+            &Request {
+                turn: 5,
+                ..request("later", "echo", "1")
+            },
+        ),
+        own(
+            "invalid_request",
+            "earlier",
+            &Request {
+                turn: -1,
+                ..request("earlier", "echo", "1")
+            },
+        ),
+        own("unknown_chain", "zero", &request("zero", "echo@01", "1")),
+        own("unknown_chain", "plus", &request("plus", "echo@+1", "1")),
         own(
             "output_too_large",
             "long",

@@ -1,6 +1,7 @@
 use std::time::{Duration, Instant};
 
-use schemas::{Registry, RegistrySettings, Request, status};
+use bytes::Bytes;
+use schemas::{ChainRecord, Registry, RegistrySettings, Request, status};
 use topics::Headers;
 
 use super::world::{World, folder_with};
@@ -94,5 +95,78 @@ async fn a_registry_that_is_down_is_waited_for() {
 
     running.waiting_for("schema registry").await;
 
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_withdrawn_is_unknown_and_what_is_no_chain_is_passed_over() {
+    let mut world = World::new("orchestrator-withdrawn").await;
+    let (mine, good) = (folder_with("mine", 1, "one"), folder_with("good", 1, "two"));
+    let mut running = world.start_with(mine.path().to_owned());
+    running.ready().await;
+    let ask = async |world: &mut World, chain: &str| {
+        let request = Request {
+            chain: chain.to_owned(),
+            ..Request::default()
+        };
+        let src = world.ask(&request, Headers::new()).await;
+        let result = world.committed(&src).await.result;
+        result
+            .error
+            .map_or(result.output.unwrap_or_default(), |error| error.class)
+    };
+    assert_eq!(ask(&mut world, "mine@1").await, r#""one""#);
+
+    let key = |key: &'static str| Some(Bytes::from_static(key.as_bytes()));
+    world.send_keyed("chains", key("mine@1"), None, Headers::new()).await;
+    assert_eq!(ask(&mut world, "mine@1").await, "unknown_chain");
+
+    let chain = orchestrator::load_one(&good.path().join("chain.yaml"), &crate::resources::resources()).unwrap();
+    let record = ChainRecord {
+        name: "good".to_owned(),
+        version: 1,
+        digest: chain.digest.clone(),
+        source: chain.source.clone(),
+        graph: "[]".to_owned(),
+        input_schema: "{}".to_owned(),
+        output_schema: "{}".to_owned(),
+        ..ChainRecord::default()
+    };
+    let topic = world.kafka.topic("chains");
+    let encoder = world.registry.encoder(&topic).await.unwrap();
+    let send = async |world: &World, key: &'static str, record: &ChainRecord| {
+        let value = Some(encoder.encode(record).unwrap());
+        world
+            .send_keyed(
+                "chains",
+                Some(Bytes::from_static(key.as_bytes())),
+                value,
+                Headers::new(),
+            )
+            .await;
+    };
+    let digest = ChainRecord {
+        digest: "0".repeat(64),
+        ..record.clone()
+    };
+    let source = ChainRecord {
+        source: "{".to_owned(),
+        ..record.clone()
+    };
+    let version = ChainRecord {
+        version: -1,
+        ..record.clone()
+    };
+    for (key, odd) in [
+        ("good@1", &digest),
+        ("good@1", &source),
+        ("good@-1", &version),
+        ("other@1", &record),
+    ] {
+        send(&world, key, odd).await;
+        assert_eq!(ask(&mut world, "good").await, "unknown_chain", "{key}");
+    }
+    send(&world, "good@1", &record).await;
+    assert_eq!(ask(&mut world, "good").await, r#""two""#);
     running.stop().await;
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use models::{Caller, Unrecorded};
+use models::{Books, Caller, Unrecorded};
 use orchestrator::{Dependencies, Error, Resources, Services, Settings};
 use retrieval::{Pinecone, PineconeSettings};
 use schemas::{
@@ -38,6 +38,7 @@ topics:
   - {name: audit, key: the request's, schema: Audit, partitions: 1, retention: 7d, max_message: 1MiB, writers: [orchestrator], readers: [clients]}
   - {name: dead-letters, key: the request's, schema: DeadLetter, partitions: 1, retention: 7d, max_message: 3MiB, writers: [orchestrator], readers: [clients]}
   - {name: chains, key: name@version, schema: Chain, partitions: 1, cleanup: compact, max_message: 1MiB, writers: [orchestrator], readers: [orchestrator]}
+  - {name: instances, key: the instance id, schema: Instance, partitions: 1, retention: 1h, max_message: 1MiB, timestamp: append, writers: [orchestrator], readers: [orchestrator]}
 groups:
   - name: orchestrator
     inputs:
@@ -63,6 +64,8 @@ pub struct World {
     pub oversized: Option<PathBuf>,
     /// For orchestrators that are started from now on.
     pub pinecone: PineconeSettings,
+    /// For orchestrators that are started from now on.
+    pub books: Arc<dyn Books>,
     catalog: Catalog,
     producer: Producer,
     tail: Tail,
@@ -132,6 +135,7 @@ impl World {
         Self {
             oversized: None,
             pinecone: PineconeSettings::default(),
+            books: Arc::new(Unrecorded),
             requests: registry.encoder(&kafka.topic("requests")).await.unwrap(),
             producer: Producer::new(&kafka, ProducerSettings::new("test")).unwrap(),
             tail: Tail::open(&kafka, tail).unwrap(),
@@ -180,7 +184,7 @@ impl World {
             chains: vec![chains],
             oversized_outputs: self.oversized.clone(),
         };
-        let caller = Caller::new(Arc::clone(&resources.models), Arc::new(Unrecorded)).unwrap();
+        let caller = Caller::new(Arc::clone(&resources.models), Arc::clone(&self.books)).unwrap();
         let pinecone = Pinecone::new(&self.pinecone).unwrap();
         let services = Services::new(resources, Arc::new(caller), pinecone).unwrap();
         let dependencies = Dependencies { registry, services };

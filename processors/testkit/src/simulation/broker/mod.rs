@@ -106,6 +106,7 @@ impl Broker {
                 offset,
                 timestamp_ms: 0,
                 append_time: true,
+                read_ms: 0,
                 key,
                 value: Some(value),
                 headers: Headers::new(),

@@ -19,6 +19,7 @@ fn record(offset: i64) -> Arc<Record> {
         offset,
         timestamp_ms: 0,
         append_time: true,
+        read_ms: 0,
         key: None,
         value: Some(Bytes::from_static(b"0123456789")),
         headers: Headers::new(),
