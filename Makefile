@@ -54,7 +54,7 @@ up: setup ## start broker, registry and PostgreSQL on fixed ports; prints how to
 down: ## stop what `make up` started
 	@$(CARGO) run --quiet --package testkit --bin parts -- down
 
-bench: setup ## performance figures, one JSON object a line; all, or SCENARIO= some of floor,latency,engine,calls,inflight,keys,takeover,hot-key,restart,steady,memory, or chain
+bench: setup ## performance figures, one JSON object a line; all, or SCENARIO= some of floor,latency,engine,calls,inflight,keys,takeover,hot-key,bad-topic,restart,steady,memory, or chain
 ifeq ($(SCENARIO),$(filter-out chain,$(SCENARIO)))
 	@$(CARGO) run --release --quiet --package testkit --features crash-points --bin bench -- $(if $(SCENARIO),--scenario "$(SCENARIO)")
 endif

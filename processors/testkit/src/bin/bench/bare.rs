@@ -16,6 +16,7 @@ use topics::engine::{self, EngineSettings, Input, Node, Prepared, Rejection, Run
 use topics::{KafkaSettings, Output, Record};
 use uuid::Uuid;
 
+use crate::bad_topic;
 use crate::kafka::{Bench, PARTITIONS};
 
 const READY: &str = "the engine is ready";
@@ -51,6 +52,8 @@ pub struct Errand {
     sleep: Duration,
     /// As in `millrace.yaml`.
     tuning: Value,
+    /// See [`crate::bad_topic`].
+    bad: Option<String>,
 }
 
 impl Bare {
@@ -88,12 +91,27 @@ impl Bare {
 
     /// A member of the group, ready.
     pub async fn start(&self, name: &str, sleep: Duration, tuning: Value) -> anyhow::Result<Process> {
-        let mut process = self.launch(name, sleep, tuning)?.start()?;
+        self.start_launched(self.launch(name, sleep, tuning)?).await
+    }
+
+    pub async fn start_launched(&self, launch: Launch) -> anyhow::Result<Process> {
+        let mut process = launch.start()?;
         process.line(READY, READY_WITHIN).await?;
         Ok(process)
     }
 
     pub fn launch(&self, name: &str, sleep: Duration, tuning: Value) -> anyhow::Result<Launch> {
+        self.launch_with(name, sleep, tuning, None)
+    }
+
+    /// Some of its results go to this topic as well.
+    pub fn launch_with(
+        &self,
+        name: &str,
+        sleep: Duration,
+        tuning: Value,
+        bad: Option<String>,
+    ) -> anyhow::Result<Launch> {
         let errand = Errand {
             bootstrap: self.bench.parts.bootstrap.clone(),
             input: self.input.clone(),
@@ -101,6 +119,7 @@ impl Bare {
             group: self.group.clone(),
             sleep,
             tuning,
+            bad,
         };
         let log = self.folder.path().join(format!("{name}.log"));
         let errand = serde_json::to_string(&errand)?;
@@ -145,6 +164,7 @@ pub async fn serve(errand: Errand) -> anyhow::Result<()> {
     let node = Copying {
         sleep: errand.sleep,
         to: errand.outputs,
+        bad: errand.bad,
     };
     let (ready, mut readiness) = watch::channel(Err("not started".to_owned()));
     tokio::spawn(async move {
@@ -166,6 +186,7 @@ pub async fn serve(errand: Errand) -> anyhow::Result<()> {
 struct Copying {
     sleep: Duration,
     to: Vec<String>,
+    bad: Option<String>,
 }
 
 impl Node for Copying {
@@ -182,18 +203,27 @@ impl Node for Copying {
                 () = run.cancelled.cancelled() => return Vec::new(),
             }
         }
-        let output = |topic: &String| Output {
-            topic: topic.clone(),
-            partition: None,
-            key: run.record.key.clone(),
-            value: run.record.value.clone(),
-            headers: topics::Headers::new(),
-        };
-        self.to.iter().map(output).collect()
+        let number = run.record.value.as_deref().and_then(crate::kafka::number);
+        let bad = self.bad.iter().filter(|_| number.is_some_and(bad_topic::is_bad));
+        let topics = self.to.iter().chain(bad);
+        topics.map(|topic| copy(topic, &run.record)).collect()
     }
 
     fn rejected(&self, record: &Record, rejection: &Rejection, _: &[Output]) -> Vec<Output> {
-        tracing::error!(src = record.src(), "rejected: {}", rejection.message);
-        Vec::new()
+        if self.bad.is_none() {
+            tracing::error!(src = record.src(), "rejected: {}", rejection.message);
+            return Vec::new();
+        }
+        self.to.iter().map(|topic| copy(topic, record)).collect()
+    }
+}
+
+fn copy(topic: &str, record: &Record) -> Output {
+    Output {
+        topic: topic.to_owned(),
+        partition: None,
+        key: record.key.clone(),
+        value: record.value.clone(),
+        headers: topics::Headers::new(),
     }
 }

@@ -43,9 +43,16 @@ impl Bench {
     }
 
     pub fn create(&self, topic: &str) -> anyhow::Result<()> {
+        self.create_with(topic, &[])
+    }
+
+    pub fn create_with(&self, topic: &str, configs: &[(&str, &str)]) -> anyhow::Result<()> {
         let admin: AdminClient<DefaultClientContext> = self.client().create()?;
-        let topics = [NewTopic::new(topic, PARTITIONS, TopicReplication::Fixed(1))];
-        for created in block_on(admin.create_topics(&topics, &AdminOptions::new()))? {
+        let topic = NewTopic::new(topic, PARTITIONS, TopicReplication::Fixed(1));
+        let topic = configs
+            .iter()
+            .fold(topic, |topic, (config, value)| topic.set(config, value));
+        for created in block_on(admin.create_topics([&topic], &AdminOptions::new()))? {
             created.map_err(|(topic, code)| anyhow::anyhow!("cannot create {topic}: {code}"))?;
         }
         Ok(())

@@ -3,6 +3,7 @@
 //! What Kafka and a pooled HTTP client cost without Millrace is measured first, on the same machine and in the same run:
 //! without that floor beside it a figure of the system says nothing.
 
+mod bad_topic;
 mod bare;
 mod calls;
 mod closed_loop;
@@ -76,6 +77,8 @@ enum Scenario {
     Takeover,
     /// One key has half of the traffic
     HotKey,
+    /// A tenth of the results goes to a topic that takes none
+    BadTopic,
     /// A rolling restart under load
     Restart,
     /// A thousand requests a second for a minute: does it keep up?
@@ -129,6 +132,7 @@ async fn main() -> anyhow::Result<()> {
             Scenario::Keys => keys::run(&bench).await?,
             Scenario::Takeover => takeover::run(&bench).await?,
             Scenario::HotKey => hot_key::run(&bench).await?,
+            Scenario::BadTopic => bad_topic::run(&bench).await?,
             Scenario::Restart => restart::run(&bench).await?,
             Scenario::Steady => steady::run(&bench).await?,
             Scenario::Memory => memory::run(&bench, Duration::from_secs(60 * arguments.minutes)).await?,
