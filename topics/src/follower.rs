@@ -3,6 +3,10 @@
 //!
 //! A partition that moves is not drained first: its new reader loads the position, reads some records again, and
 //! whoever loses the compare-and-set in the store calls [`Follower::reload`]. So no handover can lose a record.
+//!
+//! Offsets that hold no record for a reader (markers of transactions, what was aborted) count as read: a position that
+//! stops before them would be out of range as soon as retention has passed it. They are told with the batch that they
+//! come with, or by [`Follower::ends`].
 
 mod member;
 mod rebalances;
@@ -52,17 +56,29 @@ pub type Positions =
 #[derive(Debug, Clone)]
 pub struct Batch {
     pub partition: TopicPartition,
-    /// Never empty.
+    /// Empty only in what [`Follower::ends`] gives.
     pub records: Vec<Record>,
+    /// Where the log ended when all of it was read: what lies between the last record and this is no record.
+    pub end: Option<i64>,
     /// Which assignment or reload of the partition they were read under; see [`Follower::owns`].
     pub epoch: u64,
 }
 
 impl Batch {
+    fn empty(partition: TopicPartition, epoch: u64) -> Self {
+        Self {
+            partition,
+            records: Vec::new(),
+            end: None,
+            epoch,
+        }
+    }
+
     /// The position after this batch.
     #[must_use]
     pub fn next_offset(&self) -> i64 {
-        self.records.last().map_or(0, |record| record.offset + 1)
+        let behind = self.records.last().map_or(0, |record| record.offset + 1);
+        self.end.unwrap_or_default().max(behind)
     }
 }
 
@@ -80,11 +96,17 @@ pub enum FollowerError {
         #[source]
         source: KafkaError,
     },
-    /// Retention took records that were never read, or the topic was made anew.
-    #[error(
-        "{partition} has no offset {offset}: its log begins later or was made anew; set the stored position by hand"
-    )]
-    OutOfRange { partition: TopicPartition, offset: i64 },
+    /// Retention took records that were never read, or the topic was made anew. The partition stands still until its
+    /// position is set and [`Follower::reload`] called; the others go on.
+    #[error("{partition} has no offset {offset}: its log has {start} to {end}")]
+    OutOfRange {
+        partition: TopicPartition,
+        /// As in [`Batch`].
+        epoch: u64,
+        offset: i64,
+        start: i64,
+        end: i64,
+    },
     #[error("the follower has ended")]
     Ended,
 }
@@ -99,6 +121,10 @@ pub struct Follower {
     left: oneshot::Receiver<()>,
     /// Records received and not yet given out, so that `next_batch` may be cancelled.
     pending: BTreeMap<TopicPartition, Batch>,
+    /// Ends that came after the records before them were given out.
+    ends: BTreeMap<TopicPartition, Batch>,
+    /// Came while records were pending, which go first.
+    failed: Option<FollowerError>,
     received: metrics::Counter,
 }
 
@@ -147,6 +173,8 @@ impl Follower {
             reloads,
             left,
             pending: BTreeMap::new(),
+            ends: BTreeMap::new(),
+            failed: None,
             received,
         })
     }
@@ -155,17 +183,24 @@ impl Follower {
     /// partition; only what this member still owns. Safe to cancel.
     ///
     /// # Errors
-    /// `OutOfRange` and `Group` once, and `Ended` from then on.
+    /// `OutOfRange` of one partition, after which the others go on; `Group` once, and `Ended` from then on.
     pub async fn next_batch(&mut self, max: usize, wait: Duration) -> Result<Vec<Batch>, FollowerError> {
         loop {
             if self.count() == 0 {
+                if let Some(error) = self.failed.take() {
+                    if self.is_stale(&error) {
+                        continue;
+                    }
+                    return Err(error);
+                }
                 let item = self.items.recv().await.ok_or(FollowerError::Ended)?;
-                self.accept(item)?;
+                self.accept(item);
+                continue;
             }
             let deadline = Instant::now() + wait;
-            while self.count() < max {
+            while self.count() < max && self.failed.is_none() {
                 match timeout_at(deadline, self.items.recv()).await {
-                    Ok(item) => self.accept(item.ok_or(FollowerError::Ended)?)?,
+                    Ok(item) => self.accept(item.ok_or(FollowerError::Ended)?),
                     Err(_elapsed) => break,
                 }
             }
@@ -179,11 +214,19 @@ impl Follower {
         }
     }
 
+    /// Whether the partition that it is about has been taken away or reloaded since.
+    fn is_stale(&self, error: &FollowerError) -> bool {
+        match error {
+            FollowerError::OutOfRange { partition, epoch, .. } => self.tenures.current(partition) != Some(*epoch),
+            _ => false,
+        }
+    }
+
     fn count(&self) -> usize {
         self.pending.values().map(|batch| batch.records.len()).sum()
     }
 
-    fn accept(&mut self, item: Item) -> Result<(), FollowerError> {
+    fn accept(&mut self, item: Item) {
         match item {
             Item::Record {
                 partition,
@@ -192,20 +235,36 @@ impl Follower {
             } => {
                 self.room.give_back(record.size());
                 self.received.increment(1);
-                let batch = self.pending.entry(partition).or_insert_with_key(|partition| Batch {
-                    partition: partition.clone(),
-                    records: Vec::new(),
-                    epoch,
-                });
+                self.ends.remove(&partition);
+                let batch = self
+                    .pending
+                    .entry(partition)
+                    .or_insert_with_key(|partition| Batch::empty(partition.clone(), epoch));
                 if batch.epoch != epoch {
-                    batch.records.clear();
-                    batch.epoch = epoch;
+                    *batch = Batch::empty(batch.partition.clone(), epoch);
                 }
                 batch.records.push(record);
-                Ok(())
             }
-            Item::Failed(error) => Err(error),
+            Item::End { partition, epoch, next } => {
+                let of_its_records = self.pending.get_mut(&partition).filter(|batch| batch.epoch == epoch);
+                let batch = match of_its_records {
+                    Some(batch) => batch,
+                    None => {
+                        let batch = Batch::empty(partition.clone(), epoch);
+                        self.ends.entry(partition).insert_entry(batch).into_mut()
+                    }
+                };
+                batch.end = Some(next);
+            }
+            Item::Failed(error) => self.failed = Some(error),
         }
+    }
+
+    /// Where partitions ended since their last batch: it may be stored at leisure, and lies past that batch by offsets
+    /// that hold no record. Each is given once.
+    pub fn ends(&mut self) -> Vec<Batch> {
+        let ends = std::mem::take(&mut self.ends).into_values();
+        ends.filter(|batch| self.owns(batch)).collect()
     }
 
     /// True while the partition has not been taken away or reloaded since the batch was read.

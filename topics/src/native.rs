@@ -6,6 +6,7 @@
 //! - group metadata: the wrapper hides generation and member, and what has a generation below 0 must never be sent.
 //! - committed metadata: the wrapper panics on metadata that is not UTF-8, which any other program may have written.
 //! - cached watermarks: the wrapper only asks the broker.
+//! - one partition's position: the wrapper asks for all of them.
 #![expect(unsafe_code, reason = "calls into librdkafka, each with its reason")]
 
 use std::{
@@ -21,7 +22,7 @@ use rdkafka::{
         rd_kafka_consumer_group_metadata_generation_id, rd_kafka_consumer_group_metadata_member_id,
         rd_kafka_consumer_group_metadata_new_with_genid, rd_kafka_error_code, rd_kafka_error_destroy,
         rd_kafka_error_is_fatal, rd_kafka_error_is_retriable, rd_kafka_error_string, rd_kafka_error_t,
-        rd_kafka_error_txn_requires_abort, rd_kafka_flush, rd_kafka_get_watermark_offsets,
+        rd_kafka_error_txn_requires_abort, rd_kafka_flush, rd_kafka_get_watermark_offsets, rd_kafka_position,
         rd_kafka_send_offsets_to_transaction,
     },
     consumer::{BaseConsumer, Consumer, ConsumerContext},
@@ -170,6 +171,16 @@ pub(crate) fn known_end<C: ConsumerContext>(consumer: &BaseConsumer<C>, partitio
         );
     }
     (high >= 0).then_some(high)
+}
+
+/// The offset behind all that this consumer was given of a partition, markers included: the wrapper only tells it of all
+/// partitions at once. None before the first.
+pub(crate) fn position<C: ConsumerContext>(consumer: &BaseConsumer<C>, partition: &TopicPartition) -> Option<i64> {
+    let mut list = TopicPartitionList::with_capacity(1);
+    list.add_partition(&partition.topic, partition.partition);
+    // SAFETY: client and list are valid for the call, which writes an offset into the one element of the list.
+    unsafe { rd_kafka_position(consumer.client().native_ptr(), list.ptr()) };
+    list.elements().first()?.offset().to_raw().filter(|offset| *offset >= 0)
 }
 
 fn take(error: *mut rd_kafka_error_t) -> Result<(), TransactionError> {

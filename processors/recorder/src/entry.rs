@@ -1,5 +1,7 @@
 //! A record of a topic, and the row that it becomes.
 
+use std::collections::BTreeMap;
+
 use base64::{Engine, prelude::BASE64_STANDARD};
 use schemas::{Attempt, Audit, DeadLetter, RunResult, Timestamp, identity::Identity};
 use serde_json::json;
@@ -10,6 +12,14 @@ use topics::{Headers, Record, TopicPartition};
 pub(crate) struct Entry {
     pub record: Record,
     pub row: Row,
+}
+
+/// What is written in one transaction.
+#[derive(Debug, Default)]
+pub(crate) struct Part {
+    pub entries: Vec<Entry>,
+    /// Partitions of which all was read, and where they end.
+    pub ends: BTreeMap<TopicPartition, i64>,
 }
 
 #[derive(Debug)]

@@ -5,6 +5,16 @@
 //! another recorder owns the partition now, all is rolled back, and the position is read again. Nothing is committed to
 //! Kafka; its group only shares the partitions out.
 //!
+//! Offsets without a record (markers of transactions, what was aborted) count as read: positions move to the end of the
+//! log, with the next batch or every few seconds. One that stayed behind would be out of range once retention has passed
+//! it, though all was recorded.
+//!
+//! Records that were deleted before they were recorded are a gap: a row in `gaps`, in the transaction that moves the
+//! position to the log's new start, where recording goes on by itself. Standing still until somebody decides would be
+//! worse for an audit: nobody can bring those records back, and retention would take more with every hour of waiting. What
+//! must not happen is that nobody notices: the role says that it is not ready (`/health` shows why) until
+//! `millrace audit gaps --accept` says that somebody knows.
+//!
 //! What cannot be stored does not stop the rest: a batch that Postgres refuses is halved until the row is found, which
 //! goes to `quarantine` with its bytes. A Postgres or a registry that is away is waited for.
 
@@ -12,11 +22,13 @@ mod crash;
 mod days;
 mod entry;
 mod failure;
+mod gaps;
 mod metrics;
 mod migrations;
 mod patience;
 mod positions;
 mod reader;
+mod readiness;
 mod recording;
 mod settings;
 mod store;
@@ -28,6 +40,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use topics::{Catalog, FollowerError, KafkaSettings};
 
+pub use gaps::{GapsError, RecordedGap, accept_gaps, gaps};
 pub use settings::RecorderSettings;
 pub use unresolved::{LostCall, Unresolved, UnresolvedError, UnresolvedFilter, unresolved};
 
@@ -57,7 +70,7 @@ pub enum RecorderError {
 /// for.
 ///
 /// # Errors
-/// What no waiting mends: settings, tables that another version made, records that Kafka has deleted unread.
+/// What no waiting mends: settings, tables that another version made.
 pub async fn run(
     settings: RecorderSettings,
     dependencies: Dependencies,

@@ -13,6 +13,7 @@ const DUPLICATES: &str = "millrace_recorder_duplicate_results_total";
 const LAG: &str = "millrace_recorder_lag_seconds";
 const BATCH: &str = "millrace_recorder_batch_records";
 const COMMIT: &str = "millrace_recorder_commit_seconds";
+const GAPS: &str = "millrace_recorder_gaps_total";
 const LOST: &str = "millrace_recorder_positions_lost_total";
 
 pub(crate) fn describe() {
@@ -26,6 +27,7 @@ pub(crate) fn describe() {
     );
     describe_histogram!(BATCH, "Records per transaction");
     describe_histogram!(COMMIT, Unit::Seconds, "From the begin of a transaction to its commit");
+    describe_counter!(GAPS, "Times that records had been deleted before they were recorded");
     describe_counter!(LOST, "Positions that another recorder had moved");
 }
 
@@ -51,6 +53,10 @@ pub(crate) fn committed(entries: &[Entry], duplicates: u64, took: Duration) {
         let lag = (Timestamp::now().as_millis() - newest).max(0) as f64 / 1e3;
         gauge!(LAG, "topic" => name).set(lag);
     }
+}
+
+pub(crate) fn gap() {
+    counter!(GAPS).increment(1);
 }
 
 pub(crate) fn lost(positions: usize) {

@@ -8,7 +8,7 @@ use sqlx::{
 };
 
 /// In their order; one that was released never changes.
-const MIGRATIONS: [(i64, &str, &str); 4] = [
+const MIGRATIONS: [(i64, &str, &str); 5] = [
     (1, "runs", include_str!("../../../schemas/migrations/0001_runs.sql")),
     (2, "feed", include_str!("../../../schemas/migrations/0002_feed.sql")),
     (
@@ -17,6 +17,7 @@ const MIGRATIONS: [(i64, &str, &str); 4] = [
         include_str!("../../../schemas/migrations/0003_resumes.sql"),
     ),
     (4, "trail", include_str!("../../../schemas/migrations/0004_trail.sql")),
+    (5, "gaps", include_str!("../../../schemas/migrations/0005_gaps.sql")),
 ];
 
 pub(crate) async fn run(pool: &PgPool) -> Result<(), MigrateError> {

@@ -2,27 +2,24 @@
 
 use std::{fmt::Display, time::Duration};
 
-use tokio::{
-    sync::watch,
-    time::{Instant, sleep},
-};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::failure::with_causes;
+use crate::{failure::with_causes, readiness::Readiness};
 
 pub(crate) const FIRST_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Said once, visible as not ready.
 pub(crate) struct Patience<'r> {
-    ready: &'r watch::Sender<Result<(), String>>,
+    ready: &'r Readiness,
     shutdown: &'r CancellationToken,
     pause: Duration,
     since: Option<Instant>,
 }
 
 impl<'r> Patience<'r> {
-    pub fn new(ready: &'r watch::Sender<Result<(), String>>, shutdown: &'r CancellationToken) -> Self {
+    pub fn new(ready: &'r Readiness, shutdown: &'r CancellationToken) -> Self {
         Self {
             ready,
             shutdown,
@@ -40,8 +37,8 @@ impl<'r> Patience<'r> {
             self.since = Some(Instant::now());
             tracing::warn!(error, "waiting for {what}");
         }
-        let why = format!("waiting for {what}: {}", with_causes(error));
-        self.ready.send_modify(|ready| *ready = Err(why));
+        self.ready
+            .waiting(format!("waiting for {what}: {}", with_causes(error)));
         tokio::select! {
             () = self.shutdown.cancelled() => return Err(Stopped),
             () = sleep(self.pause) => {}
@@ -55,9 +52,7 @@ impl<'r> Patience<'r> {
             tracing::info!(waited = ?since.elapsed(), "going on");
         }
         self.pause = FIRST_PAUSE;
-        if self.ready.borrow().is_err() {
-            self.ready.send_modify(|ready| *ready = Ok(()));
-        }
+        self.ready.going_on();
     }
 }
 

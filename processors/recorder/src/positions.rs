@@ -14,9 +14,12 @@ use tokio::time::sleep;
 use topics::{Batch, TopicPartition};
 
 use crate::{
-    entry::Entry,
+    entry::Part,
     patience::{FIRST_PAUSE, LONGEST_PAUSE},
-    tables::positions::{self, Move},
+    tables::{
+        gaps::Gap,
+        positions::{self, Move},
+    },
 };
 
 type Loaded = Arc<Mutex<BTreeMap<TopicPartition, Option<i64>>>>;
@@ -44,36 +47,41 @@ impl Positions {
     /// Whether the batch goes on where the position is. Otherwise the position has to be loaded again.
     pub fn admit(&mut self, batch: &Batch) -> bool {
         let first = batch.records.first().map_or(i64::MAX, |record| record.offset);
-        let loaded = self
-            .loaded
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&batch.partition)
-            .copied();
-        let held = match self.held.get(&batch.partition) {
-            Some(held) if held.epoch == batch.epoch => held.next,
-            Some(_) | None => match loaded {
-                Some(next) => {
-                    self.held.insert(
-                        batch.partition.clone(),
-                        Held {
-                            epoch: batch.epoch,
-                            next,
-                        },
-                    );
-                    next
-                }
-                None => return false,
-            },
-        };
-        held.is_none_or(|next| next <= first)
+        self.held(&batch.partition, batch.epoch)
+            .is_some_and(|held| held.is_none_or(|next| next <= first))
     }
 
-    /// From where each partition is to behind its last entry. Entries are in order within their partition.
-    pub fn moves(&self, entries: &[Entry]) -> Vec<Move> {
+    /// Past a gap that a tenure came upon. None: the position has to be loaded again.
+    pub fn past(&mut self, gap: &Gap, epoch: u64) -> Option<Move> {
+        let from = self.held(&gap.partition, epoch)?;
+        from.is_none_or(|next| next <= gap.from).then(|| Move {
+            partition: gap.partition.clone(),
+            from,
+            to: gap.to,
+        })
+    }
+
+    /// Where the partition is within a tenure, which begins here if it is new. The outer None: nobody knows.
+    fn held(&mut self, partition: &TopicPartition, epoch: u64) -> Option<Option<i64>> {
+        if let Some(held) = self.held.get(partition).filter(|held| held.epoch == epoch) {
+            return Some(held.next);
+        }
+        let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = loaded.get(partition).copied()?;
+        drop(loaded);
+        self.held.insert(partition.clone(), Held { epoch, next });
+        Some(next)
+    }
+
+    /// From where each partition is to behind its last entry, or to its end. Entries are in order within their partition.
+    pub fn moves(&self, part: &Part) -> Vec<Move> {
         let mut last: BTreeMap<TopicPartition, i64> = BTreeMap::new();
-        for entry in entries {
+        for entry in &part.entries {
             last.insert(entry.partition(), entry.record.offset + 1);
+        }
+        for (partition, end) in &part.ends {
+            let last = last.entry(partition.clone()).or_insert(*end);
+            *last = (*last).max(*end);
         }
         last.into_iter()
             .map(|(partition, to)| Move {
@@ -81,6 +89,8 @@ impl Positions {
                 partition,
                 to,
             })
+            // Of an empty partition, or of an end that was recorded already.
+            .filter(|step| step.from.unwrap_or_default() < step.to)
             .collect()
     }
 

@@ -1,24 +1,34 @@
 //! The loop: follow, read, write.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use sqlx::migrate::MigrateError;
-use tokio::{sync::watch, time::interval};
+use tokio::{
+    sync::watch,
+    time::{MissedTickBehavior, interval},
+};
 use tokio_util::sync::CancellationToken;
-use topics::{Batch, Follower, FollowerSettings, TopicPartition};
+use topics::{Batch, Follower, FollowerError, FollowerSettings, TopicPartition};
 
 use crate::{
     Dependencies, RecorderError, RecorderSettings,
-    entry::{Entry, Row},
+    entry::{Entry, Part, Row},
     failure::Failure,
     metrics, migrations,
     patience::{Patience, Stopped},
     positions::Positions,
     reader::Reader,
+    readiness::Readiness,
     store::Store,
+    tables::gaps::Gap,
 };
 
 const RETENTION_EVERY: Duration = Duration::from_secs(3_600);
+/// How often positions move that pass no record, and gaps are looked for that somebody has accepted.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 pub(crate) struct Recording {
     settings: RecorderSettings,
@@ -26,7 +36,7 @@ pub(crate) struct Recording {
     reader: Reader,
     follower: Follower,
     positions: Positions,
-    ready: watch::Sender<Result<(), String>>,
+    ready: Readiness,
     shutdown: CancellationToken,
 }
 
@@ -44,6 +54,7 @@ impl Recording {
             registry,
             postgres_url,
         } = dependencies;
+        let ready = Readiness::new(ready);
         let store = Store::new(&postgres_url, settings.retention_days).map_err(RecorderError::Url)?;
         let reader = Reader::new(&kafka, &catalog, &registry).map_err(RecorderError::Schema)?;
         let mut patience = Patience::new(&ready, &shutdown);
@@ -82,6 +93,8 @@ impl Recording {
     pub async fn run(mut self) -> Result<(), RecorderError> {
         let wait = Duration::from_millis(self.settings.batch_wait_ms);
         let mut retention = interval(RETENTION_EVERY);
+        let mut look = interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 biased;
@@ -92,23 +105,86 @@ impl Recording {
                         tracing::warn!(error = &error as &dyn std::error::Error, "old days are not dropped; next try in an hour");
                     }
                 }
+                _ = look.tick() => {
+                    if let Err(Stopped) = self.look().await {
+                        break;
+                    }
+                }
                 batches = self.follower.next_batch(self.settings.batch_records, wait) => {
-                    let batches = batches.map_err(RecorderError::Read)?;
-                    if let Err(Stopped) = self.record(batches).await {
+                    let recorded = match batches {
+                        Ok(batches) => self.record(batches).await,
+                        Err(FollowerError::OutOfRange { partition, epoch, offset, start, end }) => {
+                            let gap = Gap { partition, from: offset, to: start, log_end: end };
+                            self.pass(gap, epoch).await
+                        }
+                        Err(error) => return Err(RecorderError::Read(error)),
+                    };
+                    if let Err(Stopped) = recorded {
                         break;
                     }
                 }
             }
         }
+        // Whoever comes next may come after retention.
+        let ends = self.follower.ends();
+        let _ = self.record(ends).await;
         self.follower.leave().await;
         Ok(())
+    }
+
+    /// What is done now and then.
+    async fn look(&mut self) -> Result<(), Stopped> {
+        let ends = self.follower.ends();
+        self.record(ends).await?;
+        // What keeps Postgres from answering is told where rows wait for it.
+        if let Ok(open) = self.store.open_gaps().await {
+            self.ready.gaps(open);
+        }
+        Ok(())
+    }
+
+    /// Goes on where the log begins now.
+    async fn pass(&mut self, gap: Gap, epoch: u64) -> Result<(), Stopped> {
+        let mut patience = Patience::new(&self.ready, &self.shutdown);
+        while let Some(past) = self.positions.past(&gap, epoch) {
+            match self.store.write_gap(past, &gap).await {
+                Ok(()) => {
+                    metrics::gap();
+                    tracing::error!(
+                        partition = %gap.partition,
+                        from = gap.from,
+                        to = gap.to,
+                        log_end = gap.log_end,
+                        "Kafka had deleted records before they were recorded; going on where the log begins. \
+                         `millrace audit gaps` lists what is missing"
+                    );
+                    break;
+                }
+                Err(Failure::Lost(_)) => break,
+                Err(Failure::Row(reason)) => {
+                    let error = sqlx::Error::Protocol(reason);
+                    patience.wait(postgres(&self.store), &error).await?;
+                }
+                Err(Failure::Wait(error)) => {
+                    let error = self.store.cause(error).await;
+                    patience.wait(postgres(&self.store), &error).await?;
+                }
+            }
+        }
+        patience.over();
+        self.reload(vec![gap.partition]);
+        self.look().await
     }
 
     async fn record(&mut self, batches: Vec<Batch>) -> Result<(), Stopped> {
         let (batches, strangers): (Vec<_>, Vec<_>) = batches.into_iter().partition(|batch| self.positions.admit(batch));
         self.reload(strangers.into_iter().map(|batch| batch.partition).collect());
+        let ends = batches
+            .iter()
+            .filter_map(|batch| Some((batch.partition.clone(), batch.end?)))
+            .collect();
         let entries = self.read(batches).await?;
-        self.write(entries).await
+        self.write(Part { entries, ends }).await
     }
 
     async fn read(&self, batches: Vec<Batch>) -> Result<Vec<Entry>, Stopped> {
@@ -128,18 +204,19 @@ impl Recording {
     }
 
     /// Writes all of it, in halves if need be; what another recorder owns by now is left to it.
-    async fn write(&mut self, entries: Vec<Entry>) -> Result<(), Stopped> {
+    async fn write(&mut self, part: Part) -> Result<(), Stopped> {
         let mut patience = Patience::new(&self.ready, &self.shutdown);
         let mut lost = BTreeSet::new();
         // The next part is on top.
-        let mut parts = vec![entries];
+        let mut parts = vec![part];
         while let Some(mut part) = parts.pop() {
-            part.retain(|entry| !lost.contains(&entry.partition()));
-            if part.is_empty() {
+            part.entries.retain(|entry| !lost.contains(&entry.partition()));
+            part.ends.retain(|partition, _| !lost.contains(partition));
+            let moves = self.positions.moves(&part);
+            if moves.is_empty() {
                 continue;
             }
-            let moves = self.positions.moves(&part);
-            match self.store.write(&moves, &part).await {
+            match self.store.write(&moves, &part.entries).await {
                 Ok(()) => {
                     self.positions.moved(moves);
                     patience.over();
@@ -170,8 +247,8 @@ impl Recording {
 }
 
 /// Two halves, the first on top; or the one entry that was refused, for quarantine.
-fn narrowed(mut part: Vec<Entry>, reason: &str) -> Vec<Vec<Entry>> {
-    if let [entry] = part.as_mut_slice() {
+fn narrowed(mut part: Part, reason: &str) -> Vec<Part> {
+    if let [entry] = part.entries.as_mut_slice() {
         let record = &entry.record;
         tracing::warn!(
             src = record.src(),
@@ -181,8 +258,22 @@ fn narrowed(mut part: Vec<Entry>, reason: &str) -> Vec<Vec<Entry>> {
         entry.row = Row::Quarantine(reason.to_owned());
         return vec![part];
     }
-    let second = part.split_off(part.len() / 2);
-    vec![second, part]
+    if part.entries.is_empty() {
+        // Positions alone are no row that could be refused; they are told again.
+        return Vec::new();
+    }
+    let second = part.entries.split_off(part.entries.len() / 2);
+    let first = std::mem::take(&mut part.entries);
+    vec![
+        Part {
+            entries: second,
+            ends: part.ends,
+        },
+        Part {
+            entries: first,
+            ends: BTreeMap::new(),
+        },
+    ]
 }
 
 fn postgres(store: &Store) -> String {

@@ -17,7 +17,7 @@ use crate::{
     entry::{Entry, Row},
     failure::Failure,
     metrics,
-    tables::{attempts, audit, dead_letters, positions, quarantine, runs},
+    tables::{attempts, audit, dead_letters, gaps, positions, quarantine, runs},
 };
 
 /// A database that accepts connections and then says nothing is as good as away.
@@ -74,11 +74,27 @@ impl Store {
         let days = entries.iter().filter_map(Entry::accepted_at);
         self.days.make(&self.pool, days).await.map_err(Failure::Wait)?;
         let written = timeout(PATIENCE, transaction(&self.pool, moves, entries));
-        let duplicates = written
-            .await
-            .map_err(|_elapsed| Failure::Wait(sqlx::Error::Io(io::ErrorKind::TimedOut.into())))??;
+        let duplicates = written.await.map_err(|_elapsed| timed_out())??;
         metrics::committed(entries, duplicates, began.elapsed());
         Ok(())
+    }
+
+    /// Notes a gap and moves the position past it, or does nothing.
+    ///
+    /// # Errors
+    /// As [`Store::write`].
+    pub async fn write_gap(&self, past: positions::Move, gap: &gaps::Gap) -> Result<(), Failure> {
+        let write = async {
+            let mut transaction = self.pool.begin().await?;
+            positions::advance(&mut transaction, &[past]).await?;
+            gaps::insert(&mut transaction, gap).await?;
+            Ok(transaction.commit().await?)
+        };
+        timeout(PATIENCE, write).await.map_err(|_elapsed| timed_out())?
+    }
+
+    pub async fn open_gaps(&self) -> Result<i64, sqlx::Error> {
+        gaps::open(&mut *self.pool.acquire().await?).await
     }
 
     /// A pool tries again until its patience is over, and then does not say what it tried in vain: this asks once.
@@ -92,6 +108,10 @@ impl Store {
             Ok(Ok(_)) | Err(_) => error,
         }
     }
+}
+
+fn timed_out() -> Failure {
+    Failure::Wait(sqlx::Error::Io(io::ErrorKind::TimedOut.into()))
 }
 
 async fn transaction(pool: &PgPool, moves: &[positions::Move], entries: &[Entry]) -> Result<u64, Failure> {

@@ -6,6 +6,7 @@
 pub(crate) mod attempts;
 pub(crate) mod audit;
 pub(crate) mod dead_letters;
+pub(crate) mod gaps;
 pub(crate) mod positions;
 pub(crate) mod quarantine;
 pub(crate) mod runs;

@@ -1,5 +1,7 @@
 //! What tests ask the broker behind Millrace's back, with the raw client: an engine cannot be its own witness.
 
+mod writer;
+
 use std::time::Duration;
 
 use rdkafka::{
@@ -10,6 +12,8 @@ use rdkafka::{
     mocking::MockCluster,
     producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer},
 };
+
+pub use writer::{TransactionalWriter, delete_before, log};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 

@@ -22,17 +22,24 @@ use super::{
     tenures::Tenures,
 };
 use crate::{
-    KafkaSettings, Record, TopicPartition, client,
+    KafkaSettings, Record, TopicPartition, client, native,
     queues::{Bell, Fetched, LOOK_AROUND, Queues, Room},
 };
 
 const SEEK: Duration = Duration::from_secs(2);
+const ASK: Duration = Duration::from_secs(2);
 
 pub(super) enum Item {
     Record {
         partition: TopicPartition,
         epoch: u64,
         record: Record,
+    },
+    /// All that the log has was read: `next` is the first offset that it does not have.
+    End {
+        partition: TopicPartition,
+        epoch: u64,
+        next: i64,
     },
     Failed(FollowerError),
 }
@@ -64,6 +71,7 @@ impl Member {
             queues,
             lanes: BTreeMap::new(),
             reloading: BTreeSet::new(),
+            stopped: BTreeSet::new(),
         })
     }
 }
@@ -82,6 +90,8 @@ pub(super) struct Reading {
     lanes: BTreeMap<TopicPartition, Lane>,
     /// Asked for and not done yet.
     reloading: BTreeSet<TopicPartition>,
+    /// What was out of range: librdkafka has stopped fetching there and refuses to seek.
+    stopped: BTreeSet<TopicPartition>,
 }
 
 /// What this thread knows of a partition: under which epoch it reads, and the next offset (none: the log's start).
@@ -152,6 +162,7 @@ impl Reading {
         })?;
         for partition in partitions {
             self.queues.open(partition);
+            self.stopped.remove(partition);
             let epoch = self.member.tenures.begin(partition);
             self.lanes.insert(
                 partition.clone(),
@@ -170,6 +181,7 @@ impl Reading {
         for partition in partitions {
             self.member.tenures.end(partition);
             self.lanes.remove(partition);
+            self.stopped.remove(partition);
             self.queues.close(partition);
         }
         let unassigned =
@@ -204,11 +216,25 @@ impl Reading {
         Ok(())
     }
 
-    fn seek(&self, partition: &TopicPartition, next: Option<i64>) -> KafkaResult<()> {
+    fn seek(&mut self, partition: &TopicPartition, next: Option<i64>) -> KafkaResult<()> {
+        if self.stopped.contains(partition) {
+            return self.restart(partition, next);
+        }
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(&partition.topic, partition.partition, offset(next))?;
         let sought = self.queues.consumer().seek_partitions(list, SEEK)?;
         sought.elements().iter().try_for_each(|partition| partition.error())
+    }
+
+    fn restart(&mut self, partition: &TopicPartition, next: Option<i64>) -> KafkaResult<()> {
+        let one = std::slice::from_ref(partition);
+        self.queues.close(partition);
+        // It may be unassigned already, by a try whose assignment failed.
+        let _ = list(one, |_| Offset::Invalid).and_then(|list| self.queues.consumer().incremental_unassign(&list));
+        self.queues.open(partition);
+        list(one, |_| offset(next)).and_then(|list| self.queues.consumer().incremental_assign(&list))?;
+        self.stopped.remove(partition);
+        Ok(())
     }
 
     /// Asks the caller's store on the caller's runtime, and waits here: a member that does not know where to read has
@@ -241,7 +267,9 @@ impl Reading {
         let Self {
             member, queues, lanes, ..
         } = self;
+        let consumer = queues.consumer();
         let mut failed = None;
+        let mut out_of_range = Vec::new();
         let any = queues.read(&member.room, |partition, fetched| {
             let Some(lane) = lanes.get_mut(partition) else { return };
             match fetched {
@@ -257,14 +285,18 @@ impl Reading {
                         record,
                     });
                 }
-                Fetched::OutOfRange => {
-                    let offset = lane.next.unwrap_or_default();
-                    failed = Some(FollowerError::OutOfRange {
-                        partition: partition.clone(),
-                        offset,
-                    });
+                Fetched::OutOfRange => out_of_range.push(partition.clone()),
+                Fetched::End => {
+                    let ahead = |next: &i64| lane.next.is_none_or(|known| known < *next);
+                    if let Some(next) = native::position(consumer, partition).filter(ahead) {
+                        lane.next = Some(next);
+                        let _ = member.items.send(Item::End {
+                            partition: partition.clone(),
+                            epoch: lane.epoch,
+                            next,
+                        });
+                    }
                 }
-                Fetched::End => {}
                 Fetched::Failed(source) if is_final(&source) => {
                     failed = Some(member.refused(source));
                 }
@@ -273,10 +305,42 @@ impl Reading {
                 }
             }
         });
-        match failed {
-            Some(error) => self.fail(error).map(|()| any),
-            None => Ok(any),
+        if let Some(error) = failed {
+            return self.fail(error).map(|()| any);
         }
+        for partition in out_of_range {
+            self.stopped.insert(partition.clone());
+            match self.missing(&partition) {
+                Some(error) => {
+                    let _ = self.member.items.send(Item::Failed(error));
+                }
+                None => {
+                    self.reloading.insert(partition);
+                }
+            }
+        }
+        Ok(any)
+    }
+
+    /// What the log has instead of the offset that was asked for. None if it has that offset after all or its broker
+    /// does not answer: then it is read there once more.
+    fn missing(&self, partition: &TopicPartition) -> Option<FollowerError> {
+        let lane = self.lanes.get(partition)?;
+        let offset = lane.next?;
+        let log = self
+            .queues
+            .consumer()
+            .fetch_watermarks(&partition.topic, partition.partition, ASK);
+        let (start, end) = log
+            .inspect_err(|error| tracing::debug!(%partition, %error, "cannot ask where its log begins"))
+            .ok()?;
+        (offset < start || offset > end).then(|| FollowerError::OutOfRange {
+            partition: partition.clone(),
+            epoch: lane.epoch,
+            offset,
+            start,
+            end,
+        })
     }
 
     fn fail(&self, error: FollowerError) -> Result<(), Over> {

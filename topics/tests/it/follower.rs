@@ -199,9 +199,11 @@ async fn a_store_that_is_away_for_longer_than_the_group_allows_is_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_position_that_the_log_does_not_have_stops_the_follower_with_its_name() {
+async fn a_position_that_the_log_does_not_have_is_told_and_costs_its_partition_only() {
     let space = Space::new("gone").await;
-    let topic = topic(&space, "results", 1, &[]).await;
+    let topic = topic(&space, "results", 2, &[]).await;
+    let producer = producer(&space);
+    producer.send(record(&topic, 0, "first")).await.unwrap();
     let store = Store::default();
     store
         .0
@@ -217,11 +219,30 @@ async fn a_position_that_the_log_does_not_have_stops_the_follower_with_its_name(
         .unwrap()
         .unwrap_err();
     assert!(
-        matches!(&error, FollowerError::OutOfRange { offset: 1000, .. }),
+        matches!(
+            &error,
+            FollowerError::OutOfRange {
+                offset: 1000,
+                start: 0,
+                end: 1,
+                ..
+            }
+        ),
         "{error:?}"
     );
-    assert!(matches!(
-        follower.next_batch(1, Duration::ZERO).await,
-        Err(FollowerError::Ended)
-    ));
+    producer.send(record(&topic, 1, "of the other")).await.unwrap();
+    let mut next = async || {
+        let batch = timeout(SOON, follower.next_batch(1, Duration::ZERO)).await;
+        value(&batch.unwrap().unwrap()[0].records[0])
+    };
+    assert_eq!(next().await, "of the other");
+
+    let partition = TopicPartition::new(topic.as_str(), 0);
+    store.0.lock().unwrap().positions.insert(partition.clone(), 0);
+    follower.reload(vec![partition]);
+    let mut next = async || {
+        let batch = timeout(SOON, follower.next_batch(1, Duration::ZERO)).await;
+        value(&batch.unwrap().unwrap()[0].records[0])
+    };
+    assert_eq!(next().await, "first");
 }

@@ -1,7 +1,7 @@
 use std::{process::ExitCode, time::Duration};
 
 use clap::{Args, Subcommand};
-use recorder::{LostCall, UnresolvedFilter};
+use recorder::{LostCall, RecordedGap, UnresolvedFilter};
 use schemas::Money;
 
 use crate::config::Config;
@@ -11,6 +11,7 @@ use super::output;
 #[derive(Debug, Subcommand)]
 pub enum AuditCommand {
     Unresolved(Unresolved),
+    Gaps(Gaps),
 }
 
 /// List calls that may have been paid without an outcome
@@ -39,9 +40,30 @@ pub struct Unresolved {
     json: bool,
 }
 
+/// List records that Kafka had deleted before they were recorded
+///
+/// Retention is shorter than the recorder was away, or a topic was made anew. The recorder notes the gap and goes on where
+/// the log begins; /health shows it until somebody says with --accept that he knows. Exits 1 while there are gaps that
+/// nobody has accepted.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  millrace audit gaps
+  millrace audit gaps --accept
+  millrace audit gaps --json | jq 'select(.accepted_at == null)'")]
+pub struct Gaps {
+    /// Say that you know of all gaps that are listed: health is well again within seconds
+    #[arg(long)]
+    accept: bool,
+    /// One JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
 pub async fn execute(command: AuditCommand, config: &Config) -> anyhow::Result<ExitCode> {
     match command {
         AuditCommand::Unresolved(command) => unresolved(command, config).await,
+        AuditCommand::Gaps(command) => gaps(&command, config).await,
     }
 }
 
@@ -73,6 +95,50 @@ async fn unresolved(command: Unresolved, config: &Config) -> anyhow::Result<Exit
         ))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn gaps(command: &Gaps, config: &Config) -> anyhow::Result<ExitCode> {
+    if command.accept {
+        recorder::accept_gaps(&config.postgres.url).await?;
+    }
+    let gaps = recorder::gaps(&config.postgres.url).await?;
+    let open = gaps.iter().filter(|gap| gap.accepted_at.is_none()).count();
+    if command.json {
+        for gap in &gaps {
+            output::json(gap)?;
+        }
+    } else {
+        for gap in &gaps {
+            output::line(format_args!("{}", shown(gap)))?;
+        }
+        output::line(format_args!("{} gaps, {open} of them not accepted", gaps.len()))?;
+    }
+    Ok(if open == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn shown(gap: &RecordedGap) -> String {
+    let RecordedGap {
+        topic,
+        partition,
+        from_offset,
+        to_offset,
+        log_end,
+        seen_at,
+        accepted_at,
+    } = gap;
+    let missing = if from_offset <= to_offset {
+        format!("offsets {from_offset} to {} were deleted unread", to_offset - 1)
+    } else {
+        format!(
+            "the log was made anew or cut: {from_offset} was next, and it ends at {log_end}; read again from {to_offset}"
+        )
+    };
+    let accepted = accepted_at.map_or_else(String::new, |at| format!(", accepted {at}"));
+    format!("{topic}/{partition}  {missing}  seen {seen_at}{accepted}")
 }
 
 fn table(calls: &[LostCall]) -> String {

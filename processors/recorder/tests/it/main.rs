@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod deaths;
+mod gaps;
 mod judge;
 mod stories;
 mod worker;

@@ -9,11 +9,14 @@ use sqlx::{
     PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
-use testkit::{Parts, until};
-use tokio::{sync::watch, task::JoinHandle};
+use testkit::{Parts, kafka::TransactionalWriter, until};
+use tokio::{
+    sync::{OnceCell, watch},
+    task::JoinHandle,
+};
 use tokio_util::sync::CancellationToken;
 use topics::{
-    Catalog, Headers, KafkaSettings, Output, Producer, ProducerSettings,
+    Catalog, Headers, KafkaSettings, Output,
     admin::{Admin, Options, plan},
 };
 
@@ -40,7 +43,7 @@ pub struct World {
     pub registry_url: String,
     pub pool: PgPool,
     registry: Registry,
-    producer: Producer,
+    writer: OnceCell<tokio::sync::Mutex<TransactionalWriter>>,
 }
 
 /// A recorder in this process.
@@ -88,7 +91,7 @@ impl World {
             password: None,
         };
         Self {
-            producer: Producer::new(&kafka, ProducerSettings::new("test-producer")).unwrap(),
+            writer: OnceCell::new(),
             pool: PgPoolOptions::new().max_connections(3).connect_lazy_with(
                 postgres_url
                     .parse::<PgConnectOptions>()
@@ -120,16 +123,64 @@ impl World {
         self.registry.encoder(&self.kafka.topic(topic)).await.unwrap()
     }
 
-    /// Where the record is now.
+    /// In a transaction, as the engine does; where the record is now.
     pub async fn send(&self, topic: &str, partition: i32, value: impl Into<Bytes>, headers: Headers) -> (i32, i64) {
         let output = Output {
+            headers,
+            ..self.output(topic, partition, value)
+        };
+        self.commit(vec![output]).await[0]
+    }
+
+    pub fn output(&self, topic: &str, partition: i32, value: impl Into<Bytes>) -> Output {
+        Output {
             topic: self.kafka.topic(topic),
             partition: Some(partition),
-            key: None,
             value: Some(value.into()),
-            headers,
+            ..Output::default()
+        }
+    }
+
+    pub async fn commit(&self, outputs: Vec<Output>) -> Vec<(i32, i64)> {
+        self.writer().await.lock().await.commit(outputs).await.unwrap()
+    }
+
+    /// What a sweep leaves at the end of every partition.
+    pub async fn abort(&self, topics: &[&str]) {
+        let partitions = topics.iter().flat_map(|topic| [(topic, 0), (topic, 1)]);
+        let outputs = partitions
+            .map(|(topic, partition)| self.output(topic, partition, "aborted"))
+            .collect();
+        self.writer().await.lock().await.abort(outputs).await.unwrap();
+    }
+
+    async fn writer(&self) -> &tokio::sync::Mutex<TransactionalWriter> {
+        let begin = async || {
+            let id = format!("{}writer", self.kafka.prefix);
+            let writer = TransactionalWriter::begin(&self.kafka.bootstrap_servers, &id).await;
+            tokio::sync::Mutex::new(writer.unwrap())
         };
-        self.producer.send(output).await.unwrap()
+        self.writer.get_or_init(begin).await
+    }
+
+    /// Until the position of each partition is the end of its log, whatever lies there.
+    pub async fn until_at_the_end(&self, topics: &[&str]) {
+        let behind = async || {
+            for (topic, partition) in topics.iter().flat_map(|topic| [(topic, 0), (topic, 1)]) {
+                let topic = self.kafka.topic(topic);
+                let (_, end) = testkit::kafka::log(&self.kafka.bootstrap_servers, &topic, partition).unwrap();
+                let next = format!(
+                    r#"SELECT max(next_offset)::text FROM consumer_positions WHERE topic = '{topic}' AND "partition" = {partition}"#
+                );
+                let next = self.text(&next).await;
+                if end > 0 && next != Some(end.to_string()) {
+                    return Some(format!("{topic}/{partition}: {next:?} of {end}"));
+                }
+            }
+            None
+        };
+        let arrived = until(SOON, async || behind().await.is_none().then_some(())).await;
+        assert!(arrived.is_ok(), "{:?}", behind().await);
     }
 
     pub async fn send_record<S: Shape>(&self, topic: &str, partition: i32, record: &S) -> (i32, i64) {
@@ -178,10 +229,12 @@ impl World {
                 ("audit", partition, audit.encode(&row).unwrap()),
             ]
         });
-        futures::future::join_all(
-            sends.map(|(topic, partition, value)| self.send(topic, partition, value, Headers::new())),
-        )
-        .await;
+        let outputs: Vec<_> = sends
+            .map(|(topic, partition, value)| self.output(topic, partition, value))
+            .collect();
+        for transaction in outputs.chunks(200) {
+            self.commit(transaction.to_vec()).await;
+        }
     }
 
     pub async fn count(&self, what: &str) -> i64 {
