@@ -158,7 +158,7 @@ async fn the_deadline_of_the_run_ends_an_attempt_and_all_further_ones() {
         .chat(
             &aliases(&["first", "second"]),
             &question(),
-            &within(Duration::from_secs(1)),
+            &within(Duration::from_millis(150)),
         )
         .await;
     assert_eq!(outcomes(&called), ["deadline_exceeded"]);
