@@ -98,8 +98,8 @@ fn plain(value: Value) -> Plain {
 }
 
 fn headers(record: &Record) -> Vec<Header> {
-    let header = |(name, value): (&str, Option<&[u8]>)| Header {
-        name: name.to_owned(),
+    let header = |(name, value): (&[u8], Option<&[u8]>)| Header {
+        name: text(name),
         value: value.map(text),
     };
     record.headers.iter().map(header).collect()

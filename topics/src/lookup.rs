@@ -18,6 +18,7 @@ use tokio::{
 use crate::{
     KafkaSettings, Record, TopicPartition,
     client::{self, Named},
+    native,
 };
 
 const CLIENT_ID: &str = "millrace-lookup";
@@ -139,7 +140,7 @@ fn read(
             Some(Ok(message)) if message.offset() < offset => continue,
             Some(Ok(message)) => {
                 let is_it = message.offset() == offset;
-                return Ok(is_it.then(|| Record::detach(Arc::clone(&partition.topic), &message)));
+                return Ok(is_it.then(|| native::queue::detach(Arc::clone(&partition.topic), &message)));
             }
             Some(Err(KafkaError::PartitionEOF(_))) => return Ok(None),
             Some(Err(error)) => error,

@@ -1,6 +1,9 @@
-//! The few calls that go to librdkafka itself, because the wrapper has no door for them or a slow one. The only file
+//! The few calls that go to librdkafka itself, because the wrapper has no door for them or a slow one. The only module
 //! with `unsafe`.
 //!
+//! - headers ([`headers`]): the wrapper panics on names that are not UTF-8.
+//! - queues of partitions ([`queue`]): the wrapper forgets where a partition ended.
+//! - groups ([`groups`]): the wrapper panics on client ids that are not UTF-8, which any client may have.
 //! - `commit_transaction` and `flush`: the wrapper's poll in 100 ms steps; librdkafka's own wait on a condition variable
 //!   and skip linger.
 //! - group metadata: the wrapper hides generation and member, and what has a generation below 0 must never be sent.
@@ -8,6 +11,10 @@
 //! - cached watermarks: the wrapper only asks the broker.
 //! - one partition's position: the wrapper asks for all of them.
 #![expect(unsafe_code, reason = "calls into librdkafka, each with its reason")]
+
+pub(crate) mod groups;
+pub(crate) mod headers;
+pub(crate) mod queue;
 
 use std::{
     ffi::{CStr, CString, c_char},

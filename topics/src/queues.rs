@@ -15,11 +15,14 @@ use std::{
 };
 
 use rdkafka::{
-    consumer::{BaseConsumer, ConsumerContext, base_consumer::PartitionQueue},
+    consumer::{BaseConsumer, ConsumerContext},
     error::{KafkaError, RDKafkaErrorCode},
 };
 
-use crate::{Record, TopicPartition};
+use crate::{
+    Record, TopicPartition,
+    native::queue::{Event, PartitionQueue},
+};
 
 /// How long a poll thread sleeps at most.
 pub(crate) const LOOK_AROUND: Duration = Duration::from_millis(100);
@@ -87,8 +90,8 @@ impl Room {
 /// What a partition's queue gives.
 pub(crate) enum Fetched {
     Record(Record),
-    /// The reader stands at the end of what is committed.
-    End,
+    /// The reader stands at the end of what is committed: below this offset there is nothing more.
+    End(i64),
     /// The log does not have the next offset (`auto.offset.reset=error`).
     OutOfRange,
     Failed(KafkaError),
@@ -119,12 +122,8 @@ impl<C: ConsumerContext + 'static> Queues<C> {
     pub(crate) fn open(&mut self, partition: &TopicPartition) {
         // A queue that is replaced must be gone before its successor sets its callback: its drop clears the callback.
         self.queues.remove(partition);
-        if let Some(mut queue) = self
-            .consumer
-            .split_partition_queue(&partition.topic, partition.partition)
-        {
-            let bell = Arc::clone(&self.bell);
-            queue.set_nonempty_callback(move || bell.ring());
+        let bell = Arc::clone(&self.bell);
+        if let Some(queue) = PartitionQueue::split(&self.consumer, partition, move || bell.ring()) {
             self.queues.insert(partition.clone(), queue);
         }
     }
@@ -146,17 +145,17 @@ impl<C: ConsumerContext + 'static> Queues<C> {
                 if !room.is_left() {
                     return any;
                 }
-                let Some(polled) = queue.poll(Duration::ZERO) else {
+                let Some(event) = queue.poll() else {
                     break;
                 };
                 any = true;
-                let fetched = match polled {
-                    Ok(message) => Fetched::Record(Record::detach(Arc::clone(&partition.topic), &message)),
-                    Err(KafkaError::PartitionEOF(_)) => Fetched::End,
-                    Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AutoOffsetReset) => {
+                let fetched = match event {
+                    Event::Record(record) => Fetched::Record(record),
+                    Event::End(offset) => Fetched::End(offset),
+                    Event::Failed(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AutoOffsetReset) => {
                         Fetched::OutOfRange
                     }
-                    Err(error) => Fetched::Failed(error),
+                    Event::Failed(error) => Fetched::Failed(error),
                 };
                 if let Fetched::Record(record) = &fetched {
                     room.take(record.size());

@@ -1,15 +1,17 @@
 //! A record as it lies in a topic, detached from the client's fetch buffers, and one that is to be written.
+//!
+//! Whoever may write to a topic decides about every byte of a record, the names of its headers included: brokers store
+//! them as they are. So names are bytes here, and reading headers is guarded: what cannot be read (more of them than the
+//! client takes, or a panic over them) is told beside a record that is whole otherwise ([`Headers::unreadable`]). The
+//! engine makes poison of such a record; for whoever asks the headers for a name it has none.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use bytes::Bytes;
-use rdkafka::{
-    Message, Timestamp,
-    message::{BorrowedMessage, Headers as _},
-};
 
 /// A record read from a topic. `Bytes` are copies: a borrowed message would pin its whole fetch buffer for as long as
 /// a model call takes.
@@ -30,24 +32,6 @@ pub struct Record {
 }
 
 impl Record {
-    pub(crate) fn detach(topic: Arc<str>, message: &BorrowedMessage<'_>) -> Self {
-        let mut headers = Headers::new();
-        for header in message.headers().into_iter().flat_map(|headers| headers.iter()) {
-            headers.push(header.key, header.value.map(Bytes::copy_from_slice));
-        }
-        Self {
-            topic,
-            partition: message.partition(),
-            offset: message.offset(),
-            timestamp_ms: message.timestamp().to_millis().unwrap_or(0),
-            read_ms: now_ms(),
-            append_time: matches!(message.timestamp(), Timestamp::LogAppendTime(_)),
-            key: message.key().map(Bytes::copy_from_slice),
-            value: message.payload().map(Bytes::copy_from_slice),
-            headers,
-        }
-    }
-
     /// `topic/partition/offset`: the identity of this record, and the `src` header of whatever it leads to.
     #[must_use]
     pub fn src(&self) -> String {
@@ -91,7 +75,7 @@ impl Output {
     }
 }
 
-fn now_ms() -> i64 {
+pub(crate) fn now_ms() -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
 }
@@ -106,7 +90,10 @@ fn size(key: Option<&Bytes>, value: Option<&Bytes>, headers: &Headers) -> usize 
 
 /// Record headers in their order. A name may repeat: the last one wins, as in Kafka's `lastHeader`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Headers(Vec<(String, Option<Bytes>)>);
+pub struct Headers {
+    all: Vec<(Box<[u8]>, Option<Bytes>)>,
+    unreadable: Option<String>,
+}
 
 impl Headers {
     #[must_use]
@@ -114,19 +101,38 @@ impl Headers {
         Self::default()
     }
 
+    pub(crate) fn with_capacity(count: usize) -> Self {
+        Self {
+            all: Vec::with_capacity(count),
+            unreadable: None,
+        }
+    }
+
+    /// In place of those that a record has and that cannot be read.
+    pub(crate) fn lost(why: impl Into<String>) -> Self {
+        Self {
+            all: Vec::new(),
+            unreadable: Some(why.into()),
+        }
+    }
+
+    pub(crate) fn guarded(read: impl FnOnce() -> Self) -> Self {
+        catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Self::lost("reading the headers panicked"))
+    }
+
     #[must_use]
-    pub fn with(mut self, name: impl Into<String>, value: impl Into<Bytes>) -> Self {
-        self.0.push((name.into(), Some(value.into())));
+    pub fn with(mut self, name: impl AsRef<[u8]>, value: impl Into<Bytes>) -> Self {
+        self.push(name, Some(value.into()));
         self
     }
 
-    pub fn push(&mut self, name: impl Into<String>, value: Option<Bytes>) {
-        self.0.push((name.into(), value));
+    pub fn push(&mut self, name: impl AsRef<[u8]>, value: Option<Bytes>) {
+        self.all.push((name.as_ref().into(), value));
     }
 
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&[u8]> {
-        self.iter().filter(|(header, _)| *header == name).last()?.1
+        self.iter().filter(|(header, _)| *header == name.as_bytes()).last()?.1
     }
 
     /// The header as text; `None` when it is absent, null or not UTF-8.
@@ -135,7 +141,27 @@ impl Headers {
         std::str::from_utf8(self.get(name)?).ok()
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = (&str, Option<&[u8]>)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_deref()))
+    /// Name and value; a name may be any bytes.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], Option<&[u8]>)> {
+        self.all.iter().map(|(name, value)| (&**name, value.as_deref()))
+    }
+
+    /// Why the record has headers that are not here.
+    #[must_use]
+    pub fn unreadable(&self) -> Option<&str> {
+        self.unreadable.as_deref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_over_the_headers_of_one_record_is_told_and_goes_no_further() {
+        let headers = Headers::guarded(|| panic!("on purpose"));
+        assert_eq!(headers.iter().len(), 0);
+        assert_eq!(headers.unreadable(), Some("reading the headers panicked"));
+        assert_eq!(Headers::guarded(Headers::new).unreadable(), None);
     }
 }

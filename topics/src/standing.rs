@@ -15,6 +15,7 @@ use crate::{
     Catalog, KafkaSettings, TopicPartition,
     client::{self, Named},
     engine::{committed, core::Committed},
+    native,
 };
 
 const CLIENT_ID: &str = "millrace-standing";
@@ -164,15 +165,14 @@ impl Watched {
     }
 
     fn members(&self) -> Result<(String, Vec<GroupMember>), KafkaError> {
-        let list = self.consumer.fetch_group_list(Some(&self.name), ASK)?;
-        let Some(group) = list.groups().iter().find(|group| group.name() == self.name) else {
+        let Some(group) = native::groups::describe(self.consumer.client(), &self.name, ASK)? else {
             return Ok((String::new(), Vec::new()));
         };
-        let member = |member: &rdkafka::groups::GroupMemberInfo| GroupMember {
-            client_id: member.client_id().to_owned(),
-            host: member.client_host().trim_start_matches('/').to_owned(),
+        let member = |member: native::groups::Member| GroupMember {
+            client_id: member.client_id,
+            host: member.host.trim_start_matches('/').to_owned(),
         };
-        Ok((group.state().to_owned(), group.members().iter().map(member).collect()))
+        Ok((group.state, group.members.into_iter().map(member).collect()))
     }
 }
 

@@ -136,6 +136,9 @@ impl Tail {
                     self.positions.insert(partition, record.offset + 1);
                     return Ok(TailEvent::Record(record));
                 }
+                Item::Reached(partition, offset) => {
+                    self.positions.insert(partition, offset);
+                }
                 Item::CaughtUp => {
                     self.status.send_modify(|status| status.caught_up = true);
                     return Ok(TailEvent::CaughtUp);

@@ -87,7 +87,7 @@ impl Outputs {
             headers: record
                 .headers
                 .iter()
-                .map(|(name, value)| RawHeader::new(name.as_bytes(), value))
+                .map(|(name, value)| RawHeader::new(name, value))
                 .collect(),
             class: failure.class.clone(),
             message: failure.message.clone(),

@@ -293,7 +293,7 @@ fn dead_letter(record: &Record, result: &RunResult, rejection: &Rejection) -> De
         headers: record
             .headers
             .iter()
-            .map(|(name, value)| RawHeader::new(name.as_bytes(), value))
+            .map(|(name, value)| RawHeader::new(name, value))
             .collect(),
         class: rejection.class.clone(),
         message: rejection.message.clone(),

@@ -17,6 +17,7 @@ use super::{ASK, Admin, AdminError, CLIENT_ID, ClusterState, ConfigValue, GroupS
 use crate::{
     Catalog, KafkaSettings, TopicPartition,
     client::{self, Named},
+    native,
 };
 
 const AGAIN: Duration = Duration::from_millis(100);
@@ -163,13 +164,8 @@ fn group(
         group: name.to_owned(),
         source,
     };
-    let groups = patiently(|| client.inner().fetch_group_list(Some(name), ASK)).map_err(failed)?;
-    let members = groups
-        .groups()
-        .iter()
-        .filter(|group| group.name() == name)
-        .map(|group| group.members().len())
-        .sum();
+    let described = patiently(|| native::groups::describe(client.inner(), name, ASK)).map_err(failed)?;
+    let members = described.map_or(0, |group| group.members.len());
     let consumer = member_of(kafka, name).map_err(failed)?;
     let mut asked = TopicPartitionList::new();
     for partition in partitions {

@@ -9,7 +9,6 @@ use std::{
 use rdkafka::{
     Offset, TopicPartitionList,
     error::{KafkaError, RDKafkaErrorCode as Code},
-    message::{Header, OwnedHeaders},
     producer::{BaseRecord, Producer as _, ThreadedProducer},
 };
 
@@ -143,7 +142,7 @@ impl Transactions {
         let until = Instant::now() + self.timeout;
         loop {
             let mut record: BaseRecord<'_, [u8], [u8], usize> = BaseRecord::with_opaque_to(&output.topic, result);
-            record.headers = headers(output);
+            record.headers = native::headers::write(&output.headers);
             record.key = output.key.as_deref();
             record.payload = output.value.as_deref();
             record.partition = output.partition;
@@ -227,10 +226,4 @@ fn offsets(batch: &Batch) -> Result<TopicPartitionList, KafkaError> {
         element.set_metadata(&part.metadata);
     }
     Ok(list)
-}
-
-fn headers(output: &Output) -> Option<OwnedHeaders> {
-    output.headers.iter().fold(None, |headers, (key, value)| {
-        Some(headers.unwrap_or_default().insert(Header { key, value }))
-    })
 }

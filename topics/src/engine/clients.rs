@@ -23,7 +23,7 @@ pub(super) fn member(settings: &EngineSettings) -> ClientConfig {
         .set("enable.auto.offset.store", "false")
         .set("auto.offset.reset", "error")
         .set("isolation.level", "read_committed")
-        .set("enable.partition.eof", "false")
+        .set("enable.partition.eof", "true")
         .set("fetch.wait.max.ms", "50")
         .set("fetch.min.bytes", "1")
         .set("fetch.queue.backoff.ms", "10")

@@ -12,7 +12,7 @@ use std::{
 use rdkafka::{
     ClientContext, Offset, TopicPartitionList,
     config::RDKafkaLogLevel,
-    consumer::{BaseConsumer, Consumer, ConsumerContext, base_consumer::PartitionQueue},
+    consumer::{BaseConsumer, Consumer, ConsumerContext},
     error::KafkaError,
     types::RDKafkaRespErr,
 };
@@ -22,7 +22,11 @@ use super::{
     monitor::Monitor,
     takeovers::Takeovers,
 };
-use crate::{History, TopicPartition, client, history::Event, native};
+use crate::{
+    History, TopicPartition, client,
+    history::Event,
+    native::{self, queue::PartitionQueue},
+};
 
 const CLIENT: &str = "member";
 /// How often a blocked revocation looks whether the partitions are lost anyway.
@@ -248,12 +252,11 @@ impl Group {
         let mut queues = self.queues();
         // A queue that is replaced must be gone before its successor sets its callback: its end clears it.
         queues.remove(partition);
-        let Some(mut queue) = consumer.split_partition_queue(&partition.topic, partition.partition) else {
+        let monitor = Arc::clone(&self.monitor);
+        let Some(queue) = PartitionQueue::split(&consumer, partition, move || monitor.bell.ring()) else {
             tracing::error!(%partition, "has no queue");
             return;
         };
-        let monitor = Arc::clone(&self.monitor);
-        queue.set_nonempty_callback(move || monitor.bell.ring());
         queues.insert(partition.clone(), queue);
     }
 }

@@ -13,7 +13,7 @@ use rdkafka::{
 use tokio_util::sync::CancellationToken;
 
 use super::{EngineError, EngineSettings, Node, membership::Group, runs::Runs};
-use crate::{Record, TopicPartition};
+use crate::{TopicPartition, native::queue::Event};
 
 /// Records that one partition may give before the next has its turn.
 const TURN: usize = 256;
@@ -116,14 +116,14 @@ impl<N: Node> Poll<N> {
                 if !self.runs.monitor.wants(partition) {
                     break;
                 }
-                match queue.poll(Duration::ZERO) {
+                match queue.poll() {
                     None => break,
-                    Some(Ok(message)) => {
-                        let record = Record::detach(Arc::clone(&partition.topic), &message);
+                    Some(Event::Record(record)) => {
                         self.runs.monitor.member().offer(partition, Arc::new(record));
                         consumed += 1;
                     }
-                    Some(Err(error)) => failed.push((partition.clone(), error)),
+                    Some(Event::End(offset)) => self.runs.monitor.member().ended(partition, offset),
+                    Some(Event::Failed(error)) => failed.push((partition.clone(), error)),
                 }
                 any = true;
             }

@@ -169,6 +169,12 @@ impl<N: Node> Runs<N> {
     }
 
     async fn prepare(&self, assignment: &Assignment, record: &Record) -> Result<N::Ready, Rejection> {
+        if let Some(why) = record.headers.unreadable() {
+            return Err(Rejection {
+                class: "unreadable_headers".to_owned(),
+                message: why.to_owned(),
+            });
+        }
         let mut stall = None;
         let mut retry = FIRST_RETRY;
         loop {

@@ -286,7 +286,7 @@ impl Reading {
                     });
                 }
                 Fetched::OutOfRange => out_of_range.push(partition.clone()),
-                Fetched::End => {
+                Fetched::End(_) => {
                     let ahead = |next: &i64| lane.next.is_none_or(|known| known < *next);
                     if let Some(next) = native::position(consumer, partition).filter(ahead) {
                         lane.next = Some(next);

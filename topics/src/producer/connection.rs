@@ -12,13 +12,13 @@ use rdkafka::{
     ClientContext, Message,
     config::RDKafkaLogLevel,
     error::KafkaError,
-    message::{DeliveryResult, Header, OwnedHeaders},
+    message::DeliveryResult,
     producer::{BaseRecord, ProducerContext, ThreadedProducer},
 };
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{ProduceError, ProducerSettings};
-use crate::{KafkaSettings, Output, client, flusher::Flusher};
+use crate::{KafkaSettings, Output, client, flusher::Flusher, native};
 
 pub(super) struct Connection {
     pub(super) client: Arc<ThreadedProducer<Deliveries>>,
@@ -110,17 +110,13 @@ fn connect(kafka: &KafkaSettings, settings: &ProducerSettings) -> Result<Threade
 }
 
 fn record(output: &Output, delivery: Box<Delivery>) -> BaseRecord<'_, [u8], [u8], Box<Delivery>> {
-    let mut headers = OwnedHeaders::new();
-    for (key, value) in output.headers.iter() {
-        headers = headers.insert(Header { key, value });
-    }
     BaseRecord {
         topic: &output.topic,
         partition: output.partition,
         payload: output.value.as_deref(),
         key: output.key.as_deref(),
         timestamp: None,
-        headers: Some(headers),
+        headers: native::headers::write(&output.headers),
         delivery_opaque: delivery,
     }
 }

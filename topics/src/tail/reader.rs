@@ -28,6 +28,8 @@ const ASK: Duration = Duration::from_secs(2);
 pub(super) enum Item {
     Adopted(TopicPartition, i64),
     Record(TopicPartition, Record),
+    /// There is no record before this offset that was not given.
+    Reached(TopicPartition, i64),
     CaughtUp,
     OutOfRange(TopicPartition, i64),
 }
@@ -221,8 +223,13 @@ impl Reader {
                     ends.remove(partition);
                 }
             }
-            Fetched::End => {
+            Fetched::End(offset) => {
                 ends.remove(partition);
+                if positions.get(partition).is_none_or(|next| *next < offset) {
+                    // Markers and what was aborted lie there, and may be deleted before a record comes.
+                    positions.insert(partition.clone(), offset);
+                    let _ = items.send(Item::Reached(partition.clone(), offset));
+                }
             }
             Fetched::OutOfRange => lost = Some(partition.clone()),
             Fetched::Failed(source) => {

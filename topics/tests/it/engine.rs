@@ -6,6 +6,7 @@ mod claim;
 mod crash;
 mod full;
 mod hang;
+mod hostile;
 mod outages;
 mod rights;
 mod story;

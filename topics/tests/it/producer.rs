@@ -57,12 +57,18 @@ async fn records_without_a_key_spread() {
 async fn what_is_written_is_read_as_it_was() {
     let space = Space::new("verbatim").await;
     let topic = topic(&space, "bytes", 1, &[]).await;
-    let headers = Headers::new().with("tenant", "acme").with("empty", "");
+    let headers = Headers::new()
+        .with("tenant", "acme")
+        .with("empty", "")
+        .with(b"\xff", "no text")
+        .with(b"a\0b", "a NUL within")
+        .with("", "no name");
     let mut written = Output {
         headers,
         ..record(&topic, 0, "value")
     };
     written.headers.push("null", None);
+    written.headers.push(b"\0\xff", None);
     written.key = Some("".into());
     producer(&space).send(written.clone()).await.unwrap();
 

@@ -20,6 +20,8 @@ pub struct Partition {
     next: i64,
     /// A record that was read although the window does not admit it yet.
     parked: Option<Arc<Record>>,
+    /// Where the log ended, when the window does not admit that yet.
+    end: Option<i64>,
     /// Admitted and without a result: behind another of its lane, ready, or running.
     open: HashMap<i64, Open>,
     pub(super) lanes: Lanes,
@@ -76,6 +78,7 @@ impl Partition {
             committed,
             phase: Phase::Active,
             parked: None,
+            end: None,
             open: HashMap::new(),
             lanes: Lanes::new(order),
             ready: VecDeque::new(),
@@ -119,6 +122,19 @@ impl Partition {
             self.ready.push_back(record.offset);
         }
         self.open.insert(record.offset, Open { record, running: false });
+    }
+
+    /// The log ends at this offset, as far as it is committed: between the last record that was read and it there is none.
+    pub fn reach(&mut self, end: i64) {
+        if !self.is_active() || end <= self.next || self.parked.is_some() {
+            return;
+        }
+        if !self.committed.progress.admits(self.next, end - 1) {
+            self.end = Some(end);
+            return;
+        }
+        self.committed.progress.skip(self.next, end);
+        self.next = end;
     }
 
     #[must_use]
@@ -175,6 +191,9 @@ impl Partition {
         if let Some(record) = self.parked.take() {
             self.bytes = self.bytes.saturating_sub(record.size());
             self.offer(record);
+        }
+        if let Some(end) = self.end.take() {
+            self.reach(end);
         }
     }
 

@@ -49,7 +49,7 @@ async fn every_poison_is_kept_intact_and_answered() {
         let kept: Vec<_> = letter
             .headers
             .iter()
-            .map(|header| (header.name.as_str(), header.value.as_deref()))
+            .map(|header| (header.name.as_bytes(), header.value.as_deref()))
             .collect();
         assert_eq!(kept, headers.iter().collect::<Vec<_>>());
 

@@ -36,6 +36,13 @@ impl Member {
         }
     }
 
+    /// The partition's log ends here: offsets without records before it count as read.
+    pub fn ended(&mut self, partition: &TopicPartition, end: i64) {
+        if let Some(held) = self.partitions.get_mut(partition) {
+            held.reach(end);
+        }
+    }
+
     /// The next run to start, if there is a slot and a record for it.
     pub fn next_run(&mut self) -> Option<(Assignment, Arc<Record>)> {
         if self.stopping || !self.has_slot() {

@@ -372,6 +372,25 @@ fn a_record_beyond_the_window_waits_and_one_beyond_a_gap_does_not() {
     assert_eq!(member.next_run().unwrap().1.offset, WINDOW * 4 + 1);
 }
 
+/// What lies there are markers of transactions and what they aborted.
+#[test]
+fn offsets_without_records_at_the_end_of_a_log_count_as_read() {
+    let mut member = member(9);
+    member.offer(&partition(), record(0));
+    let (slow, _) = member.next_run().unwrap();
+    member.ended(&partition(), 2);
+    let watermark = |member: &Member| member.status().partitions[0].watermark;
+    assert_eq!(watermark(&member), 0, "what runs is not done");
+    member.ended(&partition(), WINDOW * 2);
+    member.finished(&slow, 0, Arc::new([]), false);
+    assert_eq!(member.batch().unwrap().parts[0].offset, 2, "with the next commit");
+    member.settle(&Outcome::Committed);
+    assert_eq!(watermark(&member), WINDOW * 2, "beyond the window once nothing is open");
+    member.ended(&partition(), 5);
+    member.offer(&partition(), record(WINDOW * 2));
+    assert!(member.next_run().is_some(), "an end that is passed is none");
+}
+
 #[test]
 fn runs_that_wait_for_a_limit_hold_no_slot_up_to_a_bound() {
     let mut member = member(1);
