@@ -14,6 +14,9 @@ use tokio_util::sync::CancellationToken;
 use super::core::{Assignment, Batch, Member};
 use crate::{TopicPartition, queues::Bell};
 
+/// How often offsets without records are committed of partitions that have no results.
+const SKIPS_EVERY: Duration = Duration::from_secs(2);
+
 pub(super) struct Monitor {
     member: Mutex<Member>,
     /// Rung for the committer (a result is ready) and for a revocation that waits until all is committed.
@@ -27,6 +30,8 @@ pub(super) struct Monitor {
     /// A partition that is assigned is not claimed: brokers could not be asked, or it was forgotten.
     unclaimed: AtomicBool,
     ended: AtomicBool,
+    /// When offsets without records were last to be committed.
+    skips_at: Mutex<Instant>,
 }
 
 /// What the committer is to do.
@@ -56,6 +61,7 @@ impl Monitor {
             trouble: Mutex::default(),
             unclaimed: AtomicBool::new(false),
             ended: AtomicBool::new(false),
+            skips_at: Mutex::new(Instant::now()),
         }
     }
 
@@ -86,10 +92,13 @@ impl Monitor {
         wants
     }
 
-    /// The next batch, as soon as there is one.
+    /// The next batch, as soon as there is one. What is worth no commit of its own has one from time to time.
     pub(super) fn next(&self, patience: Duration) -> Next {
         let until = Instant::now() + patience;
         let mut member = self.member();
+        if self.is_time_for_skips() {
+            member.commit_skips();
+        }
         while !self.ended.load(Ordering::Acquire) {
             if let Some(batch) = member.batch() {
                 return Next::Batch(batch);
@@ -105,6 +114,15 @@ impl Monitor {
                 .0;
         }
         Next::End
+    }
+
+    fn is_time_for_skips(&self) -> bool {
+        let mut last = self.skips_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_time = last.elapsed() >= SKIPS_EVERY;
+        if is_time {
+            *last = Instant::now();
+        }
+        is_time
     }
 
     pub(super) fn ask_to_claim(&self) {

@@ -5,6 +5,7 @@ mod bad_topic;
 mod claim;
 mod crash;
 mod full;
+mod gaps;
 mod hang;
 mod hostile;
 mod outages;

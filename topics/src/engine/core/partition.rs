@@ -22,6 +22,10 @@ pub struct Partition {
     parked: Option<Arc<Record>>,
     /// Where the log ended, when the window does not admit that yet.
     end: Option<i64>,
+    /// The watermark moved over offsets without a record, and no commit says so yet.
+    pub skipped: bool,
+    /// The commit under way says so.
+    skips_sent: bool,
     /// Admitted and without a result: behind another of its lane, ready, or running.
     open: HashMap<i64, Open>,
     pub(super) lanes: Lanes,
@@ -79,6 +83,8 @@ impl Partition {
             phase: Phase::Active,
             parked: None,
             end: None,
+            skipped: false,
+            skips_sent: false,
             open: HashMap::new(),
             lanes: Lanes::new(order),
             ready: VecDeque::new(),
@@ -133,8 +139,15 @@ impl Partition {
             self.end = Some(end);
             return;
         }
+        let watermark = self.committed.progress.watermark();
         self.committed.progress.skip(self.next, end);
         self.next = end;
+        self.skipped |= self.committed.progress.watermark() > watermark;
+    }
+
+    /// The commit that is made now says what was skipped.
+    pub fn send_skips(&mut self) {
+        self.skips_sent = std::mem::take(&mut self.skipped);
     }
 
     #[must_use]
@@ -192,6 +205,7 @@ impl Partition {
             self.bytes = self.bytes.saturating_sub(record.size());
             self.offer(record);
         }
+        self.skips_sent = false;
         if let Some(end) = self.end.take() {
             self.reach(end);
         }
@@ -201,6 +215,7 @@ impl Partition {
     /// Returns what is dropped.
     pub fn keep(&mut self) -> Vec<Entry> {
         self.sent = 0;
+        self.skipped |= std::mem::take(&mut self.skips_sent);
         match self.phase {
             Phase::Stopped(_) => self.drop_unsent(),
             Phase::Active | Phase::Finishing | Phase::Draining => Vec::new(),

@@ -17,6 +17,9 @@ use crate::{
     },
 };
 
+/// Partitions in a batch beyond which none is added that has no result: their metadata has a bound together.
+const MOST_SKIPS: usize = 100;
+
 impl Member {
     /// The next transaction. There is one at a time: settle it before asking again.
     pub fn batch(&mut self) -> Option<Batch> {
@@ -24,10 +27,14 @@ impl Member {
             return None;
         }
         let membership = self.membership.clone().filter(Membership::is_checked)?;
-        let (trial, parts) = [self.trial_next, !self.trial_next].into_iter().find_map(|trial| {
-            let parts = self.parts(trial);
-            (!parts.is_empty()).then_some((trial, parts))
-        })?;
+        let (trial, mut parts) = [self.trial_next, !self.trial_next]
+            .into_iter()
+            .find_map(|trial| {
+                let parts = self.parts(trial);
+                (!parts.is_empty()).then_some((trial, parts))
+            })
+            .unwrap_or_default();
+        self.add_skips(&mut parts);
         self.trial_next = !trial;
         let last = parts.last()?;
         self.last_batched = Some(last.assignment.partition.clone());
@@ -73,6 +80,27 @@ impl Member {
             }
         }
         parts
+    }
+
+    /// Until the next batch, which says of all partitions what was skipped in them: those that nothing else is committed of
+    /// would fall behind where their log begins, were it never said.
+    pub fn commit_skips(&mut self) {
+        self.skips_due = true;
+    }
+
+    fn add_skips(&mut self, parts: &mut Vec<BatchPart>) {
+        if !std::mem::take(&mut self.skips_due) {
+            return;
+        }
+        for (key, held) in self
+            .partitions
+            .iter_mut()
+            .filter(|(_, held)| held.skipped && held.is_active())
+        {
+            if parts.len() < MOST_SKIPS && !parts.iter().any(|part| part.assignment.partition == *key) {
+                parts.push(part(&self.me, key, held, 0));
+            }
+        }
     }
 
     /// Results with outputs for these topics are in no batch until it is said otherwise.
@@ -327,6 +355,7 @@ fn part(me: &str, partition: &TopicPartition, held: &mut Partition, count: usize
     state.seq += 1;
     state.writer = Some(me.to_owned()).filter(|_| !release);
     held.sent = count;
+    held.send_skips();
     BatchPart {
         assignment: assignment(partition, held),
         offset: state.progress.watermark(),

@@ -37,6 +37,8 @@ pub struct Member {
     running: usize,
     waiting: usize,
     stopping: bool,
+    /// See [`Member::commit_skips`].
+    skips_due: bool,
     committing: Option<Committing>,
     /// Results in the transaction under way whose partition is gone meanwhile: it may be committed all the same.
     orphans: Vec<(Assignment, Arc<[Output]>)>,
@@ -87,6 +89,7 @@ impl Member {
             running: 0,
             waiting: 0,
             stopping: false,
+            skips_due: false,
             committing: None,
             orphans: Vec::new(),
             discarded: Vec::new(),

@@ -386,6 +386,16 @@ fn offsets_without_records_at_the_end_of_a_log_count_as_read() {
     assert_eq!(member.batch().unwrap().parts[0].offset, 2, "with the next commit");
     member.settle(&Outcome::Committed);
     assert_eq!(watermark(&member), WINDOW * 2, "beyond the window once nothing is open");
+    assert!(member.batch().is_none(), "nothing is committed for it at once");
+    member.commit_skips();
+    let idle = member.batch().unwrap();
+    assert_eq!((idle.parts[0].offset, idle.results()), (WINDOW * 2, 0));
+    member.settle(&Outcome::Aborted(Fault::Passing));
+    member.commit_skips();
+    assert!(member.batch().is_some(), "it did not happen");
+    member.settle(&Outcome::Committed);
+    member.commit_skips();
+    assert!(member.batch().is_none(), "once is enough");
     member.ended(&partition(), 5);
     member.offer(&partition(), record(WINDOW * 2));
     assert!(member.next_run().is_some(), "an end that is passed is none");
