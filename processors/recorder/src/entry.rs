@@ -76,9 +76,11 @@ pub(crate) fn headers_json(headers: &Headers) -> String {
     header_list(headers.iter())
 }
 
-pub(crate) fn header_list<'a>(headers: impl Iterator<Item = (&'a str, Option<&'a [u8]>)>) -> String {
-    let headers: Vec<_> = headers
-        .map(|(name, value)| json!({ "name": name, "value": value.map(|value| BASE64_STANDARD.encode(value)) }))
-        .collect();
-    json!(headers).to_string()
+/// A name may be any bytes; what JSON in Postgres cannot hold is replaced.
+pub(crate) fn header_list<'a, N: AsRef<[u8]>>(headers: impl Iterator<Item = (N, Option<&'a [u8]>)>) -> String {
+    let header = |(name, value): (N, Option<&[u8]>)| {
+        let name = String::from_utf8_lossy(name.as_ref()).replace('\0', "\u{fffd}");
+        json!({ "name": name, "value": value.map(|value| BASE64_STANDARD.encode(value)) })
+    };
+    json!(headers.map(header).collect::<Vec<_>>()).to_string()
 }

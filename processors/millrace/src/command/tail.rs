@@ -104,7 +104,7 @@ async fn line<S: Shape>(record: &Record, decoder: &Decoder<S>) -> anyhow::Result
         .iter()
         .map(|(name, value)| {
             (
-                name.to_owned(),
+                String::from_utf8_lossy(name).into_owned(),
                 value.map_or(Value::Null, |value| String::from_utf8_lossy(value).into()),
             )
         })
