@@ -56,7 +56,7 @@ impl TransactionalWriter {
         for output in &outputs {
             let mut headers = OwnedHeaders::new();
             for (name, value) in output.headers.iter() {
-                let key = &String::from_utf8_lossy(name.as_ref());
+                let key = &String::from_utf8_lossy(name);
                 headers = headers.insert(Header { key, value });
             }
             let mut record = FutureRecord::<[u8], [u8]>::to(&output.topic).headers(headers);

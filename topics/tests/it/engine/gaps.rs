@@ -34,6 +34,7 @@ async fn markers_at_the_end_of_a_log_are_read_and_their_deletion_deletes_nothing
 }
 
 /// One record that is committed, at offset 0, and one that is not.
+#[expect(clippy::disallowed_methods, reason = "a test may wait 100 ms")]
 async fn produce_in_transactions(story: &Story) {
     let (bootstrap, requests) = (story.space.parts.bootstrap.clone(), story.requests.clone());
     let writer = story.space.group("their-writer");
