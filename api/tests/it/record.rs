@@ -135,6 +135,7 @@ async fn other_places_are_refused_and_what_is_gone_says_so() {
             .unwrap()
             .contains("retention or compaction deleted it")
     );
+    stage.pass_requests().await;
     let unknown = api.get(&format!("/runs/order-2/records/{never}")).await;
     assert_eq!(unknown.body["type"], "urn:problem-type:millrace:unknown-run");
     api.stop().await;

@@ -20,7 +20,8 @@ const MAY_USE: [(&str, &[&str]); 11] = [
     ("schemas", &[]),
     ("topics", &["yaml"]),
     ("retrieval", &[]),
-    ("egress", &[]),
+    // the one reader of JSON, for what services answer
+    ("egress", &["schemas"]),
     ("models", &["schemas", "yaml"]),
     (
         "orchestrator",
