@@ -103,6 +103,7 @@ impl Stage {
             include_str!("../../../schemas/migrations/0002_feed.sql"),
             include_str!("../../../schemas/migrations/0003_resumes.sql"),
             include_str!("../../../schemas/migrations/0004_trail.sql"),
+            include_str!("../../../schemas/migrations/0005_gaps.sql"),
         ] {
             stage.sql(migration).await;
         }

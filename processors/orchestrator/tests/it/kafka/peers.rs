@@ -42,7 +42,8 @@ async fn reporting(world: &World, unusable: &[&str]) -> JoinHandle<()> {
     let producer = Producer::new(&world.kafka, ProducerSettings::new("peer")).unwrap();
     let report = Instance {
         instance_id: "peer".to_owned(),
-        interval_ms: 500,
+        // A machine that stands still for a moment does not make it one that is gone.
+        interval_ms: 20_000,
         roles: vec![InstanceRole {
             name: "orchestrator".to_owned(),
             trouble: None,
@@ -95,7 +96,8 @@ async fn while_a_deployment_rolls_a_chain_of_the_new_ones_waits_for_them() {
 
     // Somebody can: the old process leaves it to whom it gives its partitions.
     let peer = reporting(&world, &[]).await;
-    tokio::time::sleep(Duration::from_millis(2_500)).await; // what was seen a moment ago is still believed
+    // What it saw is believed for two seconds, and nobody outside can see when it looks again.
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
     let src = world.ask(&request, Headers::new()).await;
     let mut new = start(&world, chains.path().to_owned(), newer());
     new.ready().await;
