@@ -8,6 +8,7 @@ mod replay;
 mod resumes;
 mod stats;
 mod step;
+mod unrecorded;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -23,6 +24,7 @@ pub(crate) use replay::{Replayed, Stretch};
 pub(crate) use resumes::{Claim, Claimed, HANDED_OVER, LastTurn, Waiting};
 pub(crate) use stats::{Counted, Counts, OfChain, Span};
 pub(crate) use step::{Step, TurnTaken};
+pub(crate) use unrecorded::Unrecorded;
 
 use recorded::HAS_BEGUN;
 

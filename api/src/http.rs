@@ -1,8 +1,17 @@
 //! Connections: hyper's HTTP/1.1, with bounds that warp's own server does not set.
 
-use std::{pin::pin, time::Duration};
+mod host;
+mod refusal;
 
-use hyper::server::conn::http1;
+use std::{future::ready, pin::pin, time::Duration};
+
+use futures::future::Either;
+use hyper::{
+    Request,
+    body::Incoming,
+    server::conn::http1,
+    service::{Service, service_fn},
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
@@ -14,6 +23,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use warp::{filters::BoxedFilter, reply::Response};
+
+use self::refusal::Socket;
 
 /// For the head of a request, from the first moment on: also the longest pause between two of them. Longer than the
 /// minute for which proxies keep a connection, so that it is they who close it.
@@ -49,13 +60,17 @@ pub(crate) async fn serve(listener: TcpListener, routes: BoxedFilter<(Response,)
 async fn connection(stream: TcpStream, routes: BoxedFilter<(Response,)>, stop: CancellationToken) {
     // An event must not wait for the next one to fill a packet.
     let _ = stream.set_nodelay(true);
-    let service = TowerToHyperService::new(warp::service(routes));
+    let routes = TowerToHyperService::new(warp::service(routes));
+    let service = service_fn(move |mut request: Request<Incoming>| match host::settle(&mut request) {
+        Ok(()) => Either::Left(routes.call(request)),
+        Err(problem) => Either::Right(ready(Ok(problem.into_response(request.uri().path())))),
+    });
     let mut connection = pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD)
             .max_buf_size(BUFFER_BYTES)
-            .serve_connection(TokioIo::new(stream), service)
+            .serve_connection(TokioIo::new(Socket::new(stream)), service)
     );
     let ended = tokio::select! {
         ended = &mut connection => ended,

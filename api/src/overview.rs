@@ -14,6 +14,7 @@ use crate::{
     cluster::Look,
     gauges::Gauges,
     health::{Health, Readiness},
+    history::Unrecorded,
     instance::report,
     instances::Heard,
     run::rfc_3339_of,
@@ -21,7 +22,7 @@ use crate::{
 use group::Group;
 use instance::{Limit, Process, RecorderTopic, Seen};
 
-const KNOWN_FROM: [(&str, &str); 7] = [
+const KNOWN_FROM: [(&str, &str); 8] = [
     ("instance", "this process"),
     (
         "instances",
@@ -36,6 +37,7 @@ const KNOWN_FROM: [(&str, &str); 7] = [
          are alive",
     ),
     ("limits and recorder", "the reports of the instances that are alive"),
+    ("unrecorded", "Postgres, asked just now"),
     ("waiters and readers", "this process"),
 ];
 
@@ -45,6 +47,7 @@ pub(crate) struct Picture {
     others: Vec<Heard>,
     look: Look,
     parts: Vec<Part>,
+    unrecorded: Option<Unrecorded>,
     is_ready: bool,
     waiters: i64,
     readers: usize,
@@ -62,6 +65,7 @@ pub(crate) struct Overview<'t> {
     groups: Vec<Group<'t>>,
     limits: Vec<Limit<'t>>,
     recorder: Vec<RecorderTopic<'t>>,
+    unrecorded: Option<Unrecorded>,
     waiters: i64,
     readers: usize,
     known_from: BTreeMap<&'static str, &'static str>,
@@ -83,13 +87,15 @@ struct Member<'t> {
 
 impl Picture {
     pub async fn take(api: &Api, health: &Health) -> Self {
-        let (look, history) = tokio::join!(api.cluster.look(), api.history.reach());
+        let (look, history, unrecorded) =
+            tokio::join!(api.cluster.look(), api.history.reach(), api.history.unrecorded());
         let waiters = Gauges::of(&health.metrics.render()).sum("millrace_waiters");
         Self {
             own: report(health),
             others: api.instances.others(&health.identity.id),
             parts: parts(api, &look, history),
             look,
+            unrecorded,
             is_ready: api.ready.borrow().is_ok(),
             waiters: waiters.unwrap_or_default(),
             readers: api.open_streams(),
@@ -108,8 +114,9 @@ impl Picture {
         let groups = self.look.as_deref().unwrap_or_default();
         let instance = Process::of(&self.own);
         let is_well = instance.roles.iter().all(|role| role.ready) && self.parts.iter().all(|part| part.ok);
+        let is_whole = self.unrecorded.is_none_or(Unrecorded::is_nothing);
         Overview {
-            status: match (self.is_ready, is_well) {
+            status: match (self.is_ready, is_well && is_whole) {
                 (false, _) => "down",
                 (true, false) => "degraded",
                 (true, true) => "ok",
@@ -122,6 +129,7 @@ impl Picture {
             groups: groups.iter().map(|standing| Group::of(standing, &alive)).collect(),
             limits: instance::limits(&alive),
             recorder: instance::recorder(&alive),
+            unrecorded: self.unrecorded,
             waiters: self.waiters,
             readers: self.readers,
             known_from: KNOWN_FROM.into(),

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 use warp::{
     http::{
-        HeaderMap, HeaderValue,
+        HeaderMap, HeaderValue, StatusCode,
         header::{ALLOW, CONTENT_TYPE, LOCATION, RETRY_AFTER},
     },
     reply::Response,
@@ -107,6 +107,16 @@ impl Problem {
 
     /// The answer to a request for `path`.
     pub fn into_response(self, path: &str) -> Response {
+        let headers = self.headers();
+        let (status, text) = self.into_text(path);
+        let mut response = Response::new(text.into());
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        response
+    }
+
+    /// The status and the JSON text of the answer.
+    pub fn into_text(self, path: &str) -> (StatusCode, String) {
         let Details {
             kind,
             detail,
@@ -126,11 +136,7 @@ impl Problem {
             retryable: kind.is_retryable(),
             errors: mistakes,
         };
-        let text = serde_json::to_string(&body).unwrap_or_default();
-        let mut response = Response::new(text.into());
-        *response.status_mut() = kind.status();
-        *response.headers_mut() = self.headers();
-        response
+        (kind.status(), serde_json::to_string(&body).unwrap_or_default())
     }
 
     fn headers(&self) -> HeaderMap {

@@ -21,7 +21,8 @@ export function stats(world: World, query: URLSearchParams): Stats {
     const quantile = (q: number) => latencies[Math.ceil(q * latencies.length) - 1] ?? null;
     return {
       results: of.length,
-      errors: of.filter(({ status }) => status !== "completed").length,
+      errors: of.filter(({ status }) => status !== "completed" && status !== "interrupted").length,
+      waiting: of.filter(({ status }) => status === "interrupted").length,
       p50_ms: quantile(0.5),
       p95_ms: quantile(0.95),
       p99_ms: quantile(0.99),
@@ -44,6 +45,7 @@ export function stats(world: World, query: URLSearchParams): Stats {
     at,
     results: buckets.map(({ results }) => results),
     errors: buckets.map(({ errors }) => errors),
+    waiting: buckets.map(({ waiting }) => waiting),
     p50_ms: buckets.map(({ p50_ms }) => p50_ms),
     p95_ms: buckets.map(({ p95_ms }) => p95_ms),
     p99_ms: buckets.map(({ p99_ms }) => p99_ms),

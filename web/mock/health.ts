@@ -3,7 +3,7 @@
 import type { Group, Health, Instance } from "../src/api/client.ts";
 import type { World } from "./world.ts";
 
-type Now = Pick<World, "firstResult" | "results" | "startedAt">;
+type Now = Pick<World, "firstResult" | "quarantined" | "results" | "startedAt">;
 
 const HERE = "0198f3c2-7a51-7c1e-9d0b-3f6f0a9b7c11";
 const ELSEWHERE = "0198f3c2-9b02-7d44-8a33-1e2d3c4b5a69";
@@ -46,6 +46,7 @@ export function health(world: Now): Health {
       { topic: "results", lag_seconds: 0.12 },
       { topic: "audit", lag_seconds: 0.15 },
     ],
+    unrecorded: { quarantined: world.quarantined, gaps: 0 },
     waiters: 1,
     readers: 2,
     known_from: { members: "the broker" },

@@ -39,7 +39,7 @@ export function answer(world: World, request: IncomingMessage, response: ServerR
     void body(request).then((order) => json(obey(world, order as Order)));
     return true;
   }
-  if (!["chains", "runs", "feed", "stats", "health", "metrics"].includes(first)) return false;
+  if (!["chains", "runs", "feed", "stats", "health"].includes(first)) return false;
   if (world.isDown) {
     request.socket.destroy();
     return true;
@@ -47,7 +47,6 @@ export function answer(world: World, request: IncomingMessage, response: ServerR
   if (first === "feed") feedOf(world, request, response);
   else if (first === "stats") json(stats(world, url.searchParams));
   else if (first === "health") json(health(world));
-  else if (first === "metrics") response.end(`millrace_recorder_quarantined_total ${world.quarantined}\n`);
   else if (first === "chains" && second === undefined) {
     json({ chains: chains().flatMap(({ versions }) => versions) });
   } else if (first === "chains") {

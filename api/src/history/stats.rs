@@ -22,7 +22,10 @@ pub(crate) struct Span {
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub(crate) struct Counted {
     pub results: i64,
+    /// Failed and cancelled.
     pub errors: i64,
+    /// Wait for a decision: neither failed nor completed.
+    pub waiting: i64,
     pub p50_ms: Option<f64>,
     pub p95_ms: Option<f64>,
     pub p99_ms: Option<f64>,
@@ -63,7 +66,8 @@ const SELECT: &str = "
           AND ($2::text IS NULL OR split_part(chain, CASE WHEN $2 LIKE '%@%' THEN '#' ELSE '@' END, 1) = $2)
     )
     SELECT bucket, chain, grouping(bucket, chain) AS way, count(*) AS results,
-           count(*) FILTER (WHERE status <> 'completed') AS errors,
+           count(*) FILTER (WHERE status NOT IN ('completed', 'interrupted')) AS errors,
+           count(*) FILTER (WHERE status = 'interrupted') AS waiting,
            percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY latency) AS latencies,
            coalesce(sum(input_tokens), 0)::bigint AS input_tokens,
            coalesce(sum(output_tokens), 0)::bigint AS output_tokens,
@@ -117,6 +121,7 @@ fn counted(row: &PgRow) -> Result<Counted, sqlx::Error> {
     Ok(Counted {
         results: row.try_get("results")?,
         errors: row.try_get("errors")?,
+        waiting: row.try_get("waiting")?,
         p50_ms: latency(0),
         p95_ms: latency(1),
         p99_ms: latency(2),

@@ -5,6 +5,10 @@ use warp::http::StatusCode;
 /// The name is the last part of the `type` URI, which programs may branch on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
+    /// What is not HTTP/1.1 as RFC 9112 has it.
+    MalformedRequest,
+    TargetTooLong,
+    HeadersTooLarge,
     MalformedJson,
     BrokenBody,
     NoSuchPath,
@@ -76,7 +80,9 @@ impl Blame {
 impl Kind {
     pub fn status(self) -> StatusCode {
         match self {
-            Self::MalformedJson | Self::BrokenBody => StatusCode::BAD_REQUEST,
+            Self::MalformedRequest | Self::MalformedJson | Self::BrokenBody => StatusCode::BAD_REQUEST,
+            Self::TargetTooLong => StatusCode::URI_TOO_LONG,
+            Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::NoSuchPath
             | Self::UnknownChain
             | Self::UnknownRun
@@ -104,6 +110,9 @@ impl Kind {
 
     pub fn name(self) -> &'static str {
         match self {
+            Self::MalformedRequest => "malformed-request",
+            Self::TargetTooLong => "target-too-long",
+            Self::HeadersTooLarge => "headers-too-large",
             Self::MalformedJson => "malformed-json",
             Self::BrokenBody => "broken-body",
             Self::NoSuchPath => "no-such-path",
@@ -138,6 +147,9 @@ impl Kind {
 
     pub fn title(self) -> &'static str {
         match self {
+            Self::MalformedRequest => "This is no HTTP/1.1 request",
+            Self::TargetTooLong => "The target of the request is too long",
+            Self::HeadersTooLarge => "The head of the request is too large",
             Self::MalformedJson => "The body cannot be taken as JSON",
             Self::BrokenBody => "The body could not be read",
             Self::NoSuchPath => "There is nothing at this path",
@@ -179,7 +191,10 @@ impl Kind {
             | Self::Overloaded
             | Self::HistoryUnavailable
             | Self::RecordUnavailable => true,
-            Self::MalformedJson
+            Self::MalformedRequest
+            | Self::TargetTooLong
+            | Self::HeadersTooLarge
+            | Self::MalformedJson
             | Self::BrokenBody
             | Self::NoSuchPath
             | Self::UnknownChain

@@ -81,9 +81,14 @@ pub struct Answer {
 
 impl Open {
     pub async fn call(address: SocketAddr, call: &Call) -> Self {
+        Self::raw(address, call.text().as_bytes()).await
+    }
+
+    /// Sends these very bytes.
+    pub async fn raw(address: SocketAddr, bytes: &[u8]) -> Self {
         let mut stream = TcpStream::connect(address).await.unwrap();
         // A server that refuses a body may close before it has read all of it.
-        let _ = stream.write_all(call.text().as_bytes()).await;
+        let _ = stream.write_all(bytes).await;
         Self { stream }
     }
 

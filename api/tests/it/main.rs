@@ -14,6 +14,7 @@ mod stage;
 mod agree;
 mod away;
 mod feed;
+mod grammar;
 mod history;
 mod instances;
 mod invoke;

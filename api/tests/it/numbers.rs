@@ -17,6 +17,7 @@ async fn the_last_minutes_and_the_state_of_everything_are_one_call_each() {
         (1, "echo@1#abc", "failed", 10),
         (2, "other@3#def", "completed", 20),
         (3, "other@3#def", "completed", 4_000),
+        (4, "echo@1#abc", "interrupted", 10),
     ] {
         let ended = format!("now() - interval '{age} s'");
         stage
@@ -42,18 +43,24 @@ async fn the_last_minutes_and_the_state_of_everything_are_one_call_each() {
         (
             sum("results"),
             sum("errors"),
+            sum("waiting"),
             sum("input_tokens"),
             sum("cost_nano_dollars")
         ),
-        (3, 1, 21, 300)
+        (4, 1, 1, 28, 400)
     );
     assert_eq!(
         (&stats["total"]["results"], &stats["total"]["p50_ms"]),
-        (&json!(3), &json!(2.0))
+        (&json!(4), &json!(2.5))
     );
     assert_eq!(
-        (&stats["chains"][0]["chain"], &stats["chains"][0]["errors"]),
-        (&json!("echo@1"), &json!(1))
+        (
+            &stats["chains"][0]["chain"],
+            &stats["chains"][0]["errors"],
+            &stats["chains"][0]["waiting"]
+        ),
+        (&json!("echo@1"), &json!(1), &json!(1)),
+        "a run that waits has not failed"
     );
     let of_one = api.get("/stats?minutes=1&every=10&chain=other").await.body;
     assert_eq!(
@@ -84,6 +91,21 @@ async fn the_last_minutes_and_the_state_of_everything_are_one_call_each() {
             .iter()
             .all(|it| it["here"] == false && it["owner"].is_null() && it["watermark"] == 0)
     );
+
+    stage
+        .sql("INSERT INTO quarantine (topic, \"partition\", \"offset\", headers, reason) VALUES ('results', 0, 0, '[]', 'odd')")
+        .await;
+    stage
+        .sql("INSERT INTO gaps (topic, \"partition\", from_offset, to_offset, log_end) VALUES ('results', 0, 1, 5, 9)")
+        .await;
+    let health = api.get("/health").await.body;
+    assert_eq!(
+        (&health["status"], &health["unrecorded"]),
+        (&json!("degraded"), &json!({"quarantined": 1, "gaps": 1}))
+    );
+    stage.sql("UPDATE gaps SET accepted_at = now()").await;
+    stage.sql("DELETE FROM quarantine").await;
+    assert_eq!(api.get("/health").await.body["status"], "ok");
 
     let sampled = async || {
         let stats = api.get("/stats?minutes=1").await.body;

@@ -1,7 +1,7 @@
 // What the page says of how things are: of all results, of now, and nothing that is not so.
 
 import { expect } from "@playwright/test";
-import type { Stats } from "../../src/api/client.ts";
+import type { Health, Stats } from "../../src/api/client.ts";
 import { isAccessible, test } from "../story.ts";
 import { order } from "./order.ts";
 
@@ -25,7 +25,7 @@ test("a run that waits for a decision is not a failed one", async ({ page, reque
   };
   const before = await counted();
   for (let run = 0; run < 3; run++) await order(request, { begin: { chain, input: { message: "approve: this" } } });
-  await expect.poll(async () => (await counted())?.errors).toBe((before?.errors ?? 0) + 3);
+  await expect.poll(async () => (await counted())?.waiting).toBe((before?.waiting ?? 0) + 3);
   await page.goto("/ui/chains");
   const row = page.getByRole("row", { name: /^triage / });
   await expect(row.getByRole("cell").nth(4)).toHaveText(/^\d+$/);
@@ -64,14 +64,18 @@ test("health is not well with a stale answer, nor with records in quarantine", a
     async (route) => {
       const answer = await route.fetch().catch(() => undefined);
       if (!answer) return route.abort();
-      await route.fulfill({ response: answer, json: { ...((await answer.json()) as object), status: "ok" } });
+      const health = (await answer.json()) as Health;
+      await route.fulfill({
+        response: answer,
+        json: { ...health, status: health.unrecorded?.quarantined ? "degraded" : "ok" },
+      });
     },
   );
   await page.goto("/ui/health");
   const overall = page.locator(".overall");
   await expect(overall).toHaveText("All is well");
   await order(request, { quarantined: 49 });
-  await expect(overall).toHaveText("Records are in quarantine");
+  await expect(overall).toHaveText("Records are missing in their tables");
   await expect(page.getByRole("row", { name: /^Records in quarantine/ })).toContainText("49");
   await isAccessible(page, "health, quarantine");
   await order(request, { quarantined: 0 });

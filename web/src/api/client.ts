@@ -87,8 +87,6 @@ export const api = {
   stats: (query: { chain?: string; minutes: number; every: number }, with_: Signal) =>
     taken(client.GET("/stats", { params: { query }, ...with_ })),
   health: (with_: Signal) => taken(client.GET("/health", with_)),
-  /** Of the process that answers, as Prometheus reads them. */
-  metrics: (with_: Signal) => taken(client.GET("/metrics", { ...with_, parseAs }) as Promise<Answered<string>>),
   resume: (id: string, body: Schemas["Resume"]) =>
     exact<Run>(client.POST("/runs/{id}/resume", { params: { path: { id } }, body, parseAs })),
   begin: (body: NewRun) => exact<Run>(client.POST("/runs", { body, parseAs })),

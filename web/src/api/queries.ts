@@ -1,7 +1,6 @@
 // What the pages ask for, under which keys it is kept, and when it is asked for again.
 
 import { QueryClient, queryOptions } from "@tanstack/react-query";
-import { figures } from "./figures.ts";
 import { api, type Place, type Run, type Steps } from "./client.ts";
 import { Problem } from "./problem.ts";
 
@@ -57,25 +56,12 @@ export const queries = {
   stats: (minutes: number, seconds: number, chain?: string) =>
     queryOptions({
       queryKey: ["stats", minutes, seconds, chain],
-      queryFn: (with_) => figures({ minutes, every: seconds, ...(chain ? { chain } : {}) }, with_),
+      queryFn: (with_) => api.stats({ minutes, every: seconds, ...(chain ? { chain } : {}) }, with_),
       placeholderData: (before) => before,
       refetchInterval: every(2_000),
     }),
   health: () => queryOptions({ queryKey: ["health"], queryFn: api.health, refetchInterval: every(2_000) }),
-  /** Records that the recorder of the process that answers could not put into their table, since it began. */
-  quarantined: () =>
-    queryOptions({
-      queryKey: ["quarantined"],
-      queryFn: async (with_) => quarantinedIn(await api.metrics(with_)),
-      refetchInterval: every(5_000),
-    }),
 };
-
-/** Null when nobody counts them there. */
-export function quarantinedIn(metrics: string): number | null {
-  const lines = [...metrics.matchAll(/^millrace_recorder_quarantined_total(?:\{.*\})? ([\d.e+]+)$/gm)];
-  return lines.length === 0 ? null : lines.reduce((sum, [, count]) => sum + Number(count), 0);
-}
 
 /** Postgres may not know yet that a run goes on. */
 export function withLaterTurn(before: Run | undefined, now: Run): Run {

@@ -777,8 +777,10 @@ export interface components {
             /** @description begin of each bucket, seconds since the epoch; the arrays below have one item for each of them */
             at: number[];
             results: number[];
-            /** @description results that are not completed */
+            /** @description results that failed or were cancelled */
             errors: number[];
+            /** @description runs that wait for a decision, by when they began to; once decided they are counted as what they became */
+            waiting: number[];
             /** @description latency from accepted to completed; null without results */
             p50_ms: (number | null)[];
             p95_ms: (number | null)[];
@@ -798,7 +800,10 @@ export interface components {
         };
         StatsTotal: {
             results: number;
+            /** @description failed or cancelled */
             errors: number;
+            /** @description wait for a decision */
+            waiting: number;
             p50_ms: number | null;
             p95_ms: number | null;
             p99_ms: number | null;
@@ -810,7 +815,10 @@ export interface components {
             /** @description name@version; empty when no chain could be found */
             chain: string;
             results: number;
+            /** @description failed or cancelled */
             errors: number;
+            /** @description wait for a decision */
+            waiting: number;
             p50_ms: number | null;
             p95_ms: number | null;
             p99_ms: number | null;
@@ -952,7 +960,7 @@ export interface components {
         };
         Health: {
             /**
-             * @description ok; degraded: something works less well; down: calls cannot be taken
+             * @description ok; degraded: something works less well, or records are in no table where they belong; down: calls cannot be taken
              * @enum {string}
              */
             status: "ok" | "degraded" | "down";
@@ -984,6 +992,8 @@ export interface components {
             limits: components["schemas"]["Limit"][];
             /** @description of all recorders that are alive; of several with one topic, the one that is furthest behind */
             recorder: components["schemas"]["RecorderTopic"][];
+            /** @description null when Postgres cannot be read */
+            unrecorded: components["schemas"]["Unrecorded"] | null;
             /** @description HTTP callers that wait for a result here */
             waiters: number;
             /** @description open event streams here */
@@ -992,6 +1002,13 @@ export interface components {
             known_from: {
                 [key: string]: string;
             };
+        };
+        /** @description what lies in topics, or lay there, and is in no table where it belongs */
+        Unrecorded: {
+            /** @description rows of the table quarantine, counted to 10,000 */
+            quarantined: number;
+            /** @description rows of the table gaps that nobody accepted (`millrace audit gaps`): records that Kafka deleted before they were recorded */
+            gaps: number;
         };
     };
     responses: {

@@ -85,7 +85,7 @@ function Figures({ chain }: { chain: Chain }) {
   const facts = [
     ["Results in the last hour", count(total.results)],
     ["Failed", percent(total.errors, total.results)],
-    ...(total.waiting > 0 ? [["Waiting", `${stats.isAtLeast ? "≥ " : ""}${count(total.waiting)}`]] : []),
+    ...(total.waiting > 0 ? [["Waiting", count(total.waiting)]] : []),
     ["p50", time(total.p50_ms)],
     ["p95", time(total.p95_ms)],
     ["Tokens", count(total.input_tokens + total.output_tokens)],

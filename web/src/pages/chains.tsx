@@ -3,8 +3,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { useEffect } from "react";
 import { Link } from "wouter";
-import type { ChainSummary } from "../api/client.ts";
-import type { Figures } from "../api/figures.ts";
+import type { ChainSummary, Stats } from "../api/client.ts";
 import { queries } from "../api/queries.ts";
 import { useNow } from "../feed/use-feed.ts";
 import { ago, count, duration, money, percent } from "../format.ts";
@@ -60,7 +59,7 @@ export function ChainsPage() {
   );
 }
 
-type RowProps = { name: string; versions: ChainSummary[]; stats: Figures | undefined; now: number };
+type RowProps = { name: string; versions: ChainSummary[]; stats: Stats | undefined; now: number };
 
 function ChainRow({ name, versions, stats, now }: RowProps) {
   const newest = versions.reduce((a, b) => (b.version > a.version ? b : a));

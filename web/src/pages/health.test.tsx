@@ -7,7 +7,7 @@ import { HealthPage } from "./health.tsx";
 
 afterEach(cleanup);
 
-const known = health({ firstResult: 0, results: [], startedAt: new Date().toISOString() });
+const known = health({ firstResult: 0, results: [], quarantined: 0, startedAt: new Date().toISOString() });
 const open = async (rest: Partial<Health> = {}) => {
   show(<HealthPage />, { "GET /health": { ...known, ...rest } }, "/health");
   await screen.findByText(/as of/);

@@ -22,20 +22,21 @@ const said: Record<string, string> = {
 /** The api is asked every 2 s. */
 const STALE_MS = 10_000;
 
-/** Never well with an answer of before, or with records that are in no table where they belong. */
-function overall(health: Health | undefined, isStale: boolean, quarantined: number): { word: string; state: string } {
+/** Never well with an answer of before. */
+function overall(health: Health | undefined, isStale: boolean): { word: string; state: string } {
   if (!health) return { word: "", state: "" };
   if (isStale) return { word: "How it is now is not known", state: "unknown" };
-  if (health.status === "ok" && quarantined > 0) return { word: "Records are in quarantine", state: "degraded" };
-  return { word: said[health.status] ?? health.status, state: health.status };
+  const { quarantined, gaps } = health.unrecorded ?? { quarantined: 0, gaps: 0 };
+  const isDegradedBy = health.status === "degraded" && quarantined + gaps > 0;
+  const word = isDegradedBy ? "Records are missing in their tables" : (said[health.status] ?? health.status);
+  return { word, state: health.status };
 }
 
 export function HealthPage() {
   const { data: health, error, refetch, dataUpdatedAt } = useQuery(queries.health());
   const now = useNow(1_000);
-  const quarantined = useQuery(queries.quarantined()).data;
   const isStale = error !== null || now - dataUpdatedAt > STALE_MS;
-  const { word, state } = overall(health, isStale, quarantined ?? 0);
+  const { word, state } = overall(health, isStale);
   // An api of before does not tell of the others.
   const instances = (health?.instances as Health["instances"] | undefined) ?? [];
   useEffect(() => {
@@ -64,7 +65,7 @@ export function HealthPage() {
           ))}
           <div className="in-and-out halves">
             <Limits health={health} />
-            <Waiting health={health} quarantined={quarantined} />
+            <Waiting health={health} />
           </div>
         </>
       )}
@@ -139,8 +140,8 @@ function Limits({ health }: { health: Health }) {
   );
 }
 
-function Waiting({ health, quarantined }: { health: Health; quarantined: number | null | undefined }) {
-  const { recorder, waiters, readers } = health;
+function Waiting({ health }: { health: Health }) {
+  const { recorder, waiters, readers, unrecorded } = health;
   return (
     <section className="panel" aria-label="Who waits">
       <header>
@@ -162,14 +163,21 @@ function Waiting({ health, quarantined }: { health: Health; quarantined: number 
               <td className="number">{duration(lag_seconds * 1e6)}</td>
             </tr>
           ))}
-          <tr>
-            <th scope="row">Records in quarantine, since the recorder here began</th>
-            <td className={quarantined ? "number is-late" : "number"}>
-              {quarantined == null ? <span className="note">not known here</span> : count(quarantined)}
-            </td>
-          </tr>
+          <Missing name="Records in quarantine" rows={unrecorded?.quarantined} />
+          <Missing name="Gaps: deleted before they were recorded" rows={unrecorded?.gaps} />
         </tbody>
       </table>
     </section>
+  );
+}
+
+function Missing({ name, rows }: { name: string; rows: number | undefined }) {
+  return (
+    <tr>
+      <th scope="row">{name}</th>
+      <td className={rows ? "number is-late" : "number"}>
+        {rows === undefined ? <span className="note">not known: Postgres is away</span> : count(rows)}
+      </td>
+    </tr>
   );
 }

@@ -52,9 +52,7 @@ export function Charts({ filter, band, mark, onPick }: Props) {
             value={total ? percent(total.errors, total.results) : "–"}
             isBad={total !== undefined && total.errors > 0}
           />
-          {total && total.waiting > 0 && (
-            <Figure name="Waiting" value={`${stats.isAtLeast ? "≥ " : ""}${count(total.waiting)}`} />
-          )}
+          {total && total.waiting > 0 && <Figure name="Waiting" value={count(total.waiting)} />}
           <Figure name="In flight" value={inFlight == null ? "–" : short(inFlight)} />
           <Figure name="Lag" value={lag == null ? "–" : short(lag)} />
           <span className={isStale || error ? "is-late" : "note window"} title={error?.message}>
