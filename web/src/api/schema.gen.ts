@@ -1359,6 +1359,8 @@ export interface operations {
             /** @description ok */
             200: {
                 headers: {
+                    /** @description only while the run has not ended: ask again after so many seconds */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {
