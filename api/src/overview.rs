@@ -87,15 +87,14 @@ struct Member<'t> {
 
 impl Picture {
     pub async fn take(api: &Api, health: &Health) -> Self {
-        let (look, history, unrecorded) =
-            tokio::join!(api.cluster.look(), api.history.reach(), api.history.unrecorded());
+        let (look, unrecorded) = tokio::join!(api.cluster.look(), api.history.unrecorded());
         let waiters = Gauges::of(&health.metrics.render()).sum("millrace_waiters");
         Self {
             own: report(health),
             others: api.instances.others(&health.identity.id),
-            parts: parts(api, &look, history),
+            parts: parts(api, &look, unrecorded.as_ref().err().cloned()),
             look,
-            unrecorded,
+            unrecorded: unrecorded.ok(),
             is_ready: api.ready.borrow().is_ok(),
             waiters: waiters.unwrap_or_default(),
             readers: api.open_streams(),
@@ -137,7 +136,7 @@ impl Picture {
     }
 }
 
-fn parts(api: &Api, look: &Look, history: Result<(), String>) -> Vec<Part> {
+fn parts(api: &Api, look: &Look, postgres: Option<String>) -> Vec<Part> {
     let part = |name, trouble: Option<String>| Part {
         name,
         ok: trouble.is_none(),
@@ -147,7 +146,7 @@ fn parts(api: &Api, look: &Look, history: Result<(), String>) -> Vec<Part> {
     vec![
         part("broker", look.as_ref().err().cloned()),
         part("registry", of(&api.encodes)),
-        part("postgres", history.err()),
+        part("postgres", postgres),
         part("results", of(&api.results)),
         part("chains", of(&api.chains_known)),
         part("instances", of(&api.instances_known)),

@@ -1,12 +1,11 @@
 //! What lies in topics, or lay there, and is in no table where it belongs.
 
 use serde::Serialize;
-use sqlx::FromRow;
 
 use super::History;
 
 /// `Unrecorded` of `schemas/openapi.json`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, FromRow)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(crate) struct Unrecorded {
     /// Rows of `quarantine`, counted to 10,000.
     pub quarantined: i64,
@@ -15,13 +14,17 @@ pub(crate) struct Unrecorded {
 }
 
 const SELECT: &str = "
-    SELECT (SELECT count(*) FROM (SELECT 1 FROM quarantine LIMIT 10000) AS some) AS quarantined,
+    SELECT (SELECT count(*) FROM (SELECT 1 FROM quarantine LIMIT 10000) AS counted) AS quarantined,
            (SELECT count(*) FROM gaps WHERE accepted_at IS NULL) AS gaps";
 
 impl History {
-    /// `None` when Postgres cannot be read: why not, [`Self::reach`] says.
-    pub async fn unrecorded(&self) -> Option<Unrecorded> {
-        sqlx::query_as(SELECT).fetch_one(&self.pool).await.ok()
+    /// # Errors
+    /// Why Postgres cannot be read, and what to look at.
+    pub async fn unrecorded(&self) -> Result<Unrecorded, String> {
+        match sqlx::query_as(SELECT).fetch_one(&self.pool).await {
+            Ok((quarantined, gaps)) => Ok(Unrecorded { quarantined, gaps }),
+            Err(error) => Err(self.reason(error).await),
+        }
     }
 }
 
