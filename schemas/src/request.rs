@@ -46,6 +46,26 @@ impl Request {
             _ => 0,
         }
     }
+
+    /// When the run was accepted that this goes on with, by its state. All turns of a run lie under the day of the first, so
+    /// whoever asks for it, before or after the run itself is known, reads it here; and reads no more of a state than this,
+    /// so that a state which cannot be gone on with still says whose turn it is.
+    #[must_use]
+    pub fn run_accepted_at(&self) -> Option<Timestamp> {
+        let state = self.state.as_deref().filter(|_| self.kind == request_kind::RESUME)?;
+        serde_json::from_str(state)
+            .map(|Began { format: _, accepted_at }| accepted_at)
+            .ok()
+    }
+}
+
+/// What all formats of a state have.
+#[derive(Deserialize)]
+struct Began {
+    /// Without it, it is none.
+    #[expect(dead_code, reason = "it has to be there")]
+    format: u32,
+    accepted_at: Timestamp,
 }
 
 impl Default for Request {
@@ -70,4 +90,34 @@ impl Default for Request {
 impl Shape for Request {
     const NAME: &'static str = "Request";
     const SCHEMA: &'static str = include_str!("../avro/request.avsc");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resume_says_when_its_run_was_accepted_and_nothing_else_does() {
+        let resume = |state: &str| Request {
+            kind: request_kind::RESUME.to_owned(),
+            state: Some(state.to_owned()),
+            ..Request::default()
+        };
+        let state = r#"{"format": 2, "accepted_at": 7, "of a later version": {"\ud800": 1e999}}"#;
+        assert_eq!(resume(state).run_accepted_at(), Some(Timestamp(7)));
+        for none in [
+            "",
+            "7",
+            "{}",
+            r#"{"accepted_at": 7}"#,
+            r#"{"format": 1, "accepted_at": "7"}"#,
+        ] {
+            assert_eq!(resume(none).run_accepted_at(), None, "{none}");
+        }
+        let run = Request {
+            kind: request_kind::RUN.to_owned(),
+            ..resume(state)
+        };
+        assert_eq!(run.run_accepted_at(), None);
+    }
 }

@@ -6,9 +6,7 @@
 //! topic that refuses, the books are all that tells what was paid.
 
 use bytes::Bytes;
-use schemas::{
-    Audit, DeadLetter, EncodeError, Encoder, RawHeader, Registry, RegistryError, Request, RunResult, Shape, headers,
-};
+use schemas::{Audit, DeadLetter, EncodeError, Encoder, RawHeader, Registry, RegistryError, RunResult, Shape, headers};
 use topics::{Catalog, Headers, KafkaSettings, Output, Record, engine::Rejection};
 
 use crate::{chain::Emitted, oversized::Oversized, report::Report};
@@ -18,8 +16,6 @@ const OVERHEAD: usize = 64 << 10;
 /// The key of a request is that of all that it leads to, so a key that is longer makes it poison: what stands in its place
 /// has none.
 pub(crate) const MAX_KEY: usize = 1 << 20;
-/// Longest value of a request, where the catalog has no say.
-const MAX_REQUEST_BYTES: u64 = 1 << 20;
 /// Of a `traceparent`: whatever else it is, it is no trace context.
 const MAX_TRACEPARENT: usize = 512;
 /// What a request that resumes a run has besides the state: the decisions, and who asks.
@@ -57,7 +53,7 @@ impl Outputs {
         catalog: &Catalog,
     ) -> Result<Self, RegistryError> {
         Ok(Self {
-            max_state: max_request_bytes(catalog).saturating_sub(OVERHEAD + DECISIONS),
+            max_state: catalog.max_request_bytes().saturating_sub(OVERHEAD + DECISIONS),
             oversized: None,
             results: Encoded::new("results", registry, kafka, catalog).await?,
             audit: Encoded::new("audit", registry, kafka, catalog).await?,
@@ -198,16 +194,6 @@ impl Outputs {
         };
         self.audit.output(record, result, &row)
     }
-}
-
-/// Of the topics that take requests, what the one that takes most takes: a run can be resumed there, whatever its state.
-pub(crate) fn max_request_bytes(catalog: &Catalog) -> usize {
-    let requests = catalog
-        .topics
-        .iter()
-        .filter(|topic| topic.schema.as_deref() == Some(Request::NAME));
-    let largest = requests.map(|topic| topic.max_message_bytes).max();
-    usize::try_from(largest.unwrap_or(MAX_REQUEST_BYTES)).unwrap_or(usize::MAX)
 }
 
 impl<S: Shape> Encoded<S> {

@@ -9,7 +9,7 @@ use schemas::{
 use serde_json::Value;
 use topics::{Record, engine::Rejection};
 
-use crate::{chain::State, outputs::MAX_KEY};
+use crate::outputs::MAX_KEY;
 
 /// How the records of one request topic are to be read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -137,7 +137,7 @@ impl Reader {
         Sender {
             identity: identity.unwrap_or_else(|InvalidIdentity { identity, .. }| identity),
             turn: request.as_ref().map_or(0, Request::turn),
-            accepted_at: request.and_then(|request| State::accepted_at(&request.state?)),
+            accepted_at: request.as_ref().and_then(Request::run_accepted_at),
             chain,
         }
     }

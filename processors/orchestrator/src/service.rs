@@ -19,7 +19,7 @@ use crate::{
     error::Error,
     metrics,
     node::Orchestrator,
-    outputs::{self, Outputs},
+    outputs::Outputs,
     oversized::Oversized,
     peers::{self, Peers},
     publication::{Publication, Publisher},
@@ -93,7 +93,7 @@ async fn start(
         .keeping(oversized);
     let topic = kafka.topic("chains");
     let encoder = patiently(|| registry.encoder(&topic)).await?;
-    let reader = Reader::new(&registry, outputs::max_request_bytes(catalog)).map_err(Error::Registry)?;
+    let reader = Reader::new(&registry, catalog.max_request_bytes()).map_err(Error::Registry)?;
 
     not_ready(ready, "reading which chains are published");
     let decoder = registry.decoder().map_err(Error::Registry)?;

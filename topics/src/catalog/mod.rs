@@ -147,6 +147,9 @@ impl Input {
     }
 }
 
+/// Where no topic takes requests.
+const MAX_REQUEST_BYTES: u64 = 1 << 20;
+
 impl Catalog {
     /// The list that is shipped with the binary.
     ///
@@ -180,6 +183,18 @@ impl Catalog {
     #[must_use]
     pub fn topic(&self, name: &str) -> Option<&Topic> {
         self.topics.iter().find(|topic| topic.name == name)
+    }
+
+    /// Of the topics that take requests, what the one that takes most takes: a run can be resumed there, whatever its state.
+    /// Limits of topics count what was compressed; a value that is longer when it is read is nobody's request.
+    #[must_use]
+    pub fn max_request_bytes(&self) -> usize {
+        let requests = self
+            .topics
+            .iter()
+            .filter(|topic| topic.schema.as_deref() == Some("Request"));
+        let largest = requests.map(|topic| topic.max_message_bytes).max();
+        usize::try_from(largest.unwrap_or(MAX_REQUEST_BYTES)).unwrap_or(usize::MAX)
     }
 
     #[must_use]

@@ -169,11 +169,6 @@ impl State {
         }
     }
 
-    /// When the run was accepted, if the text is a state at all.
-    pub(crate) fn accepted_at(text: &str) -> Option<Timestamp> {
-        serde_json::from_str(text).map(|state: Self| state.accepted_at).ok()
-    }
-
     pub(crate) fn with_key(self, key: Option<String>) -> Self {
         Self { key, ..self }
     }
