@@ -13,6 +13,7 @@ mod codecs;
 mod dead_letter;
 mod document;
 mod instance;
+mod migrations;
 mod money;
 mod request;
 mod result;
@@ -41,6 +42,7 @@ pub use encoder::{EncodeError, Encoder};
 pub use instance::{
     Instance, InstanceChain, InstanceGroup, InstanceLimit, InstancePartition, InstanceRecorded, InstanceRole,
 };
+pub use migrations::MIGRATIONS;
 pub use money::Money;
 pub use plain::{Plain, PlainDecoder, PlainEncoder};
 pub use registry::{Check, Registry, RegistryError, RegistrySettings};

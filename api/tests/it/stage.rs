@@ -98,13 +98,7 @@ impl Stage {
             registry,
             kafka,
         };
-        for migration in [
-            include_str!("../../../schemas/migrations/0001_runs.sql"),
-            include_str!("../../../schemas/migrations/0002_feed.sql"),
-            include_str!("../../../schemas/migrations/0003_resumes.sql"),
-            include_str!("../../../schemas/migrations/0004_trail.sql"),
-            include_str!("../../../schemas/migrations/0005_gaps.sql"),
-        ] {
+        for (_, _, migration) in schemas::MIGRATIONS {
             stage.sql(migration).await;
         }
         stage.publish("echo").await;

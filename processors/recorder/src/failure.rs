@@ -2,6 +2,9 @@
 
 use topics::TopicPartition;
 
+const QUERY_CANCELED: &str = "57014";
+const LOCK_NOT_AVAILABLE: &str = "55P03";
+
 /// Why a transaction did not commit, by what is to be done about it.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -9,15 +12,18 @@ pub(crate) enum Failure {
     Row(String),
     /// Somebody else moved these positions: read again from where they are now.
     Lost(Vec<TopicPartition>),
+    /// It took too long: do it in halves.
+    Slow(sqlx::Error),
     /// Anything else, an outage above all: wait and do it again.
     Wait(sqlx::Error),
 }
 
-/// Postgres refuses the data: NUL in a text, a date out of range, a value too large for its index.
+/// Postgres refuses the data: a value too large for its index, or what nobody thought of.
 impl From<sqlx::Error> for Failure {
     fn from(error: sqlx::Error) -> Self {
         match &error {
             sqlx::Error::Encode(_) => Self::Row(error.to_string()),
+            sqlx::Error::Database(_) if is_slow(&error) => Self::Slow(error),
             sqlx::Error::Database(refusal) => match refusal.code().as_deref().map(|code| code.get(..2)) {
                 // Data exception, program limit exceeded: https://www.postgresql.org/docs/current/errcodes-appendix.html
                 // Not integrity violations: the tables have no constraint that a row could break, and a day that another
@@ -28,6 +34,20 @@ impl From<sqlx::Error> for Failure {
             _ => Self::Wait(error),
         }
     }
+}
+
+/// Somebody else holds a lock for longer than this recorder waits.
+pub(crate) fn is_locked(error: &sqlx::Error) -> bool {
+    has_code(error, LOCK_NOT_AVAILABLE)
+}
+
+/// A statement took longer than it may.
+pub(crate) fn is_slow(error: &sqlx::Error) -> bool {
+    has_code(error, QUERY_CANCELED)
+}
+
+fn has_code(error: &sqlx::Error, code: &str) -> bool {
+    error.as_database_error().and_then(|refusal| refusal.code()).as_deref() == Some(code)
 }
 
 /// An error on one line, its causes included: for where there is no log to keep them apart. What an error has said of its

@@ -15,14 +15,18 @@
 //! must not happen is that nobody notices: the role says that it is not ready (`/health` shows why) until
 //! `millrace audit gaps --accept` says that somebody knows.
 //!
-//! What cannot be stored does not stop the rest: a batch that Postgres refuses is halved until the row is found, which
-//! goes to `quarantine` with its bytes. A Postgres or a registry that is away is waited for.
+//! What Postgres cannot hold is mended, with a mark. A request that nobody can read is a row like others, under the identity
+//! of the failed result and the dead letter that it gets. What has no place in a table does not stop the rest: a batch that
+//! Postgres refuses is halved until the row is found, which goes to `quarantine` with its bytes, as does a record whose
+//! reading panics. A batch that takes too long is halved, too: the next try has less to do. A Postgres or a registry that is
+//! away is waited for.
 
 mod crash;
 mod days;
 mod entry;
 mod failure;
 mod gaps;
+mod mended;
 mod metrics;
 mod migrations;
 mod patience;

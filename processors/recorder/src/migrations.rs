@@ -1,26 +1,17 @@
 //! Brings the tables up to date. Several recorders may start at once: sqlx takes an advisory lock.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
+use schemas::MIGRATIONS;
 use sqlx::{
     PgPool, SqlSafeStr,
     migrate::{MigrateError, Migration, MigrationType, Migrator},
+    postgres::PgPoolOptions,
 };
 
-/// In their order; one that was released never changes.
-const MIGRATIONS: [(i64, &str, &str); 5] = [
-    (1, "runs", include_str!("../../../schemas/migrations/0001_runs.sql")),
-    (2, "feed", include_str!("../../../schemas/migrations/0002_feed.sql")),
-    (
-        3,
-        "resumes",
-        include_str!("../../../schemas/migrations/0003_resumes.sql"),
-    ),
-    (4, "trail", include_str!("../../../schemas/migrations/0004_trail.sql")),
-    (5, "gaps", include_str!("../../../schemas/migrations/0005_gaps.sql")),
-];
-
-pub(crate) async fn run(pool: &PgPool) -> Result<(), MigrateError> {
+/// On a connection of its own, without the limits of the others: an index takes as long as it takes, and so does another
+/// recorder that makes it.
+pub(crate) async fn run(pool: &PgPool, connect: Duration) -> Result<(), MigrateError> {
     let migrations = MIGRATIONS.map(|(version, name, sql)| {
         Migration::new(
             version,
@@ -30,5 +21,9 @@ pub(crate) async fn run(pool: &PgPool) -> Result<(), MigrateError> {
             false,
         )
     });
-    Migrator::with_migrations(migrations.into()).run(pool).await
+    let options = PgPoolOptions::new().max_connections(1).acquire_timeout(connect);
+    let unlimited = options.connect_lazy_with(pool.connect_options().as_ref().clone());
+    let migrated = Migrator::with_migrations(migrations.into()).run(&unlimited).await;
+    unlimited.close().await;
+    migrated
 }

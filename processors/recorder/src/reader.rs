@@ -14,7 +14,7 @@ use topics::{
 };
 
 use crate::{
-    entry::{Entry, RequestRow, Row},
+    entry::{Entry, Key, RequestRow, Row, Said},
     failure::with_causes,
 };
 
@@ -36,6 +36,8 @@ pub(crate) struct Reader {
     audit: Decoder<Audit>,
     attempts: Decoder<Attempt>,
     dead_letters: Decoder<DeadLetter>,
+    /// Values that are longer are nobody's request, and not read.
+    max_request_bytes: usize,
 }
 
 impl Reader {
@@ -63,6 +65,7 @@ impl Reader {
             audit: registry.decoder()?,
             attempts: registry.decoder()?,
             dead_letters: registry.decoder()?,
+            max_request_bytes: catalog.max_request_bytes(),
         })
     }
 
@@ -71,17 +74,14 @@ impl Reader {
         self.topics.keys().cloned().collect()
     }
 
-    /// A record that cannot be decoded becomes a quarantine row.
+    /// What cannot be decoded becomes a quarantine row, unless it is a request.
     ///
     /// # Errors
     /// Only what may pass: the registry could not be asked, or may not know the id yet.
     pub async fn read(&self, record: Record) -> Result<Entry, DecodeError> {
-        // Whoever waits here keeps all others waiting, so only where the broker says that a record is young: on a topic with
-        // the times of its writers each made-up id would cost half a minute.
-        let appended_at = Timestamp::from_millis(record.appended_ms().unwrap_or_default());
         let value = record.value.as_deref().unwrap_or_default();
         let row = match self.topics.get(&*record.topic) {
-            Some(Carries::Requests(input)) => self.request(&record, input, value).await,
+            Some(Carries::Requests(input)) => self.request(&record, input).await,
             Some(Carries::Results) => self
                 .results
                 .decode(value)
@@ -101,30 +101,22 @@ impl Reader {
             None => Ok(Row::Quarantine("the recorder does not know this topic".to_owned())),
         };
         match row {
-            Ok(row) => Ok(Entry { record, row }),
-            Err(error) if error.may_pass(Some(appended_at)) => Err(error),
-            Err(error) => Ok(Entry {
-                record,
-                row: Row::Quarantine(with_causes(&error)),
-            }),
+            Ok(row) => Ok(Entry::new(record, row)),
+            Err(error) if error.may_pass(appended_at(&record)) => Err(error),
+            Err(error) => Ok(Entry::new(record, Row::Quarantine(with_causes(&error)))),
         }
     }
 
-    async fn request(&self, record: &Record, input: &Input, value: &[u8]) -> Result<Row, DecodeError> {
-        let request = match input.value {
-            Value::Request => self.requests.decode(value).await?,
-            Value::Avro => Request {
-                input: self.plain.decode(value).await?.to_string(),
-                ..Request::default()
-            },
-            // Whether it is JSON is the orchestrator's to judge; here it is what was asked.
-            Value::Json => match std::str::from_utf8(value) {
-                Ok(text) => Request {
-                    input: text.to_owned(),
-                    ..Request::default()
-                },
-                Err(error) => return Ok(Row::Quarantine(format!("the value is not UTF-8: {error}"))),
-            },
+    /// One that cannot be read is a row, too: under the identity that its failed result and its dead letter have.
+    async fn request(&self, record: &Record, input: &Input) -> Result<Row, DecodeError> {
+        let request = match record.value.as_deref() {
+            Some(value) if value.len() <= self.max_request_bytes => self.said(input, value).await,
+            Some(_) | None => Ok(None),
+        };
+        let request = match request {
+            Ok(request) => request,
+            Err(error) if error.may_pass(appended_at(record)) => return Err(error),
+            Err(_unreadable) => None,
         };
         let claims = Claims {
             topic: &record.topic,
@@ -132,34 +124,63 @@ impl Reader {
             offset: record.offset,
             request_id_header: record.headers.get(headers::REQUEST_ID),
             tenant_header: record.headers.get(headers::TENANT),
-            request_id_field: request.request_id.as_deref(),
-            tenant_field: Some(&request.tenant),
+            request_id_field: request.as_ref().and_then(|request| request.request_id.as_deref()),
+            tenant_field: request.as_ref().map(|request| request.tenant.as_str()),
             topic_tenant: input.tenant.as_deref(),
         };
-        let metadata = serde_json::json!(request.metadata).to_string();
         Ok(Row::Request(Box::new(RequestRow {
             identity: identity::identify(&claims).unwrap_or_else(|invalid| invalid.identity),
-            turn: request.turn(),
-            accepted_at: Timestamp::from_millis(record.timestamp_ms),
-            kind: if request.kind.is_empty() {
-                request_kind::RUN.to_owned()
-            } else {
-                request.kind
-            },
-            chain: input.chain.clone().unwrap_or(request.chain),
-            input: request.input,
-            params: request.params,
-            deadline: request.deadline,
-            conversation: request.conversation,
-            metadata,
-            created_at: Some(request.created_at).filter(|at| at.0 != 0),
+            turn: request.as_ref().map_or(0, Request::turn),
+            accepted_at: request
+                .as_ref()
+                .and_then(Request::run_accepted_at)
+                .unwrap_or(Timestamp::from_millis(record.timestamp_ms)),
+            key: record.key.as_deref().map(Key::of),
             trace_id: record
                 .headers
                 .text(headers::TRACEPARENT)
                 .and_then(trace_id)
                 .map(str::to_owned),
+            said: request.map(|request| said(input, request)),
         })))
     }
+
+    /// None: text that is none. Whether it is JSON is the orchestrator's to judge; here it is what was asked.
+    async fn said(&self, input: &Input, value: &[u8]) -> Result<Option<Request>, DecodeError> {
+        let of_input = |input| Request {
+            input,
+            ..Request::default()
+        };
+        Ok(match input.value {
+            Value::Request => Some(self.requests.decode(value).await?),
+            Value::Avro => Some(of_input(self.plain.decode(value).await?.to_string())),
+            Value::Json => str::from_utf8(value).ok().map(|text| of_input(text.to_owned())),
+        })
+    }
+}
+
+fn said(input: &Input, request: Request) -> Said {
+    let metadata = serde_json::json!(request.metadata).to_string();
+    Said {
+        kind: if request.kind.is_empty() {
+            request_kind::RUN.to_owned()
+        } else {
+            request.kind
+        },
+        chain: input.chain.clone().unwrap_or(request.chain),
+        input: request.input,
+        params: request.params,
+        deadline: request.deadline,
+        conversation: request.conversation,
+        metadata,
+        created_at: Some(request.created_at).filter(|at| at.0 != 0),
+    }
+}
+
+/// Whoever waits for a schema keeps all others waiting, so it is done only where the broker says that a record is young: on a
+/// topic with the times of its writers each made-up id would cost half a minute.
+fn appended_at(record: &Record) -> Option<Timestamp> {
+    Some(Timestamp::from_millis(record.appended_ms().unwrap_or_default()))
 }
 
 /// `00-<trace id>-<span id>-<flags>`, <https://www.w3.org/TR/trace-context/#traceparent-header>

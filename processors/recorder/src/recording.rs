@@ -2,9 +2,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    panic::AssertUnwindSafe,
     time::Duration,
 };
 
+use futures::FutureExt;
 use sqlx::migrate::MigrateError;
 use tokio::{
     sync::watch,
@@ -15,6 +17,7 @@ use topics::{Batch, Follower, FollowerError, FollowerSettings, TopicPartition};
 
 use crate::{
     Dependencies, RecorderError, RecorderSettings,
+    days::Dropped,
     entry::{Entry, Part, Row},
     failure::Failure,
     metrics, migrations,
@@ -22,11 +25,12 @@ use crate::{
     positions::Positions,
     reader::Reader,
     readiness::Readiness,
-    store::Store,
+    store::{CONNECT, Store},
     tables::gaps::Gap,
 };
 
 const RETENTION_EVERY: Duration = Duration::from_secs(3_600);
+const RETENTION_AGAIN: Duration = Duration::from_secs(60);
 /// How often positions move that pass no record, and gaps are looked for that somebody has accepted.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
@@ -58,7 +62,7 @@ impl Recording {
         let store = Store::new(&postgres_url, settings.retention_days).map_err(RecorderError::Url)?;
         let reader = Reader::new(&kafka, &catalog, &registry).map_err(RecorderError::Schema)?;
         let mut patience = Patience::new(&ready, &shutdown);
-        while let Err(error) = migrations::run(&store.pool).await {
+        while let Err(error) = migrations::run(&store.pool, CONNECT).await {
             match error {
                 MigrateError::Execute(error) => {
                     let error = store.cause(error).await;
@@ -100,9 +104,8 @@ impl Recording {
                 biased;
                 () = self.shutdown.cancelled() => break,
                 _ = retention.tick() => {
-                    if let Err(error) = self.store.days.drop_old(&self.store.pool).await {
-                        let error = self.store.cause(error).await;
-                        tracing::warn!(error = &error as &dyn std::error::Error, "old days are not dropped; next try in an hour");
+                    if self.drop_old().await == Dropped::Some {
+                        retention.reset_after(RETENTION_AGAIN);
                     }
                 }
                 _ = look.tick() => {
@@ -132,11 +135,26 @@ impl Recording {
         Ok(())
     }
 
+    async fn drop_old(&mut self) -> Dropped {
+        match self.store.days.drop_old(&self.store.pool).await {
+            Ok(dropped) => dropped,
+            Err(error) => {
+                let error = self.store.cause(error).await;
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "not all that is old is dropped; next try in a minute"
+                );
+                Dropped::Some
+            }
+        }
+    }
+
     /// What is done now and then.
     async fn look(&mut self) -> Result<(), Stopped> {
         let ends = self.follower.ends();
         self.record(ends).await?;
         // What keeps Postgres from answering is told where rows wait for it.
+        let _ = self.store.make_days_ahead().await;
         if let Ok(open) = self.store.open_gaps().await {
             self.ready.gaps(open);
         }
@@ -165,7 +183,7 @@ impl Recording {
                     let error = sqlx::Error::Protocol(reason);
                     patience.wait(postgres(&self.store), &error).await?;
                 }
-                Err(Failure::Wait(error)) => {
+                Err(Failure::Wait(error) | Failure::Slow(error)) => {
                     let error = self.store.cause(error).await;
                     patience.wait(postgres(&self.store), &error).await?;
                 }
@@ -193,9 +211,17 @@ impl Recording {
         for record in batches.into_iter().flat_map(|batch| batch.records) {
             loop {
                 // A copy is a handful of reference counts.
-                match self.reader.read(record.clone()).await {
-                    Ok(entry) => break entries.push(entry),
-                    Err(error) => patience.wait("the schema registry", &error).await?,
+                let reading = AssertUnwindSafe(self.reader.read(record.clone())).catch_unwind();
+                match reading.await {
+                    Ok(Ok(entry)) => break entries.push(entry),
+                    Ok(Err(error)) => patience.wait("the schema registry", &error).await?,
+                    Err(_panic) => {
+                        tracing::error!(
+                            src = record.src(),
+                            "reading this record panicked; it goes to quarantine"
+                        );
+                        break entries.push(Entry::new(record, Row::Quarantine("reading it panicked".to_owned())));
+                    }
                 }
             }
         }
@@ -232,6 +258,14 @@ impl Recording {
                     patience.wait(postgres(&self.store), &error).await?;
                     parts.push(part);
                 }
+                Err(Failure::Slow(error)) => {
+                    patience.wait(postgres(&self.store), &error).await?;
+                    parts.extend(if part.entries.len() > 1 {
+                        halves(part)
+                    } else {
+                        vec![part]
+                    });
+                }
                 Err(Failure::Row(reason)) => parts.extend(narrowed(part, &reason)),
             }
         }
@@ -256,12 +290,18 @@ fn narrowed(mut part: Part, reason: &str) -> Vec<Part> {
             "a record that Postgres refuses goes to quarantine"
         );
         entry.row = Row::Quarantine(reason.to_owned());
+        entry.mended = None;
         return vec![part];
     }
     if part.entries.is_empty() {
         // Positions alone are no row that could be refused; they are told again.
         return Vec::new();
     }
+    halves(part)
+}
+
+/// The first on top.
+fn halves(mut part: Part) -> Vec<Part> {
     let second = part.entries.split_off(part.entries.len() / 2);
     let first = std::mem::take(&mut part.entries);
     vec![

@@ -22,10 +22,12 @@ use crate::{
 
 /// A database that accepts connections and then says nothing is as good as away.
 const PATIENCE: Duration = Duration::from_secs(30);
-const CONNECT: Duration = Duration::from_secs(5);
-/// A recorder that sleeps in its transaction, or whose machine is gone, holds its positions no longer than this; whoever
-/// owns the partitions now waits for them.
-const ASLEEP: &str = "SET idle_in_transaction_session_timeout = '10s'";
+pub(crate) const CONNECT: Duration = Duration::from_secs(5);
+/// A recorder that sleeps in its transaction, or whose machine is gone, holds its positions no longer than ten seconds;
+/// whoever owns the partitions now waits for them, so for longer than that. No statement goes on when this process has
+/// given up.
+const LIMITS: &str =
+    "SET idle_in_transaction_session_timeout = '10s'; SET lock_timeout = '15s'; SET statement_timeout = '25s'";
 
 pub(crate) struct Store {
     pub pool: PgPool,
@@ -37,11 +39,11 @@ pub(crate) struct Store {
 /// The rows of a batch by the table they go to.
 #[derive(Default)]
 struct Rows<'e> {
-    requests: Vec<&'e crate::entry::RequestRow>,
+    requests: Vec<runs::Asked<'e>>,
     results: Vec<runs::ResultRow<'e>>,
     audit: Vec<audit::AuditRow<'e>>,
-    attempts: Vec<&'e schemas::Attempt>,
-    dead_letters: Vec<&'e schemas::DeadLetter>,
+    attempts: Vec<attempts::AttemptRow<'e>>,
+    dead_letters: Vec<dead_letters::Letter<'e>>,
     quarantine: Vec<quarantine::Quarantined<'e>>,
 }
 
@@ -54,7 +56,7 @@ impl Store {
             .max_connections(2)
             .acquire_timeout(CONNECT)
             .after_connect(|connection, _| {
-                Box::pin(async move { sqlx::raw_sql(ASLEEP).execute(connection).await.map(|_| ()) })
+                Box::pin(async move { sqlx::raw_sql(LIMITS).execute(connection).await.map(|_| ()) })
             })
             .connect_lazy_with(options.clone());
         Ok(Self {
@@ -67,14 +69,17 @@ impl Store {
     /// Writes these entries and moves the positions past them, or does nothing.
     ///
     /// # Errors
-    /// A [`Failure`]. After [`Failure::Wait`] it may be that all was written and only the answer was lost: the positions
+    /// A [`Failure`]. After [`Failure::Wait`] and [`Failure::Slow`] it may be that all was written and only the answer was lost: the positions
     /// know.
     pub async fn write(&mut self, moves: &[positions::Move], entries: &[Entry]) -> Result<(), Failure> {
         let began = Instant::now();
         let days = entries.iter().filter_map(Entry::accepted_at);
-        self.days.make(&self.pool, days).await.map_err(Failure::Wait)?;
+        let made = timeout(PATIENCE, self.days.make(&self.pool, days));
+        made.await
+            .map_err(|_elapsed| Failure::Wait(timed_out()))?
+            .map_err(Failure::Wait)?;
         let written = timeout(PATIENCE, transaction(&self.pool, moves, entries));
-        let duplicates = written.await.map_err(|_elapsed| timed_out())??;
+        let duplicates = written.await.map_err(|_elapsed| Failure::Slow(timed_out()))??;
         metrics::committed(entries, duplicates, began.elapsed());
         Ok(())
     }
@@ -90,7 +95,15 @@ impl Store {
             gaps::insert(&mut transaction, gap).await?;
             Ok(transaction.commit().await?)
         };
-        timeout(PATIENCE, write).await.map_err(|_elapsed| timed_out())?
+        timeout(PATIENCE, write)
+            .await
+            .map_err(|_elapsed| Failure::Wait(timed_out()))?
+    }
+
+    /// Before a row needs them.
+    pub async fn make_days_ahead(&mut self) -> Result<(), Failure> {
+        let made = timeout(PATIENCE, self.days.make(&self.pool, std::iter::empty()));
+        Ok(made.await.map_err(|_elapsed| Failure::Wait(timed_out()))??)
     }
 
     pub async fn open_gaps(&self) -> Result<i64, sqlx::Error> {
@@ -110,8 +123,8 @@ impl Store {
     }
 }
 
-fn timed_out() -> Failure {
-    Failure::Wait(sqlx::Error::Io(io::ErrorKind::TimedOut.into()))
+fn timed_out() -> sqlx::Error {
+    sqlx::Error::Io(io::ErrorKind::TimedOut.into())
 }
 
 async fn transaction(pool: &PgPool, moves: &[positions::Move], entries: &[Entry]) -> Result<u64, Failure> {
@@ -154,13 +167,14 @@ async fn write_rows(connection: &mut PgConnection, rows: &Rows<'_>) -> Result<u6
 impl<'e> Rows<'e> {
     fn of(entries: &'e [Entry]) -> Self {
         let mut rows = Self::default();
-        for Entry { record, row } in entries {
+        for Entry { record, row, mended } in entries {
+            let mended = mended.as_deref();
             match row {
-                Row::Request(request) => rows.requests.push(request),
-                Row::Result(result) => rows.results.push(runs::ResultRow { record, result }),
-                Row::Audit(audit) => rows.audit.push(audit::AuditRow { record, audit }),
-                Row::Attempt(attempt) => rows.attempts.push(attempt),
-                Row::DeadLetter(letter) => rows.dead_letters.push(letter),
+                Row::Request(request) => rows.requests.push(runs::Asked { request, mended }),
+                Row::Result(result) => rows.results.push(runs::ResultRow { record, result, mended }),
+                Row::Audit(audit) => rows.audit.push(audit::AuditRow { record, audit, mended }),
+                Row::Attempt(attempt) => rows.attempts.push(attempts::AttemptRow { attempt, mended }),
+                Row::DeadLetter(letter) => rows.dead_letters.push(dead_letters::Letter { letter, mended }),
                 Row::Quarantine(reason) => rows.quarantine.push(quarantine::Quarantined { record, reason }),
             }
         }

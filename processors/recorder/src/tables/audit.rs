@@ -10,6 +10,7 @@ use crate::failure::Failure;
 pub(crate) struct AuditRow<'e> {
     pub record: &'e Record,
     pub audit: &'e Audit,
+    pub mended: Option<&'e str>,
 }
 
 pub(crate) async fn insert(connection: &mut PgConnection, rows: &[AuditRow<'_>]) -> Result<(), Failure> {
@@ -17,12 +18,22 @@ pub(crate) async fn insert(connection: &mut PgConnection, rows: &[AuditRow<'_>])
         r"INSERT INTO audit (tenant, request_id, accepted_at, topic_partition, topic_offset, kind, attempt_id, turn, src,
               chain, step, provider, model, route_reason, attempt, outcome, input_tokens, output_tokens, usage_source,
               cost_nanos, queue_us, connect_us, first_token_us, total_us, prompt, response, prompt_sha256,
-              response_sha256, documents, trace_id, started_at, trail, trail_left_out)
-          SELECT * FROM UNNEST($1::text[], $2::text[], $3::timestamptz[], $4::int[], $5::bigint[], $6::text[], $7::text[],
+              response_sha256, documents, trace_id, started_at, trail, trail_left_out,
+              mended)
+          SELECT tenant, request_id, accepted_at, topic_partition, topic_offset, kind, attempt_id, turn, src,
+              chain, step, provider, model, route_reason, attempt, outcome, input_tokens, output_tokens, usage_source,
+              cost_nanos, queue_us, connect_us, first_token_us, total_us, prompt, response, prompt_sha256,
+              response_sha256, documents, trace_id, started_at, trail, trail_left_out,
+              string_to_array(mended, ',')
+          FROM UNNEST($1::text[], $2::text[], $3::timestamptz[], $4::int[], $5::bigint[], $6::text[], $7::text[],
               $8::int[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::int[],
               $16::text[], $17::bigint[], $18::bigint[], $19::text[], $20::bigint[], $21::bigint[], $22::bigint[],
               $23::bigint[], $24::bigint[], $25::text[], $26::text[], $27::text[], $28::text[], $29::text[], $30::text[],
-              $31::timestamptz[], $32::text[], $33::int[])
+              $31::timestamptz[], $32::text[], $33::int[], $34::text[])
+              AS input (tenant, request_id, accepted_at, topic_partition, topic_offset, kind, attempt_id, turn, src,
+              chain, step, provider, model, route_reason, attempt, outcome, input_tokens, output_tokens, usage_source,
+              cost_nanos, queue_us, connect_us, first_token_us, total_us, prompt, response, prompt_sha256,
+              response_sha256, documents, trace_id, started_at, trail, trail_left_out, mended)
           ON CONFLICT DO NOTHING",
     )
     .bind(column(rows, |row| row.audit.tenant.as_str()))
@@ -58,6 +69,7 @@ pub(crate) async fn insert(connection: &mut PgConnection, rows: &[AuditRow<'_>])
     .bind(dates(rows, |row| row.audit.started_at)?)
     .bind(column(rows, |row| json!(row.audit.trail).to_string()))
     .bind(column(rows, |row| row.audit.trail_left_out))
+    .bind(column(rows, |row| row.mended))
     .execute(connection)
     .await?;
     Ok(())

@@ -21,9 +21,8 @@ pub(crate) async fn insert(connection: &mut PgConnection, rows: &[Quarantined<'_
     .bind(column(rows, |row| row.record.offset))
     .bind(column(rows, |row| row.record.key.as_deref()))
     .bind(column(rows, |row| row.record.value.as_deref()))
-    .bind(column(rows, |row| headers_json(&row.record.headers)))
-    // The one text here that comes from outside: Postgres refuses NUL.
-    .bind(column(rows, |row| row.reason.replace('\0', "\u{fffd}")))
+    .bind(column(rows, |row| headers_json(row.record.headers.iter())))
+    .bind(column(rows, |row| row.reason))
     .execute(connection)
     .await?;
     Ok(())

@@ -4,6 +4,7 @@
 
 mod deaths;
 mod gaps;
+mod hostile;
 mod judge;
 mod stories;
 mod worker;

@@ -6,7 +6,7 @@ use schemas::phase;
 
 use super::{
     Check, Evidence, Findings,
-    evidence::{AttemptRecord, Form, ResultRecord, RunRow},
+    evidence::{AttemptRecord, ResultRecord, RunRow},
 };
 
 pub fn check(evidence: &Evidence, findings: &mut Findings) {
@@ -79,18 +79,14 @@ fn runs(evidence: &Evidence, findings: &mut Findings) {
     requests(evidence, findings);
 }
 
-/// Each request that can be read stands in the row of its run.
+/// Each request stands in the row of its run, also one that nobody can read.
 fn requests(evidence: &Evidence, findings: &mut Findings) {
-    let quarantined = quarantined(evidence);
     let mut sources: HashMap<(&str, &str), HashSet<String>> = HashMap::new();
     for request in &evidence.logs.requests {
-        let src = request.src();
-        if request.form != Form::Undecodable && !quarantined.contains(src.as_str()) {
-            sources
-                .entry((&request.tenant, &request.request_id))
-                .or_default()
-                .insert(src);
-        }
+        sources
+            .entry((&request.tenant, &request.request_id))
+            .or_default()
+            .insert(request.src());
     }
     for row in &evidence.tables.runs {
         let known = sources.get(&(row.tenant.as_str(), row.request_id.as_str()));
@@ -224,40 +220,16 @@ fn positions(evidence: &Evidence, findings: &mut Findings) {
     }
 }
 
-/// Only what cannot be read, and all of that.
+/// Requests have a place in the tables whatever they are, and so does what Millrace writes.
 fn quarantine(evidence: &Evidence, findings: &mut Findings) {
-    let mut undecodable: HashSet<String> = evidence
-        .logs
-        .requests
-        .iter()
-        .filter(|request| request.form == Form::Undecodable)
-        .map(super::evidence::RequestRecord::src)
-        .collect();
-    let unstorable: HashSet<String> = evidence
-        .logs
-        .requests
-        .iter()
-        .filter(|request| request.form == Form::Invalid || request.form == Form::Plain)
-        .map(super::evidence::RequestRecord::src)
-        .collect();
     for (place, reason) in &evidence.tables.quarantine {
-        if !undecodable.remove(place) && !unstorable.contains(place) {
-            let shown = format!("{place}: {reason}");
-            findings.found(Check::Postgres, "quarantine holds a record that can be read", [shown]);
-        }
-    }
-    for place in undecodable {
+        let shown = format!("{place}: {reason}");
         findings.found(
             Check::Postgres,
-            "a record that cannot be read is not in quarantine",
-            [place],
+            "quarantine holds a record that has a place in a table",
+            [shown],
         );
     }
-}
-
-fn quarantined(evidence: &Evidence) -> HashSet<&str> {
-    let rows = evidence.tables.quarantine.iter();
-    rows.map(|(place, _)| place.as_str()).collect()
 }
 
 fn run(row: &RunRow) -> Run<'_> {

@@ -9,8 +9,10 @@ use sqlx::{Column, Row, TypeInfo, postgres::PgRow};
 pub(super) struct Columns(DefaultHasher);
 
 impl Columns {
+    /// As Postgres can hold it.
     pub(super) fn text<'t>(mut self, text: impl Into<Option<&'t str>>) -> Self {
-        text.into().hash(&mut self.0);
+        let text = text.into().map(|text| text.replace('\0', "\u{fffd}"));
+        text.as_deref().hash(&mut self.0);
         self
     }
 

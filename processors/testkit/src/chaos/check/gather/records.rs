@@ -71,8 +71,7 @@ impl Requests {
 fn form(request: &Request) -> Form {
     let is_json = |text: &str| text.is_empty() || serde_json::from_str::<Value>(text).is_ok();
     let is_kind = [request_kind::RUN, request_kind::RESUME].contains(&request.kind.as_str());
-    // Postgres takes no NUL, and no chain has one in its name.
-    if is_kind && is_json(&request.input) && is_json(&request.params) && !request.chain.contains('\0') {
+    if is_kind && is_json(&request.input) && is_json(&request.params) {
         Form::Request
     } else {
         Form::Invalid

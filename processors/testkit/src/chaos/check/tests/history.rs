@@ -156,7 +156,6 @@ fn run(evidence: &mut Evidence, id: usize, at: i64) {
             row,
         });
         tables.dead_letters.push((identity.src.clone(), row));
-        tables.quarantine.push((identity.src.clone(), "no Avro".to_owned()));
     } else {
         audit(Some(format!("a-{id}")));
         logs.attempts.push(attempt(id, phase::STARTED, 9));
@@ -179,7 +178,7 @@ fn run(evidence: &mut Evidence, id: usize, at: i64) {
         request_id: identity.request_id,
         turn: 0,
         status: status.to_owned(),
-        request_src: (!is_poison).then(|| identity.src.clone()),
+        request_src: Some(identity.src.clone()),
         result_src: Some(identity.src),
         row,
     });

@@ -1,6 +1,9 @@
 use schemas::phase;
 
-use super::{history::TOPIC, verdict};
+use super::{
+    history::{POISON, TOPIC},
+    verdict,
+};
 use crate::chaos::check::{
     Check,
     evidence::{AuditRow, Tables},
@@ -33,7 +36,7 @@ fn postgres_says_what_the_topics_say() {
         |tables| tables.dead_letters.clear(),
         |tables| *tables.positions.get_mut(&(TOPIC.to_owned(), 0)).unwrap() = 5,
         |tables| *tables.positions.get_mut(&(TOPIC.to_owned(), 0)).unwrap() = 9,
-        |tables| tables.quarantine.clear(),
+        |tables| tables.runs[POISON].request_src = None,
         |tables| tables.quarantine.push(("t.results/0/1".to_owned(), "why".to_owned())),
     ];
     for (number, breaks) in breaks.into_iter().enumerate() {
