@@ -56,6 +56,8 @@ pub(crate) struct Wanted {
     pub tenant: String,
     /// `name` or `name@version`
     pub chain: Option<String>,
+    /// The record key, all of it.
+    pub key: Option<String>,
     /// One of [`crate::run::STATUSES`].
     pub status: Option<String>,
     /// Where the page before ended.
@@ -181,6 +183,12 @@ impl Wanted {
                 .push(" AND split_part(coalesce(runs.chain, runs.requested_chain), ")
                 .push_bind(up_to);
             query.push(", 1) = ").push_bind(chain.clone());
+        }
+        if let Some(key) = &self.key {
+            // The text is what the index has; it is not all of a key that is long, and others look like it that are no text.
+            query.push(" AND runs.key = left(").push_bind(key.clone());
+            query.push(", 256) AND coalesce(runs.key_bytes, convert_to(runs.key, 'UTF8')) = ");
+            query.push_bind(key.clone().into_bytes());
         }
         if let Some(status) = &self.status {
             match status.as_str() {

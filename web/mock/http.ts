@@ -109,6 +109,7 @@ export function answer(world: World, request: IncomingMessage, response: ServerR
         value_text: value.toString(),
         value_bytes: value.length,
         headers: [{ name: "request-id", value: Buffer.from(second).toString("base64") }],
+        left_out: [],
       });
     } else problem(404, "Nothing here", "This run has none.");
   }

@@ -65,6 +65,7 @@ pub(crate) struct DeadLetter {
     value_text: Option<String>,
     value_bytes: usize,
     headers: Value,
+    left_out: Value,
 }
 
 const RECORDS: &str = r#"
@@ -163,5 +164,6 @@ fn dead_letter(row: &PgRow) -> Result<DeadLetter, sqlx::Error> {
         value_text: text(&value),
         value: base64(&value),
         headers: run::json(row.try_get("headers")?),
+        left_out: run::json(row.try_get("left_out")?),
     })
 }

@@ -229,6 +229,7 @@ async fn list(api: &Api, query: &str) -> Answer {
     let wanted = Wanted {
         tenant: api.tenant(&mut query),
         chain: query.text("chain"),
+        key: query.text("key"),
         status: query.one_of("status", &STATUSES),
         before: query.text("cursor").and_then(|text| {
             let cursor = Cursor::parse(&text);

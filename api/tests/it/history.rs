@@ -85,6 +85,18 @@ async fn what_postgres_knows_survives_a_restart() {
     assert_eq!(listed("status=in_progress").await.0, ["order-2"]);
     assert_eq!(listed("status=queued").await.0, ["order-4", "order-3"]);
     assert_eq!(listed("tenant=acme").await.0, [""; 0]);
+    let long = "é".repeat(300);
+    stage
+        .sql(&format!(
+            "UPDATE runs SET key = 'a&b ü' WHERE request_id IN ('order-0', 'order-2');
+             UPDATE runs SET key = 'a&b ü', key_bytes = 'no text' WHERE request_id = 'order-1';
+             UPDATE runs SET key = left('{long}', 256), key_bytes = convert_to('{long}', 'UTF8') WHERE request_id = 'order-3'"
+        ))
+        .await;
+    assert_eq!(listed("key=a%26b+%C3%BC").await.0, ["order-2", "order-0"]);
+    assert_eq!(listed("key=a%26b+%C3%BC&status=completed").await.0, ["order-0"]);
+    assert_eq!(listed(&format!("key={}", "%C3%A9".repeat(300))).await.0, ["order-3"]);
+    assert_eq!(listed(&format!("key={}", "%C3%A9".repeat(256))).await.0, [""; 0]);
 
     let audit = stage.topic("audit");
     let steps = api.get("/runs/order-0/steps").await;
@@ -134,6 +146,7 @@ async fn what_postgres_knows_survives_a_restart() {
         (&dead["class"], &dead["key_text"], &dead["value"], &dead["value_bytes"]),
         (&json!("unknown_chain"), &json!("key"), &json!("/wA="), &json!(2))
     );
+    assert_eq!(dead["left_out"], json!([]));
     assert_eq!(
         api.get("/runs/order-1/dead-letter").await.body["type"],
         "urn:problem-type:millrace:no-dead-letter"

@@ -582,6 +582,16 @@ export interface components {
             name: string;
             /** @description base64 */
             value: string | null;
+            /** @description base64; of a name that is no UTF-8, which has replacement characters then */
+            name_bytes?: string;
+        };
+        /** @description A part of a record, and what it hashes to. */
+        LeftOut: {
+            /** @description value, headers or key */
+            part: string;
+            bytes: number;
+            /** @description lower-case hex; of headers: of names and values one after the other */
+            sha256: string;
         };
         /** @description A record that could not be processed, with its bytes as they were. */
         DeadLetter: {
@@ -614,6 +624,8 @@ export interface components {
             /** @description size of the value */
             value_bytes: number;
             headers: components["schemas"]["Header"][];
+            /** @description parts that are too large for the topic of dead letters; they lie where the record was read */
+            left_out: components["schemas"]["LeftOut"][];
         };
         ChainSummary: {
             name: string;
@@ -1240,6 +1252,8 @@ export interface operations {
                 tenant?: string;
                 /** @description name or name@version */
                 chain?: string;
+                /** @description the record key of the request, all of it */
+                key?: string;
                 /** @description one of queued, in_progress, completed, failed, cancelled, interrupted */
                 status?: "queued" | "in_progress" | "completed" | "failed" | "cancelled" | "interrupted";
                 /** @description 1 to 200 */

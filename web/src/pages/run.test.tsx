@@ -64,6 +64,7 @@ test("a run that failed says in which step and why, and shows the record as it c
           value_text: '{"qestion":"<b>?</b>"}',
           value_bytes: 22,
           headers: [],
+          left_out: [{ part: "headers", bytes: 20000000, sha256: "ab12" }],
         },
       },
     ),
@@ -74,6 +75,7 @@ test("a run that failed says in which step and why, and shows the record as it c
   const letter = screen.getByRole("region", { name: "Dead letter" });
   expect(await within(letter).findByText('{"qestion":"<b>?</b>"}')).toBeTruthy();
   expect(letter.textContent).toContain("millrace.requests/0/4711");
+  expect(letter.textContent).toContain("headers: 20,000,000 bytes, sha256 ab12");
   expect(letter.querySelector("b")).toBeNull();
   expect(within(letter).getByRole("button", { name: "Copy kcat command" })).toBeTruthy();
   expect(letter.textContent).not.toContain("replay");

@@ -50,9 +50,26 @@ export function DeadLetterPanel({ id }: { id: string }) {
                 {data.value && <CopyButton text={data.value} what="value in base64" />}
               </dd>
             </div>
+            {data.left_out.map(({ part, bytes, sha256 }) => (
+              <div key={part}>
+                <dt>Too large to be kept here</dt>
+                <dd>
+                  {part}: {count(bytes)} bytes, sha256 <span className="mono">{sha256}</span>
+                </dd>
+              </div>
+            ))}
           </dl>
           <pre className="text" tabIndex={0}>
-            <LongText text={data.value_text ?? (data.value ? textIn(data.value) : "no value")} />
+            <LongText
+              text={
+                data.value_text ??
+                (data.value
+                  ? textIn(data.value)
+                  : data.left_out.some(({ part }) => part === "value")
+                    ? "it lies where the record was read"
+                    : "no value")
+              }
+            />
           </pre>
         </div>
       )}
