@@ -75,17 +75,10 @@ async fn without_compare_and_set_the_one_that_wakes_up_late_is_found_out() {
         rows > i64::try_from(RUNS).unwrap(),
         "{rows} rows: none was written twice"
     );
-    let found = judge::mismatches(&world).await;
-    assert!(
-        found
-            .iter()
-            .all(|what| what == "the recorder is not at the end of a topic"),
-        "{found:?}"
-    );
+    // One finding, of however many positions.
     assert_eq!(
-        i64::try_from(found.len()).unwrap(),
-        world.count("rewound").await,
-        "{found:?}"
+        judge::mismatches(&world).await,
+        ["the recorder is not at the end of a topic"]
     );
 }
 
