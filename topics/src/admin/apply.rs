@@ -158,10 +158,19 @@ fn leaders(kafka: &KafkaSettings, client: &AdminClient<Named>, topic: &str) -> R
 
 fn commit(kafka: &KafkaSettings, group: &str, offsets: &BTreeMap<TopicPartition, i64>) -> Result<(), KafkaError> {
     let mut list = TopicPartitionList::new();
+    let known = |topic: &str| {
+        let of_topic = offsets.keys().filter(|partition| &*partition.topic == topic);
+        let last = of_topic.map(|partition| partition.partition).max();
+        last.map_or(0, |last| u32::try_from(last + 1).unwrap_or_default())
+    };
     for (partition, offset) in offsets {
+        let first = Committed {
+            partitions: known(&partition.topic),
+            ..Committed::first(*offset)
+        };
         let mut element = list.add_partition(&partition.topic, partition.partition);
         element.set_offset(Offset::Offset(*offset))?;
-        element.set_metadata(Committed::first(*offset).encode());
+        element.set_metadata(first.encode());
     }
     member_of(kafka, group)?.commit(&list, CommitMode::Sync)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::TopicPartition;
+use crate::{TopicPartition, engine::core::Whole};
 
 /// The catalog's topics and groups, by full names, as they are. What is absent does not exist.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub struct GroupState {
     pub members: usize,
     /// The partitions that have a commit, and where.
     pub committed: BTreeMap<TopicPartition, i64>,
+    /// Its inputs, as they stand in it.
+    pub topics: BTreeMap<String, Whole>,
 }
 
 impl TopicState {

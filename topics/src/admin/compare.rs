@@ -3,7 +3,7 @@
 //! Where a group begins is never guessed. A log without records has one beginning, so its first commit is written. A
 //! log with records needs `--from`: an idle group's commits expire after 7 days, and "from the beginning" would then
 //! run, and pay for, all of history again. A partition that was added to a topic the group already works on is left to
-//! the engine, which claims it at 0.
+//! the engine, which claims it at 0; one whose commit expired or was deleted is not such a one.
 
 use std::collections::BTreeMap;
 
@@ -116,10 +116,14 @@ impl Comparison<'_> {
     fn beginnings(&self, group: &str, input: &Input) -> Result<BTreeMap<TopicPartition, i64>, Finding> {
         let logs = self.logs(group, input)?;
         let committed = self.committed(group);
-        let worked_on = logs.keys().any(|partition| committed.contains_key(partition));
+        let topics = self.state.groups.get(group).map(|group| &group.topics);
+        let is_added = |partition: &TopicPartition| {
+            let whole = topics.and_then(|topics| topics.get(&*partition.topic));
+            whole.is_some_and(|whole| whole.added(partition.partition).is_some())
+        };
         logs.into_iter()
             .filter(|(partition, _)| !committed.contains_key(partition))
-            .filter(|(_, log)| !worked_on || log.start > 0)
+            .filter(|(partition, log)| log.start > 0 || !is_added(partition))
             .map(|(partition, log)| {
                 let offset = match self.options.from {
                     _ if log.start == log.end => log.end,
@@ -209,7 +213,10 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::admin::{ConfigValue, GroupState};
+    use crate::{
+        admin::{ConfigValue, GroupState},
+        engine::core::{Committed, Whole},
+    };
 
     const LIST: &str = "
 topics:
@@ -248,13 +255,30 @@ groups:
     }
 
     fn committed(state: &mut ClusterState, partitions: &[i32]) {
+        commits_of(state, partitions, 0);
+    }
+
+    /// Each knows of so many partitions.
+    fn commits_of(state: &mut ClusterState, partitions: &[i32], known: u32) {
+        let metadata = Committed {
+            partitions: known,
+            ..Committed::first(0)
+        }
+        .encode();
+        let commit = |partition: &i32| (*partition, (0, metadata.clone()));
+        let whole = Whole {
+            partitions: 2,
+            commits: partitions.iter().map(commit).collect(),
+        };
         let committed = partitions
             .iter()
-            .map(|partition| (TopicPartition::new("m.events", *partition), 0))
-            .collect();
-        state
-            .groups
-            .insert("m.worker".to_owned(), GroupState { members: 1, committed });
+            .map(|partition| (TopicPartition::new("m.events", *partition), 0));
+        let group = GroupState {
+            members: 1,
+            committed: committed.collect(),
+            topics: BTreeMap::from([("m.events".to_owned(), whole)]),
+        };
+        state.groups.insert("m.worker".to_owned(), group);
     }
 
     #[test]
@@ -270,8 +294,15 @@ groups:
     #[test]
     fn a_group_that_has_commits_is_left_alone_and_an_added_partition_is_the_engines() {
         let mut state = cluster(0, 9);
-        committed(&mut state, &[0]);
+        commits_of(&mut state, &[0], 1);
         assert_eq!(planned(&state, Options::default()), "the cluster is as the list says\n");
+
+        commits_of(&mut state, &[0], 2);
+        let told = planned(&state, Options::default());
+        assert!(
+            told.starts_with("! group m.worker has no committed offset on m.events"),
+            "its commit expired: {told}"
+        );
     }
 
     #[test]

@@ -6,9 +6,8 @@ use std::{
 };
 
 use rdkafka::{
-    Offset, TopicPartitionList,
     admin::{AdminClient, ConfigSource, ResourceSpecifier},
-    consumer::{BaseConsumer, Consumer},
+    consumer::BaseConsumer,
     error::KafkaError,
     types::RDKafkaErrorCode,
 };
@@ -17,6 +16,7 @@ use super::{ASK, Admin, AdminError, CLIENT_ID, ClusterState, ConfigValue, GroupS
 use crate::{
     Catalog, KafkaSettings, TopicPartition,
     client::{self, Named},
+    engine::committed,
     native,
 };
 
@@ -167,19 +167,16 @@ fn group(
     let described = patiently(|| native::groups::describe(client.inner(), name, ASK)).map_err(failed)?;
     let members = described.map_or(0, |group| group.members.len());
     let consumer = member_of(kafka, name).map_err(failed)?;
-    let mut asked = TopicPartitionList::new();
-    for partition in partitions {
-        asked.add_partition(&partition.topic, partition.partition);
-    }
-    let found = patiently(|| consumer.committed_offsets(asked.clone(), ASK)).map_err(failed)?;
-    let mut committed = BTreeMap::new();
-    for found in found.elements() {
-        found.error().map_err(failed)?;
-        if let Offset::Offset(offset) = found.offset() {
-            committed.insert(TopicPartition::new(found.topic(), found.partition()), offset);
-        }
-    }
-    Ok(GroupState { members, committed })
+    let topics = patiently(|| committed::topics(&consumer, partitions, ASK)).map_err(failed)?;
+    let committed = topics.iter().flat_map(|(topic, whole)| {
+        let commits = whole.commits.iter();
+        commits.map(|(number, (offset, _))| (TopicPartition::new(topic.as_str(), *number), *offset))
+    });
+    Ok(GroupState {
+        members,
+        committed: committed.collect(),
+        topics,
+    })
 }
 
 /// A coordinator that has just started, or moved, loads its groups first: seconds, during which it asks to be asked again.

@@ -1,9 +1,12 @@
-//! Whether these brokers keep the metadata of offset commits: written once through a transaction, read back, in a group
-//! of its own.
+//! Whether these brokers keep the metadata of offset commits: the longest that there can be, written once through a
+//! transaction and read back, in a group of its own. A limit that only a long map meets would be met in the middle of work.
 
 use std::time::Duration;
 
-use rdkafka::{Offset, TopicPartitionList, error::KafkaError};
+use rdkafka::{
+    Offset, TopicPartitionList,
+    error::{KafkaError, RDKafkaErrorCode},
+};
 
 use super::{EngineError, EngineSettings, clients, committed, core::Committed, producer::TransactionalProducer};
 use crate::TopicPartition;
@@ -11,19 +14,26 @@ use crate::TopicPartition;
 const ANSWER: Duration = Duration::from_secs(15);
 
 /// # Errors
-/// [`EngineError::MetadataDropped`] when exactly-once cannot be kept here; others may pass.
-pub(super) fn sing(settings: &EngineSettings, producer: &TransactionalProducer) -> Result<(), EngineError> {
+/// [`EngineError::MetadataDropped`] and [`EngineError::MetadataTooLong`] when exactly-once cannot be kept here; others may
+/// pass.
+pub(super) fn sing(
+    settings: &EngineSettings,
+    writer: &str,
+    producer: &TransactionalProducer,
+) -> Result<(), EngineError> {
     let group = format!("{}.canary", settings.group);
     let Some(input) = settings.inputs.first() else {
         return Err(EngineError::Settings("there is no request topic to read".to_owned()));
     };
     let partition = TopicPartition::new(input.topic.as_str(), 0);
-    let song = Committed::first(0).encode();
+    let song = Committed::longest(writer).encode();
     let offsets = offsets(&partition, &song).map_err(|source| EngineError::Canary {
         group: group.clone(),
         source,
     })?;
-    producer.transact_canary(&group, offsets)?;
+    producer
+        .transact_canary(&group, offsets)
+        .map_err(|error| told(error, song.len()))?;
     let reader = clients::reader(settings, &group, "read_committed")?;
     let found =
         committed::read(&reader, std::slice::from_ref(&partition), ANSWER).map_err(|source| EngineError::Canary {
@@ -36,6 +46,17 @@ pub(super) fn sing(settings: &EngineSettings, producer: &TransactionalProducer) 
             group,
             read: read.map(|(_, read)| read).unwrap_or_default(),
         }),
+    }
+}
+
+fn told(error: EngineError, characters: usize) -> EngineError {
+    match error {
+        EngineError::Canary { group, source }
+            if source.rdkafka_error_code() == Some(RDKafkaErrorCode::OffsetMetadataTooLarge) =>
+        {
+            EngineError::MetadataTooLong { group, characters }
+        }
+        error => error,
     }
 }
 

@@ -11,7 +11,7 @@ use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
 };
 
-use super::core::{Claim, Found};
+use super::core::{Claim, Found, MOST_METADATA, Whole};
 use crate::{TopicPartition, native};
 
 /// A partition whose leader does not answer for so long is left for later.
@@ -44,7 +44,29 @@ pub(super) fn is_pending(error: &KafkaError) -> bool {
     )
 }
 
-pub(super) fn claim<C: ConsumerContext>(member: &BaseConsumer<C>, claims: &[Claim]) -> Result<(), KafkaError> {
+/// Claims, and returns those that were refused and why. One that is refused for a reason of its own (its topic may be
+/// described and not read, say) is found by halves and spares the others; all at once is one answer for most.
+pub(super) fn claim<C: ConsumerContext>(
+    member: &BaseConsumer<C>,
+    claims: &[Claim],
+) -> BTreeMap<TopicPartition, String> {
+    let size: usize = claims.iter().map(|claim| claim.metadata.len()).sum();
+    let fits = claims.len() < 2 || size <= MOST_METADATA;
+    let error = match fits.then(|| commit(member, claims)) {
+        Some(Ok(())) => return BTreeMap::new(),
+        Some(Err(error)) if claims.len() < 2 || is_of_all(&error) => error,
+        Some(Err(_)) | None => {
+            let (first, second) = claims.split_at(claims.len() / 2);
+            let mut failed = claim(member, first);
+            failed.extend(claim(member, second));
+            return failed;
+        }
+    };
+    let failed = |claim: &Claim| (claim.partition.clone(), error.to_string());
+    claims.iter().map(failed).collect()
+}
+
+fn commit<C: ConsumerContext>(member: &BaseConsumer<C>, claims: &[Claim]) -> Result<(), KafkaError> {
     let mut list = TopicPartitionList::with_capacity(claims.len());
     for claim in claims {
         let mut element = list.add_partition(&claim.partition.topic, claim.partition.partition);
@@ -52,6 +74,20 @@ pub(super) fn claim<C: ConsumerContext>(member: &BaseConsumer<C>, claims: &[Clai
         element.set_metadata(&claim.metadata);
     }
     member.commit(&list, CommitMode::Sync)
+}
+
+/// Whether each other claim would have the same answer: the member, the group or the broker is the reason.
+fn is_of_all(error: &KafkaError) -> bool {
+    !matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::TopicAuthorizationFailed
+                | RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::OffsetMetadataTooLarge
+                | RDKafkaErrorCode::InvalidCommitOffsetSize
+                | RDKafkaErrorCode::MessageSizeTooLarge
+        )
+    )
 }
 
 /// Where the logs start of those that have a leader now: the others do not hold them up for longer than `deadline`.
@@ -72,27 +108,34 @@ pub(super) fn log_starts<C: ConsumerContext>(
     partitions.iter().filter_map(start).collect()
 }
 
-/// Of the topics of these partitions, those that have a commit for any partition.
-pub(super) fn committed_topics<C: ConsumerContext>(
-    member: &BaseConsumer<C>,
-    absent: &[TopicPartition],
+/// How the topics of these partitions stand, through a handle that does not wait for open transactions.
+pub(crate) fn topics<C: ConsumerContext>(
+    handle: &BaseConsumer<C>,
+    partitions: &[TopicPartition],
     deadline: Duration,
-) -> Result<BTreeSet<String>, KafkaError> {
-    let topics: BTreeSet<&str> = absent.iter().map(|partition| &*partition.topic).collect();
-    let mut committed = BTreeSet::new();
-    for topic in topics {
-        let metadata = member.fetch_metadata(Some(topic), deadline)?;
-        let ids = metadata
+) -> Result<BTreeMap<String, Whole>, KafkaError> {
+    let topics: BTreeSet<&str> = partitions.iter().map(|partition| &*partition.topic).collect();
+    let stand = |topic: &str| {
+        let metadata = handle.fetch_metadata(Some(topic), deadline)?;
+        let all: Vec<TopicPartition> = metadata
             .topics()
             .iter()
             .flat_map(|topic| topic.partitions())
-            .map(|partition| partition.id());
-        let all: Vec<TopicPartition> = ids.map(|id| TopicPartition::new(topic, id)).collect();
-        if read(member, &all, deadline)?.values().any(Option::is_some) {
-            committed.insert(topic.to_owned());
-        }
-    }
-    Ok(committed)
+            .map(|partition| TopicPartition::new(topic, partition.id()))
+            .collect();
+        let found = read(handle, &all, deadline)?;
+        let commits = found
+            .into_iter()
+            .filter_map(|(partition, commit)| Some((partition.partition, commit?)));
+        Ok((
+            topic.to_owned(),
+            Whole {
+                partitions: u32::try_from(all.len()).unwrap_or(u32::MAX),
+                commits: commits.collect(),
+            },
+        ))
+    };
+    topics.into_iter().map(stand).collect()
 }
 
 pub(super) fn list(partitions: &[TopicPartition]) -> TopicPartitionList {

@@ -32,6 +32,13 @@ pub enum EngineError {
          `{read}`), so exactly-once results cannot be kept; use Apache Kafka or a broker that stores offset metadata"
     )]
     MetadataDropped { group: String, read: String },
+    #[error(
+        "these brokers refuse offset metadata of {characters} characters (group `{group}`), which the longest map of completed \
+         offsets takes: commits would fail once runs of very different length mix. Set offset.metadata.max.bytes={max} on \
+         each broker (it is Kafka's default) and restart it",
+        max = super::core::MAX_METADATA
+    )]
+    MetadataTooLong { group: String, characters: usize },
     #[error("the transactional producer `{transactional_id}` cannot be initialised")]
     Producer {
         transactional_id: String,

@@ -128,16 +128,44 @@ impl Group {
             let start = self.judge(partition, verdicts.get(partition));
             self.open(partition);
             if let Err(error) = offsets.add_partition_offset(&partition.topic, partition.partition, start) {
-                tracing::error!(%partition, %error, "cannot be assigned");
+                self.unusable(partition, &error.to_string());
             }
         }
-        if let Err(error) = consumer.incremental_assign(&offsets) {
-            tracing::error!(%error, "the assignment is not accepted");
-        }
+        self.assign(consumer, &offsets);
         if !self.monitor.must_claim() {
             self.monitor.trouble().joining = None;
         }
         self.monitor.announce();
+    }
+
+    /// One entry that is not accepted is a refusal of all of them: then each is tried by itself.
+    fn assign(&self, consumer: &BaseConsumer<Self>, offsets: &TopicPartitionList) {
+        let Err(error) = consumer.incremental_assign(offsets) else {
+            return;
+        };
+        tracing::warn!(%error, "the assignment is not accepted as a whole");
+        for element in offsets.elements() {
+            let mut one = TopicPartitionList::with_capacity(1);
+            let assigned = one
+                .add_partition_offset(element.topic(), element.partition(), element.offset())
+                .and_then(|()| consumer.incremental_assign(&one));
+            if let Err(error) = assigned {
+                self.unusable(
+                    &TopicPartition::new(element.topic(), element.partition()),
+                    &error.to_string(),
+                );
+            }
+        }
+    }
+
+    /// It is held and cannot be read: said on `/readyz` for as long, and given back with the others.
+    fn unusable(&self, partition: &TopicPartition, reason: &str) {
+        let message = format!(
+            "{partition} is assigned to this process, and its client cannot read it ({reason}): restart the process"
+        );
+        tracing::error!(%partition, "{message}");
+        let cancelled = self.monitor.member().stop_partition(partition, message);
+        self.monitor.cancel(cancelled.into_iter().collect());
     }
 
     /// Where reading starts. What is not claimed is assigned all the same, but its queue is never read.
@@ -254,7 +282,8 @@ impl Group {
         queues.remove(partition);
         let monitor = Arc::clone(&self.monitor);
         let Some(queue) = PartitionQueue::split(&consumer, partition, move || monitor.bell.ring()) else {
-            tracing::error!(%partition, "has no queue");
+            drop(queues);
+            self.unusable(partition, "it has no queue");
             return;
         };
         queues.insert(partition.clone(), queue);

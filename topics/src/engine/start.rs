@@ -25,7 +25,7 @@ const FIRST_RETRY: Duration = Duration::from_millis(250);
 const LAST_RETRY: Duration = Duration::from_secs(5);
 /// Of the committer, after everything is committed and released.
 const LAST_CALL: Duration = Duration::from_secs(5);
-/// The writer's name travels in each commit's metadata, beside a map of at most 2,740 characters.
+/// The writer's name travels in each commit's metadata, beside a map of at most 2,750 characters.
 const LONGEST_GROUP: usize = 200;
 
 pub(super) async fn run<N: Node>(
@@ -163,7 +163,7 @@ async fn first_producer(
         // Not on tokio's pool: its end would wait for a call that may take its time.
         let attempt = on_thread("engine-start", move || {
             let producer = TransactionalProducer::open(&owned, &id)?;
-            canary::sing(&owned, &producer)?;
+            canary::sing(&owned, &id, &producer)?;
             Ok(producer)
         });
         let attempted = tokio::select! {

@@ -29,7 +29,7 @@ pub(super) struct Takeovers {
     pub(super) writer: String,
     /// See [`super::Node::writes_also`].
     pub(super) writes_also: Box<dyn Fn() -> Vec<String> + Send + Sync>,
-    /// Isolation read_uncommitted, and used for nothing but to learn a writer's name.
+    /// Isolation read_uncommitted: to learn a writer's name, and which partitions have a commit.
     pub(super) unstable: BaseConsumer<Named>,
 }
 
@@ -50,18 +50,12 @@ impl Takeovers {
                 Step::Fence { writers } => Answer::Fenced {
                     failed: self.fence(writers),
                 },
-                Step::Inspect { partitions, absent } => answer(inspect(member, partitions, absent)),
+                Step::Inspect { partitions } => answer(self.inspect(member, partitions)),
                 Step::Claim { claims } => {
-                    let failed = match committed::claim(member, claims) {
-                        Ok(()) => {
-                            crash::point(Point::Claimed, || {});
-                            BTreeMap::new()
-                        }
-                        Err(error) => claims
-                            .iter()
-                            .map(|claim| (claim.partition.clone(), error.to_string()))
-                            .collect(),
-                    };
+                    let failed = committed::claim(member, claims);
+                    if failed.is_empty() {
+                        crash::point(Point::Claimed, || {});
+                    }
                     Answer::Claimed { failed }
                 }
                 Step::Done(verdicts) => return verdicts.clone(),
@@ -86,6 +80,17 @@ impl Takeovers {
             Err(error) if is_pending(&error) => Answer::Pending,
             Err(error) => Answer::Failed(error.to_string()),
         }
+    }
+
+    fn inspect<C: ConsumerContext>(
+        &self,
+        member: &BaseConsumer<C>,
+        partitions: &[TopicPartition],
+    ) -> Result<Answer, KafkaError> {
+        Ok(Answer::Inspected {
+            log_starts: committed::log_starts(member, partitions, ANSWER),
+            topics: committed::topics(&self.unstable, partitions, ANSWER)?,
+        })
     }
 
     /// A producer initialised with the writer's transactional id aborts whatever the writer left open, and sweeps up what
@@ -137,17 +142,6 @@ fn is_final(error: &EngineError) -> bool {
         source.rdkafka_error_code(),
         Some(RDKafkaErrorCode::TransactionalIdAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed)
     )
-}
-
-fn inspect<C: ConsumerContext>(
-    member: &BaseConsumer<C>,
-    partitions: &[TopicPartition],
-    absent: &[TopicPartition],
-) -> Result<Answer, KafkaError> {
-    Ok(Answer::Inspected {
-        log_starts: committed::log_starts(member, partitions, ANSWER),
-        committed_topics: committed::committed_topics(member, absent, ANSWER)?,
-    })
 }
 
 fn answer(result: Result<Answer, KafkaError>) -> Answer {

@@ -1,5 +1,6 @@
 //! The exactly-once engine, through its door, on a real broker.
 
+mod absent;
 mod alone;
 mod bad_topic;
 mod claim;
@@ -413,35 +414,6 @@ async fn a_topic_gets_slots_by_its_weight_while_others_have_work() {
     let middle = &seen[150..450];
     let interactive = middle.iter().filter(|seen| seen.input_topic == story.requests).count();
     assert!((195..=255).contains(&interactive), "{interactive} of 300");
-    engine.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_missing_committed_offset_is_not_guessed() {
-    let story = Story::begin_without_offsets("engine-absent", 1).await;
-    story.produce(1, |_| None).await;
-    let mut engine = story.start(Copy::at_once());
-
-    let why = engine.why_not("no committed offset").await;
-
-    assert!(
-        why.contains("millrace topics apply") && why.contains("--reset-offsets"),
-        "{why}"
-    );
-    engine.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_added_partition_is_read_from_its_start() {
-    let story = Story::begin("engine-added", 1).await;
-    crate::space::grow(&story.space, &story.requests, 2).await;
-    crate::space::grow(&story.space, &story.results, 2).await;
-    let story = Story { partitions: 2, ..story };
-    story.produce(10, |_| None).await;
-    let mut results = story.results();
-    let engine = story.start(Copy::at_once());
-
-    each_once(&results.take(10).await, 10);
     engine.stop().await;
 }
 

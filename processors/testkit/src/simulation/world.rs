@@ -13,7 +13,7 @@ use super::{
 };
 
 const MEMBERS: usize = 3;
-const PARTITIONS: i32 = 4;
+pub(super) const PARTITIONS: i32 = 4;
 const DECISIONS: usize = 500;
 /// Far more than a schedule needs to come to rest.
 const PATIENCE: usize = 60_000;

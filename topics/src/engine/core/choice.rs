@@ -16,7 +16,7 @@ use super::{Entry, Partition, partition::Phase};
 /// Of what one transaction carries.
 const BATCH_BYTES: usize = 32 << 20;
 /// Of the metadata of its offsets. `__consumer_offsets` takes 1 MiB at once, as it comes.
-const METADATA_BYTES: usize = 512 << 10;
+pub const MOST_METADATA: usize = 512 << 10;
 
 /// What a transaction has room for.
 pub(super) struct Room {
@@ -31,7 +31,7 @@ impl Room {
         Self {
             results: results.max(1),
             bytes: BATCH_BYTES,
-            metadata: METADATA_BYTES,
+            metadata: MOST_METADATA,
             is_empty: true,
         }
     }

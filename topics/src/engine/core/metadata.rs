@@ -1,10 +1,11 @@
 //! The committed state of a partition as it lies in the broker: the watermark is the group's offset, the rest is the
 //! metadata of that offset commit.
 //!
-//! Layout: `mr1.` (format version 1), then base64url of
-//! `seq varint | writer length varint, writer | span varint | tag byte | body`, where the body describes the `span`
-//! offsets from the watermark on in the shortest of three ways: 0 a bitset (1 is done), 1 varint deltas of the offsets
-//! that are not done, 2 varint lengths of alternating runs, the first one not done.
+//! Layout: `mr2.` (format version 2), then base64url of
+//! `seq varint | writer length varint, writer | partitions varint | span varint | tag byte | body`, where the body describes
+//! the `span` offsets from the watermark on in the shortest of three ways: 0 a bitset (1 is done), 1 varint deltas of the
+//! offsets that are not done, 2 varint lengths of alternating runs, the first one not done. Format 1 had no `partitions`;
+//! it is read as a state that does not know them.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
@@ -14,7 +15,9 @@ use super::progress::{Progress, WINDOW};
 pub const MAX_METADATA: usize = 4_096;
 
 const FAMILY: &str = "mr";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// The first one that says which partitions there were.
+const WITH_PARTITIONS: u32 = 2;
 
 const BITSET: u8 = 0;
 const DELTAS: u8 = 1;
@@ -27,6 +30,9 @@ pub struct Committed {
     pub seq: u64,
     /// The transactional id that may have a transaction open on this partition; none after a release.
     pub writer: Option<String>,
+    /// Each partition of the topic with a number below this one has, or had, a commit of the group: one that has none is not
+    /// new, its commit expired or was deleted. 0: not known.
+    pub partitions: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -49,6 +55,22 @@ impl Committed {
             progress: Progress::at(offset),
             seq: 0,
             writer: None,
+            partitions: 0,
+        }
+    }
+
+    /// The state that takes the most room: every other offset of the window is done.
+    #[must_use]
+    pub fn longest(writer: &str) -> Self {
+        let mut progress = Progress::at(0);
+        for offset in (1..WINDOW).step_by(2) {
+            progress.complete(offset);
+        }
+        Self {
+            progress,
+            seq: u64::MAX,
+            writer: Some(writer.to_owned()),
+            partitions: u32::MAX,
         }
     }
 
@@ -69,7 +91,7 @@ impl Committed {
             return Err(MetadataError::Newer { version });
         }
         let bytes = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| MetadataError::Damaged)?;
-        Reader(&bytes).committed(offset).ok_or(MetadataError::Damaged)
+        Reader(&bytes).committed(version, offset).ok_or(MetadataError::Damaged)
     }
 
     #[must_use]
@@ -81,6 +103,7 @@ impl Committed {
         let writer = self.writer.as_deref().unwrap_or_default();
         put(&mut bytes, writer.len() as u64);
         bytes.extend_from_slice(writer.as_bytes());
+        put(&mut bytes, u64::from(self.partitions));
         put(&mut bytes, span as u64);
         let (tag, body) = shortest(&runs, span);
         bytes.push(tag);
@@ -145,11 +168,12 @@ fn put(bytes: &mut Vec<u8>, mut value: u64) {
 struct Reader<'a>(&'a [u8]);
 
 impl Reader<'_> {
-    fn committed(mut self, offset: i64) -> Option<Committed> {
+    fn committed(mut self, version: u32, offset: i64) -> Option<Committed> {
         (0..i64::MAX - WINDOW).contains(&offset).then_some(())?;
         let seq = self.varint()?;
         let length = usize::try_from(self.varint()?).ok()?;
         let writer = std::str::from_utf8(self.take(length)?).ok()?.to_owned();
+        let partitions = if version >= WITH_PARTITIONS { self.varint()? } else { 0 };
         let span = i64::try_from(self.varint()?).ok().filter(|span| *span <= WINDOW)?;
         let end = offset.checked_add(span)?;
         let mut progress = Progress::at(offset);
@@ -165,6 +189,7 @@ impl Reader<'_> {
             progress,
             seq,
             writer: Some(writer).filter(|writer| !writer.is_empty()),
+            partitions: u32::try_from(partitions).ok()?,
         })
     }
 
@@ -252,6 +277,7 @@ mod tests {
             progress,
             seq: 7,
             writer: Some("millrace.orchestrator.01890f3e".to_owned()),
+            partitions: 6,
         }
     }
 
@@ -264,11 +290,11 @@ mod tests {
     proptest! {
         #[test]
         fn every_state_survives_the_broker(
-            offset in 0i64..1 << 40, seq: u64, writer in prop::option::of("[a-z.0-9-]{1,200}"),
+            offset in 0i64..1 << 40, seq: u64, partitions: u32, writer in prop::option::of("[a-z.0-9-]{1,200}"),
             done in prop::collection::vec(0i64..WINDOW, 0..2_000),
         ) {
             let mut state = state(offset, done);
-            (state.seq, state.writer) = (seq, writer);
+            (state.seq, state.writer, state.partitions) = (seq, writer, partitions);
             prop_assert!(survives(&state) <= MAX_METADATA);
         }
 
@@ -276,14 +302,13 @@ mod tests {
         fn any_text_is_read_or_refused(offset: i64, text in "\\PC{0,60}", tail in "[A-Za-z0-9_-]{0,60}") {
             let _ = Committed::decode(offset, &text);
             let _ = Committed::decode(offset, &format!("mr1.{tail}"));
+            let _ = Committed::decode(offset, &format!("mr2.{tail}"));
         }
     }
 
     #[test]
     fn the_worst_case_fits_and_the_usual_ones_are_short() {
-        let writer = "w".repeat(290);
-        let mut worst = state(1 << 40, (0..WINDOW / 2).map(|at| at * 2 + 1));
-        (worst.seq, worst.writer) = (u64::MAX, Some(writer));
+        let worst = Committed::longest(&"w".repeat(290));
         assert!(survives(&worst) <= 3_200, "{}", survives(&worst));
         assert!(survives(&state(5, [])) < 60);
         assert!(
@@ -297,13 +322,25 @@ mod tests {
         assert!(survives(&state(5, [WINDOW - 1])) < 64);
     }
 
+    /// As a process of the version before wrote it.
+    #[test]
+    fn a_state_of_the_format_before_is_read_and_does_not_know_the_partitions() {
+        let bytes = [7, 1, b'w', 3, DELTAS, 0, 1];
+        let state = Committed::decode(5, &format!("mr1.{}", URL_SAFE_NO_PAD.encode(bytes))).unwrap();
+        assert_eq!(
+            (state.seq, state.writer.as_deref(), state.partitions),
+            (7, Some("w"), 0)
+        );
+        assert!(state.progress.contains(7) && !state.progress.contains(5) && !state.progress.contains(6));
+    }
+
     #[test]
     fn what_others_wrote_is_refused_and_a_reset_is_not() {
         assert_eq!(Committed::decode(9, ""), Ok(Committed::first(9)));
         assert_eq!(Committed::decode(9, "NO_METADATA"), Err(MetadataError::Foreign));
         assert_eq!(
-            Committed::decode(9, "mr2.AAAA"),
-            Err(MetadataError::Newer { version: 2 })
+            Committed::decode(9, "mr3.AAAA"),
+            Err(MetadataError::Newer { version: 3 })
         );
         assert_eq!(Committed::decode(9, "mr1.AAA"), Err(MetadataError::Damaged));
     }

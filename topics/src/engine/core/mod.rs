@@ -20,13 +20,14 @@ mod takeover;
 mod turns;
 
 pub use batch::{Batch, BatchPart, Culprit, Fault, Outcome, Refusal, Whose};
+pub use choice::MOST_METADATA;
 pub use lanes::Lanes;
 pub use member::{Limits, Member};
 pub use metadata::{Committed, MAX_METADATA, MetadataError};
 pub use partition::{Entry, Partition};
 pub use progress::{Progress, WINDOW};
 pub use status::{Full, PartitionStatus, Status};
-pub use takeover::{Answer, Claim, Found, Step, Takeover, Unfenced, Verdict};
+pub use takeover::{Answer, Claim, Found, Step, Takeover, Unfenced, Verdict, Whole};
 pub use turns::Turns;
 
 use crate::TopicPartition;

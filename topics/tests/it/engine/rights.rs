@@ -10,25 +10,26 @@ use std::{
 
 use testkit::{Broker, OwnParts, PartsConfig, python};
 use tokio::process::Command;
-use topics::engine::Prepared;
+use topics::engine::{EngineError, Input, Prepared};
 
 use super::story::{Copy, Story};
 use crate::space::topic;
 
 async fn broker(name: &str) -> OwnParts {
-    let properties = [
-        (
-            "authorizer.class.name",
-            "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-        ),
+    let authorizer = "org.apache.kafka.metadata.authorizer.StandardAuthorizer";
+    let asks = [
+        ("authorizer.class.name", authorizer),
         ("allow.everyone.if.no.acl.found", "true"),
     ];
+    broker_with(name, &asks).await
+}
+
+async fn broker_with(name: &str, properties: &[(&str, &str)]) -> OwnParts {
+    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
     let config = PartsConfig {
         name: name.to_owned(),
         broker: Broker {
-            properties: properties
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .to_vec(),
+            properties: properties.iter().map(owned).collect(),
             ..Broker::default()
         },
         ..PartsConfig::default()
@@ -103,4 +104,42 @@ async fn a_request_topic_that_may_not_be_read_for_a_while_costs_no_result() {
     );
     engine.is_ready().await;
     engine.stop().await;
+}
+
+/// To describe a topic is enough to be assigned its partitions.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_may_not_be_read_costs_the_other_topics_of_its_group_nothing() {
+    let own = broker("rights-claim").await;
+    let mut story = Story::begin_on(&own, 2).await;
+    let open = story.requests.clone();
+    story.produce(10, |_| None).await;
+    story.add_requests("forbidden").await;
+    story.produce(10, |_| None).await;
+    set(&own, "deny", "READ", &story.requests).await;
+    let mut settings = story.settings();
+    settings.inputs = vec![Input::new(open.clone()), Input::new(story.requests.clone())];
+    let mut results = story.results();
+
+    let mut engine = story.start_with(Copy::at_once(), settings);
+
+    let seen = results.take(10).await;
+    assert!(seen.iter().all(|seen| seen.input_topic == open), "{seen:?}");
+    engine.why_not(&story.requests).await;
+    set(&own, "allow", "READ", &story.requests).await;
+    let seen = results.take(10).await;
+    assert!(seen.iter().all(|seen| seen.input_topic == story.requests), "{seen:?}");
+    engine.is_ready().await;
+    engine.stop().await;
+}
+
+/// With a state as short as the first ones are such a broker was found out in the middle of the work.
+#[tokio::test(flavor = "multi_thread")]
+async fn brokers_that_take_only_short_metadata_are_refused() {
+    let own = broker_with("short-metadata", &[("offset.metadata.max.bytes", "2000")]).await;
+    let story = Story::begin_on(&own, 1).await;
+
+    let error = story.start(Copy::at_once()).ended().await.unwrap_err();
+
+    assert!(matches!(error, EngineError::MetadataTooLong { .. }), "{error}");
+    assert!(error.to_string().contains("offset.metadata.max.bytes=4096"), "{error}");
 }

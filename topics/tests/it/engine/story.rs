@@ -100,14 +100,18 @@ impl Story {
         for partition in 0..self.partitions {
             let mut element = list.add_partition(&self.requests, partition);
             element.set_offset(Offset::Offset(0)).unwrap();
-            element.set_metadata(Committed::first(0).encode());
+            let first = Committed {
+                partitions: self.partitions as u32,
+                ..Committed::first(0)
+            };
+            element.set_metadata(first.encode());
         }
         tokio::task::spawn_blocking(move || consumer.commit(&list, CommitMode::Sync).unwrap())
             .await
             .unwrap();
     }
 
-    fn reader(&self) -> BaseConsumer {
+    pub fn reader(&self) -> BaseConsumer {
         ClientConfig::new()
             .set("bootstrap.servers", &self.space.parts.bootstrap)
             .set("group.id", &self.group)

@@ -75,6 +75,7 @@ mod tests {
             progress,
             seq: 1,
             writer: None,
+            partitions: 0,
         };
         Done::decode(watermark, &state.encode()).unwrap()
     }

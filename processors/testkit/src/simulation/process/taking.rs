@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use topics::{
     TopicPartition,
-    engine::core::{Answer, Claim, Step, Takeover, Unfenced, Verdict},
+    engine::core::{Answer, Claim, Step, Takeover, Unfenced, Verdict, Whole},
 };
 
 use super::{
-    super::{Mutation, broker::Broker, chance::Chance, group::Group},
+    super::{Mutation, broker::Broker, chance::Chance, group::Group, world::PARTITIONS},
     GROUP, Poll, Process,
 };
 
@@ -89,9 +89,9 @@ impl Process {
                     failed: BTreeMap::new(),
                 })
             }
-            Step::Inspect { partitions, .. } => Some(Answer::Inspected {
+            Step::Inspect { partitions } => Some(Answer::Inspected {
                 log_starts: partitions.iter().map(|partition| (partition.clone(), 0)).collect(),
-                committed_topics: BTreeSet::from(["requests".to_owned()]),
+                topics: BTreeMap::from([("requests".to_owned(), whole(broker))]),
             }),
             Step::Claim { claims } => Some(self.claim(broker, group, claims)),
             Step::Done(verdicts) => {
@@ -173,6 +173,20 @@ impl Process {
                 Verdict::Later(_) => self.committer.must_claim = true,
             }
         }
+    }
+}
+
+fn whole(broker: &Broker) -> Whole {
+    let partitions: Vec<_> = (0..PARTITIONS)
+        .map(|partition| TopicPartition::new("requests", partition))
+        .collect();
+    let found = broker.read_unstable(&partitions);
+    Whole {
+        partitions: found.len() as u32,
+        commits: found
+            .into_iter()
+            .filter_map(|(partition, commit)| Some((partition.partition, commit?)))
+            .collect(),
     }
 }
 

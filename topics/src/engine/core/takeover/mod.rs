@@ -10,11 +10,14 @@
 //! results would appear all the same. An unstable read only ever names whom to fence: it can be milliseconds stale.
 
 mod logs;
+mod whole;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Committed;
 use crate::TopicPartition;
+
+pub use whole::Whole;
 
 /// A committed offset with its metadata, or that there is none.
 pub type Found = BTreeMap<TopicPartition, Option<(i64, String)>>;
@@ -35,10 +38,9 @@ pub enum Step {
     Fence {
         writers: BTreeSet<String>,
     },
-    /// Answer with [`Answer::Inspected`]: where each log starts, and which topics have commits in this group.
+    /// Answer with [`Answer::Inspected`]: where each log starts, and how their topics stand in this group.
     Inspect {
         partitions: Vec<TopicPartition>,
-        absent: Vec<TopicPartition>,
     },
     /// Plainly and synchronously. Answer with [`Answer::Claimed`]: those that were refused, and why.
     Claim {
@@ -63,7 +65,7 @@ pub enum Answer {
     },
     Inspected {
         log_starts: BTreeMap<TopicPartition, i64>,
-        committed_topics: BTreeSet<String>,
+        topics: BTreeMap<String, Whole>,
     },
     Claimed {
         failed: BTreeMap<TopicPartition, String>,
@@ -145,14 +147,8 @@ impl Takeover {
                 self.fence_or(writers, |takeover| takeover.read(Expects::FinalRead))
             }
             (Expects::Fences, Answer::Fenced { failed }) => self.after_fences(&failed),
-            (
-                Expects::Inspection,
-                Answer::Inspected {
-                    log_starts,
-                    committed_topics,
-                },
-            ) => {
-                self.judge_logs(&log_starts, &committed_topics);
+            (Expects::Inspection, Answer::Inspected { log_starts, topics }) => {
+                self.judge_logs(&log_starts, &topics);
                 self.claim()
             }
             (Expects::Claims, Answer::Claimed { failed }) => self.after_claims(&failed),
@@ -230,18 +226,14 @@ impl Takeover {
     }
 
     fn accept(&mut self, found: Found) -> Step {
-        let mut absent = Vec::new();
         for (partition, committed) in found {
             if !self.open.contains(&partition) {
                 continue;
             }
-            match committed {
-                Some((offset, metadata)) => {
-                    // judged readable by `writers`
-                    let state = Committed::decode(offset, &metadata).unwrap_or_else(|_| Committed::first(offset));
-                    self.states.insert(partition, state);
-                }
-                None => absent.push(partition),
+            if let Some((offset, metadata)) = committed {
+                // judged readable by `writers`
+                let state = Committed::decode(offset, &metadata).unwrap_or_else(|_| Committed::first(offset));
+                self.states.insert(partition, state);
             }
         }
         if self.open.is_empty() {
@@ -250,7 +242,6 @@ impl Takeover {
         self.expects = Expects::Inspection;
         Step::Inspect {
             partitions: self.open.clone(),
-            absent,
         }
     }
 

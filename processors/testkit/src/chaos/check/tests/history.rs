@@ -211,7 +211,13 @@ pub fn state(watermark: i64, done: &[i64], seq: u64, writer: &str) -> String {
         progress.complete(*offset);
     }
     let writer = Some(writer.to_owned()).filter(|writer| !writer.is_empty());
-    Committed { progress, seq, writer }.encode()
+    Committed {
+        progress,
+        seq,
+        writer,
+        partitions: 0,
+    }
+    .encode()
 }
 
 /// One that the model got.
