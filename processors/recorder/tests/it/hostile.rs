@@ -1,4 +1,4 @@
-//! What a record may say and Postgres cannot hold; and what holds Postgres up.
+//! What a record may say and Postgres cannot hold.
 
 use recorder::RecorderSettings;
 use schemas::{
@@ -263,40 +263,5 @@ async fn a_resume_that_is_recorded_first_leaves_the_run_its_day_and_runs_are_fou
             .await,
         1
     );
-    recorder.stop().await;
-}
-
-/// A question that takes an hour keeps no row of a new day out.
-#[tokio::test(flavor = "multi_thread")]
-async fn rows_land_while_somebody_reads_for_long_and_their_day_is_made_afterwards() {
-    let world = world("recorder-held").await;
-    let mut recorder = world.recorder(RecorderSettings::default());
-    recorder.until_ready().await;
-    let ahead = "pg_class WHERE relname = 'runs_' || to_char((now() AT TIME ZONE 'UTC')::date + 1, 'YYYYMMDD')";
-    world.until_count(ahead, 1).await;
-    let mut long = world.pool.begin().await.unwrap();
-    sqlx::query("SELECT count(*) FROM runs")
-        .execute(&mut *long)
-        .await
-        .unwrap();
-
-    let old = Timestamp::now().plus_micros(-5 * 86_400_000_000);
-    world
-        .send_record(
-            "results",
-            0,
-            &RunResult {
-                accepted_at: old,
-                ..result(1)
-            },
-        )
-        .await;
-    world.send_record("results", 0, &result(2)).await;
-    world.until_count("runs WHERE status = 'completed'", 2).await;
-    assert_eq!(world.count("runs_default").await, 1);
-
-    long.rollback().await.unwrap();
-    world.until_count("runs_default", 0).await;
-    assert_eq!(world.count("runs WHERE status = 'completed'").await, 2);
     recorder.stop().await;
 }

@@ -6,6 +6,7 @@ mod deaths;
 mod gaps;
 mod hostile;
 mod judge;
+mod slow;
 mod stories;
 mod worker;
 mod world;
