@@ -4,6 +4,7 @@
 
 mod world;
 
+mod any_records;
 mod chain_files;
 mod command_line;
 mod instances;
