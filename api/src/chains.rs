@@ -136,6 +136,7 @@ impl Published {
 }
 
 async fn decode(decoder: &Decoder<ChainRecord>, record: &Record, value: &[u8]) -> Option<ChainRecord> {
+    let mut is_told = false;
     loop {
         let error = match decoder.decode(value).await {
             Ok(chain) => return Some(chain),
@@ -149,10 +150,13 @@ async fn decode(decoder: &Decoder<ChainRecord>, record: &Record, value: &[u8]) -
             );
             return None;
         }
-        tracing::warn!(
-            error = &error as &dyn std::error::Error,
-            "the chains wait for the schema registry"
-        );
+        if !std::mem::replace(&mut is_told, true) {
+            tracing::warn!(
+                src = record.src(),
+                error = &error as &dyn std::error::Error,
+                "the chains wait for the schema registry"
+            );
+        }
         tokio::time::sleep(AGAIN).await;
     }
 }

@@ -184,6 +184,7 @@ impl Reader {
 /// Decodes a result for all readers. While the registry is away, tries on: nobody is shown a feed with holes.
 async fn row(bridge: &Bridge, arrived: &Arrived) -> Option<Row> {
     let record = &arrived.record;
+    let mut is_told = false;
     loop {
         let error = match bridge.decoder.decode(record.value.as_deref().unwrap_or_default()).await {
             Ok(result) => return Row::of((record.partition, record.offset), record.key.as_deref(), result).ok(),
@@ -197,10 +198,13 @@ async fn row(bridge: &Bridge, arrived: &Arrived) -> Option<Row> {
             );
             return None;
         }
-        tracing::warn!(
-            error = &error as &dyn std::error::Error,
-            "the feed waits for the schema of a result"
-        );
+        if !std::mem::replace(&mut is_told, true) {
+            tracing::warn!(
+                src = record.src(),
+                error = &error as &dyn std::error::Error,
+                "the feed waits for the schema of a result"
+            );
+        }
         sleep(DECODE_AGAIN).await;
     }
 }
