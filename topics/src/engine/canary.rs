@@ -1,5 +1,8 @@
 //! Whether these brokers keep the metadata of offset commits: the longest that there can be, written once through a
 //! transaction and read back, in a group of its own. A limit that only a long map meets would be met in the middle of work.
+//!
+//! Processes that start at the same time sing in the same group, and what is read back may be another one's, or that of
+//! another version: it proves as much, if it is whole.
 
 use std::time::Duration;
 
@@ -8,7 +11,11 @@ use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
 };
 
-use super::{EngineError, EngineSettings, clients, committed, core::Committed, producer::TransactionalProducer};
+use super::{
+    EngineError, EngineSettings, clients, committed,
+    core::{Committed, MetadataError},
+    producer::TransactionalProducer,
+};
 use crate::TopicPartition;
 
 const ANSWER: Duration = Duration::from_secs(15);
@@ -41,12 +48,20 @@ pub(super) fn sing(
             source,
         })?;
     match found.into_values().flatten().next() {
-        Some((_, read)) if read == song => Ok(()),
+        Some((_, read)) if is_whole(&read) => Ok(()),
         read => Err(EngineError::MetadataDropped {
             group,
             read: read.map(|(_, read)| read).unwrap_or_default(),
         }),
     }
+}
+
+fn is_whole(read: &str) -> bool {
+    let is_song = match Committed::decode(0, read) {
+        Ok(_) | Err(MetadataError::Newer { .. }) => true,
+        Err(MetadataError::Foreign | MetadataError::Damaged) => false,
+    };
+    is_song && !read.is_empty()
 }
 
 fn told(error: EngineError, characters: usize) -> EngineError {
@@ -68,4 +83,21 @@ fn offsets(partition: &TopicPartition, song: &str) -> Result<TopicPartitionList,
         element.set_metadata(song);
     }
     Ok(offsets)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_song_of_another_process_proves_as_much_and_half_of_one_nothing() {
+        let song = Committed::longest("chaos.orchestrator.5518fefb").encode();
+        assert!(is_whole(&song));
+        // of the version before, and of one to come
+        assert!(is_whole("mr1.AAAAAQ") && is_whole("mr9.AAAA"));
+        assert!(!is_whole("") && !is_whole("NO_METADATA"));
+        for end in 5..song.len() {
+            assert!(!is_whole(&song[..end]), "{end} characters of {}", song.len());
+        }
+    }
 }
