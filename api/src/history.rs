@@ -203,8 +203,11 @@ impl Wanted {
             turn,
         }) = &self.before
         {
+            // A number times an interval goes through a float: microseconds of far years are not exact there, seconds are.
             query.push(" AND (runs.accepted_at, runs.request_id, runs.turn) < (timestamptz 'epoch' + ");
-            query.push_bind(accepted_at.0).push(" * interval '1 microsecond', ");
+            let (seconds, micros) = (accepted_at.0.div_euclid(1_000_000), accepted_at.0.rem_euclid(1_000_000));
+            query.push_bind(seconds).push(" * interval '1 second' + ");
+            query.push_bind(micros).push(" * interval '1 microsecond', ");
             query
                 .push_bind(request_id.clone())
                 .push(", ")

@@ -29,8 +29,11 @@ impl Cursor {
         let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
         let (accepted_at, rest) = text.split_once('/')?;
         let (turn, request_id) = rest.split_once('/')?;
+        let accepted_at = Timestamp(accepted_at.parse().ok()?);
+        // Postgres has no other.
+        accepted_at.to_utc()?;
         Some(Self {
-            accepted_at: Timestamp(accepted_at.parse().ok()?),
+            accepted_at,
             request_id: request_id.to_owned(),
             turn: turn.parse().ok()?,
         })
@@ -65,6 +68,7 @@ mod tests {
             "?",
             "YQ",
             &URL_SAFE_NO_PAD.encode("x/0/a"),
+            &URL_SAFE_NO_PAD.encode(format!("{}/0/a", i64::MAX)),
             &URL_SAFE_NO_PAD.encode([0xff, b'/']),
         ];
         assert!(forged.into_iter().all(|text| Cursor::parse(text).is_none()));

@@ -85,6 +85,20 @@ async fn what_postgres_knows_survives_a_restart() {
     assert_eq!(listed("status=in_progress").await.0, ["order-2"]);
     assert_eq!(listed("status=queued").await.0, ["order-4", "order-3"]);
     assert_eq!(listed("tenant=acme").await.0, [""; 0]);
+    stage
+        .sql(
+            "INSERT INTO runs (tenant, request_id, turn, accepted_at)
+             SELECT 'far', 'run-' || n, 0, timestamptz '9999-12-30 23:59:59.999999Z' - n * interval '1 microsecond'
+             FROM generate_series(0, 2) AS n",
+        )
+        .await;
+    let (mut far, mut cursor) = listed("tenant=far&limit=1").await;
+    while let Some(next) = cursor.filter(|_| far.len() < 9) {
+        let (page, following) = listed(&format!("tenant=far&limit=1&cursor={next}")).await;
+        far.extend(page);
+        cursor = following;
+    }
+    assert_eq!(far, ["run-0", "run-1", "run-2"]);
     let long = "é".repeat(300);
     stage
         .sql(&format!(

@@ -181,6 +181,13 @@ async fn a_record_that_no_table_takes_is_quarantined_and_its_neighbours_land() {
         ..result(1_002)
     };
     world.send_record("results", 1, &too_old).await;
+    // No index takes it.
+    let digits = (0..20_000_u64).map(|number| number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_string());
+    let too_long = RunResult {
+        request_id: digits.collect(),
+        ..result(1_004)
+    };
+    let too_long = world.send_record("results", 1, &too_long).await;
     let trace = Headers::new().with(headers::REQUEST_ID, "run-1003");
     let (partition, offset) = world.send("requests", 0, "no Avro at all\0", trace.clone()).await;
     let unknown_schema = world.send("audit", 1, &b"\0\xff\xff\xff\xff"[..], trace).await;
@@ -191,7 +198,12 @@ async fn a_record_that_no_table_takes_is_quarantined_and_its_neighbours_land() {
         .until_count("runs WHERE status = 'completed' AND request_src IS NOT NULL", 100)
         .await;
     world.until_count("audit", 100).await;
-    world.until_count("quarantine", 1).await;
+    world.until_count("quarantine", 2).await;
+    let refused = format!(
+        r#"quarantine WHERE topic LIKE '%results' AND "offset" = {} AND reason LIKE '%index%'"#,
+        too_long.1
+    );
+    assert_eq!(world.count(&refused).await, 1);
     // Nobody can read it, and it is a request all the same.
     world
         .until_count(

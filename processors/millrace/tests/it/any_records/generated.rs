@@ -47,6 +47,9 @@ const MEGABYTE: usize = 1_000_000;
 /// So many records, one has a word of a megabyte.
 const RARELY: usize = 40;
 
+/// So many records, one has a key that is longer than keys may be.
+const LONG_KEY: usize = 401;
+
 pub struct Generator {
     random: Random,
     topic: String,
@@ -176,11 +179,16 @@ impl Iterator for Generator {
     type Item = (Output, Expected);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let (value, headers, expected) = self.next_record();
+        let (value, headers, mut expected) = self.next_record();
+        let mut key = self.key();
+        if self.number.is_multiple_of(LONG_KEY) {
+            key = Some(self.random.next().to_le_bytes().repeat(MEGABYTE / 7).into());
+            expected = Expected::Refused;
+        }
         let record = Output {
             topic: self.topic.clone(),
             partition: None,
-            key: self.key(),
+            key,
             value,
             headers,
         };
