@@ -13,14 +13,16 @@ use crate::KafkaSettings;
 /// its guarantees is set after this and wins.
 ///
 /// `reconnect.backoff.max.ms`: with its default of 10 s a broker that restarted stands unused for as long, and callers with
-/// it. `log.connection.close`: that an idle connection was closed is no news, and one that cannot be opened again says so.
+/// it. `topic.metadata.refresh.interval.ms`: partitions that are added are found by it, and its default is five minutes.
+/// `log.connection.close`: that an idle connection was closed is no news, and one that cannot be opened again says so.
 pub(crate) fn config(kafka: &KafkaSettings, client_id: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
     config
         .set("bootstrap.servers", &kafka.bootstrap_servers)
         .set("client.id", client_id)
         .set("log.connection.close", "false")
-        .set("reconnect.backoff.max.ms", "1000");
+        .set("reconnect.backoff.max.ms", "1000")
+        .set("topic.metadata.refresh.interval.ms", "20000");
     for (name, value) in &kafka.client {
         config.set(name, value);
     }

@@ -175,10 +175,20 @@ impl System {
     pub fn introduce(&self) -> anyhow::Result<()> {
         let parts = &self.parts.parts;
         let env = self.folder.join("env");
-        let text = format!(
+        let mut text = format!(
             "export API={} KAFKA={} REGISTRY={} DATABASE_URL={} PINECONE={}\n",
             self.api, parts.bootstrap, parts.registry_url, parts.postgres_url, self.pinecone
         );
+        // `millrace` in that shell is the one that runs here, and means these parts.
+        for (name, value) in &self.environment {
+            text.push_str(&format!("export {name}={}\n", quoted(value)));
+        }
+        if let Some(folder) = millrace().parent() {
+            text.push_str(&format!(
+                "export PATH={}:$PATH\n",
+                quoted(&folder.display().to_string())
+            ));
+        }
         fs::write(&env, text).with_context(|| format!("cannot write {}", env.display()))?;
         println!(
             "
@@ -252,6 +262,11 @@ fn command(environment: &[(String, String)], args: &[&str]) -> Command {
         .env("MILLRACE_LOG", "warn")
         .kill_on_drop(true);
     command
+}
+
+/// One word of a shell, whatever is in it.
+fn quoted(value: &str) -> String {
+    format!("'{}'", value.replace('\'', r"'\''"))
 }
 
 /// Built together with this binary.
