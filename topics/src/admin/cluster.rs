@@ -51,6 +51,13 @@ impl TopicState {
         self.configs.get(name).map(|config| config.value.as_str())
     }
 
+    /// Records may vanish behind newer ones of their key.
+    #[must_use]
+    pub fn is_compacted(&self) -> bool {
+        self.config("cleanup.policy")
+            .is_some_and(|policy| policy.split(',').any(|policy| policy.trim() == "compact"))
+    }
+
     /// `max.message.bytes`
     #[must_use]
     pub fn max_message_bytes(&self) -> Option<u64> {

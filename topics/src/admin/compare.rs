@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use super::{Action, Change, ClusterState, Finding, From, Log, Options, Plan, TopicState};
 use crate::{
     Catalog, KafkaSettings, TopicPartition,
-    catalog::{DEAD_LETTER_HEADROOM, Group, Input, Topic},
+    catalog::{Cleanup, DEAD_LETTER_HEADROOM, Group, Input, Topic},
 };
 
 /// What leads from what is to what should be.
@@ -100,6 +100,7 @@ impl Comparison<'_> {
             }
         }
         self.overtaken(&name);
+        self.compacted(&name, &group.inputs);
         let members = self.state.groups.get(&name).map_or(0, |group| group.members);
         if offsets.is_empty() {
             return;
@@ -142,6 +143,22 @@ impl Comparison<'_> {
     fn committed(&self, group: &str) -> BTreeMap<TopicPartition, i64> {
         let group = self.state.groups.get(group);
         group.map(|group| group.committed.clone()).unwrap_or_default()
+    }
+
+    /// What this plan alters is no finding.
+    fn compacted(&mut self, group: &str, inputs: &[Input]) {
+        for input in inputs {
+            let listed = self.catalog.topic(&input.topic).filter(|_| input.own);
+            let topic = input.full_topic(self.kafka);
+            let stays = match listed {
+                Some(listed) => listed.cleanup == Cleanup::Compact,
+                None => self.state.topics.get(&topic).is_some_and(TopicState::is_compacted),
+            };
+            if stays {
+                let group = group.to_owned();
+                self.plan.findings.push(Finding::CompactedInput { topic, group });
+            }
+        }
     }
 
     /// Records that were deleted before they ran: the engine stops such a partition.

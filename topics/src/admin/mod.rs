@@ -6,6 +6,7 @@
 mod apply;
 mod cluster;
 mod compare;
+mod fit;
 mod observe;
 mod plan;
 mod table;
@@ -14,7 +15,7 @@ use std::{sync::Arc, time::Duration};
 
 use rdkafka::{
     admin::{AdminClient, AdminOptions},
-    error::KafkaError,
+    error::{KafkaError, RDKafkaErrorCode},
 };
 
 use crate::{
@@ -74,6 +75,25 @@ pub enum AdminError {
     NotVisible { action: String },
     #[error("a thread that asked the brokers ended without an answer")]
     Interrupted(#[source] tokio::task::JoinError),
+}
+
+impl AdminError {
+    /// These brokers were asked what they do not know: they say so, or librdkafka waits for an answer in vain, though they
+    /// answered before.
+    #[must_use]
+    pub fn is_unsupported(&self) -> bool {
+        let Self::Describe { source, .. } = self else {
+            return false;
+        };
+        matches!(
+            source,
+            KafkaError::AdminOp(
+                RDKafkaErrorCode::UnsupportedFeature
+                    | RDKafkaErrorCode::NotImplemented
+                    | RDKafkaErrorCode::OperationTimedOut
+            )
+        )
+    }
 }
 
 impl Admin {

@@ -62,7 +62,7 @@ impl Admin {
         .await
     }
 
-    async fn describe(&self, topics: &mut BTreeMap<String, TopicState>) -> Result<(), AdminError> {
+    pub(super) async fn describe(&self, topics: &mut BTreeMap<String, TopicState>) -> Result<(), AdminError> {
         for (name, topic) in topics {
             let describe = |source| AdminError::Describe {
                 topic: name.clone(),
@@ -92,7 +92,7 @@ impl Admin {
     }
 }
 
-fn existing(
+pub(super) fn existing(
     kafka: &KafkaSettings,
     client: &AdminClient<Named>,
     names: &BTreeSet<String>,

@@ -86,6 +86,19 @@ pub enum Finding {
         topic: String,
         group: String,
     },
+    /// Of one of Millrace's own.
+    TopicMissing {
+        topic: String,
+    },
+    MessagesTooSmall {
+        topic: String,
+        has: u64,
+        needs: u64,
+    },
+    CompactedInput {
+        topic: String,
+        group: String,
+    },
     DeadLettersTooSmall {
         topic: String,
         has: u64,

@@ -169,6 +169,20 @@ impl fmt::Display for Finding {
                 f,
                 "topic {topic}, an input of {group}, does not exist: it is yours to create, or take it out of the list"
             ),
+            Self::TopicMissing { topic } => {
+                write!(f, "topic {topic} does not exist; `millrace topics apply` creates it")
+            }
+            Self::MessagesTooSmall { topic, has, needs } => write!(
+                f,
+                "topic {topic} takes {has} bytes a message (max.message.bytes), the list says {needs}: `millrace topics \
+                 apply` alters it, or write what it has as `max_message` in the list"
+            ),
+            Self::CompactedInput { topic, group } => write!(
+                f,
+                "topic {topic}, an input of {group}, is compacted: a request that runs when its process dies could be gone \
+                 behind a newer one of its key, and have no result. Set cleanup.policy=delete on it, or take it out of the \
+                 list and copy its records to a topic that is not compacted"
+            ),
             Self::DeadLettersTooSmall {
                 topic,
                 has,

@@ -88,7 +88,7 @@ impl Catalog {
             }
         }
         for group in &self.groups {
-            commits_exactly_once(&mut rights, group, kafka);
+            commits_exactly_once(&mut rights, self, group, kafka);
         }
         administers(&mut rights, self, kafka);
         rights
@@ -117,8 +117,8 @@ fn reads_in_groups(rights: &mut BTreeSet<Right>, role: &str, kafka: &KafkaSettin
 
 /// Whoever reads all requests, to record them or to show one, reads a user's own topic too: our own topics say so
 /// themselves. The canary's group begins with the group's name, and so do the transactional ids: a member that takes a partition
-/// over fences its predecessor by that one's id.
-fn commits_exactly_once(rights: &mut BTreeSet<Right>, group: &Group, kafka: &KafkaSettings) {
+/// over fences its predecessor by that one's id. How its topics are configured is asked before anything is read.
+fn commits_exactly_once(rights: &mut BTreeSet<Right>, catalog: &Catalog, group: &Group, kafka: &KafkaSettings) {
     let prefix = format!("{}.", kafka.group(&group.name));
     let role = &group.name;
     allow(rights, role, ResourceKind::Group, &prefix, true, &[Operation::Read]);
@@ -130,6 +130,16 @@ fn commits_exactly_once(rights: &mut BTreeSet<Right>, group: &Group, kafka: &Kaf
         true,
         &[Operation::Write, Operation::Describe],
     );
+    let used = catalog
+        .topics
+        .iter()
+        .filter(|topic| topic.writers.contains(role) || topic.readers.contains(role));
+    let used = used.map(|topic| kafka.topic(&topic.name));
+    let inputs = group.inputs.iter().map(|input| input.full_topic(kafka));
+    for topic in used.chain(inputs) {
+        let operations = [Operation::DescribeConfigs];
+        allow(rights, role, ResourceKind::Topic, &topic, false, &operations);
+    }
     for input in &group.inputs {
         let topic = input.full_topic(kafka);
         let readers: &[&str] = if input.own { &[role] } else { &[role, "recorder", "api"] };

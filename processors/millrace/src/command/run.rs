@@ -1,3 +1,4 @@
+mod fit;
 mod role;
 
 use std::{future::Future, process::ExitCode, sync::Arc, time::Duration};
@@ -131,8 +132,14 @@ impl Process {
         }
         for (role, ready) in roles {
             match role {
-                Role::Orchestrator => spawn(&mut running, role, self.orchestrator(ready, shutdown.clone())?),
-                Role::Indexer => spawn(&mut running, role, self.indexer(ready, shutdown.clone())?),
+                Role::Orchestrator => {
+                    let work = self.orchestrator(ready.clone(), shutdown.clone())?;
+                    spawn(&mut running, role, self.once_fit(role, ready, shutdown.clone(), work));
+                }
+                Role::Indexer => {
+                    let work = self.indexer(ready.clone(), shutdown.clone())?;
+                    spawn(&mut running, role, self.once_fit(role, ready, shutdown.clone(), work));
+                }
                 Role::Recorder => spawn(&mut running, role, self.recorder(ready, shutdown.clone())),
                 Role::Api => spawn(&mut running, role, self.api(ready, shutdown.clone())),
             }
@@ -159,6 +166,24 @@ impl Process {
             warn!(%error, "the reports to the other instances ended in a panic");
         }
         failed.map_or(Ok(()), Err)
+    }
+
+    fn once_fit<W: Future<Output = anyhow::Result<()>> + Send + 'static>(
+        &self,
+        role: Role,
+        ready: watch::Sender<Result<(), String>>,
+        shutdown: CancellationToken,
+        work: W,
+    ) -> impl Future<Output = anyhow::Result<()>> + Send + use<W> {
+        let (kafka, catalog) = (self.config.kafka.clone(), self.catalog.clone());
+        async move {
+            if !fit::wait(&kafka, &catalog, role.name(), &ready, &shutdown).await? {
+                return Ok(());
+            }
+            // The role says it from here on.
+            drop(ready);
+            work.await
+        }
     }
 
     fn orchestrator(

@@ -13,5 +13,6 @@ mod limits_of_brokers;
 mod metrics;
 mod pinecone;
 mod stranger;
+mod unfit_topics;
 mod unresolved;
 mod write_ahead;
