@@ -63,8 +63,8 @@ ifneq ($(if $(SCENARIO),$(filter chain,$(SCENARIO)),all),)
 endif
 
 chaos: PROFILE ?= $(shell test $(or $(RATE),100) -gt 100 && echo release || echo dev)
-chaos: setup ## break everything under load, then judge (SECONDS=90 RATE=100 SEED=n BROKERS=1|3, PROFILE=release from RATE=101 on, else dev); last line: JSON
-	@$(CARGO) run --profile $(PROFILE) --quiet --package testkit --bin chaos -- --seconds $(or $(SECONDS),90) --rate $(or $(RATE),100) --brokers $(or $(BROKERS),1) $(if $(SEED),--seed $(SEED))
+chaos: setup ## break everything under load, then judge (SECONDS=90 RATE=100 SEED=n BROKERS=1|3, PREDECESSOR=path of another build, PROFILE=release from RATE=101 on, else dev); last line: JSON
+	@$(CARGO) run --profile $(PROFILE) --quiet --package testkit --bin chaos -- --seconds $(or $(SECONDS),90) --rate $(or $(RATE),100) --brokers $(or $(BROKERS),1) $(if $(SEED),--seed $(SEED)) $(if $(PREDECESSOR),--predecessor $(abspath $(PREDECESSOR)))
 
 deny: ## licences, advisories and bans (needs cargo-deny, and github.com for the advisories)
 	@command -v cargo-deny >/dev/null || { echo "missing: cargo-deny. Type: cargo install --locked cargo-deny"; exit 1; }

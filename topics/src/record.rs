@@ -12,6 +12,9 @@ use std::{
 };
 
 use bytes::Bytes;
+use rdkafka::{Message, message::BorrowedMessage};
+
+use crate::native;
 
 /// A record read from a topic. `Bytes` are copies: a borrowed message would pin its whole fetch buffer for as long as
 /// a model call takes.
@@ -32,6 +35,12 @@ pub struct Record {
 }
 
 impl Record {
+    /// What a raw client has fetched, for whoever reads with one: the names of headers are any bytes here, too.
+    #[must_use]
+    pub fn of(message: &BorrowedMessage<'_>) -> Self {
+        native::queue::detach(message.topic().into(), message)
+    }
+
     /// `topic/partition/offset`: the identity of this record, and the `src` header of whatever it leads to.
     #[must_use]
     pub fn src(&self) -> String {

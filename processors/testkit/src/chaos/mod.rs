@@ -7,4 +7,4 @@ pub mod check;
 mod run_folder;
 pub mod schedule;
 
-pub use run_folder::{Crash, Fault, Plan, RunFolder, Seen, Summary};
+pub use run_folder::{Crash, Decision, Fault, Fed, Plan, RunFolder, Seen, Summary};

@@ -5,8 +5,11 @@
 //! driver-*.jsonl   history lines of the producers: produced, acknowledged
 //! worker-*.jsonl   history lines of the workers; used to count what was in flight, never to acquit
 //! http.jsonl       what callers were answered, if there were any: at, request_id, status (0: no answer), body
+//! decisions.jsonl  Decision: what was decided about runs that waited, and what came of that, if anything was
 //! calls.jsonl      ModelCall: what the model got, if it wrote that down
 //! reader.jsonl     Seen: the results a read_committed reader saw while it happened
+//! archive.jsonl    Archived: records that were deleted from the topics, as they were, if any were
+//! feed.jsonl       Fed: what a reader of the api's feed got, which came back again and again, if there was one
 //! faults.jsonl     Fault: what was broken, in order
 //! summary.json     Summary: what only the driver can know
 //! ```
@@ -61,8 +64,23 @@ impl RunFolder {
     }
 
     #[must_use]
+    pub fn decisions(&self) -> PathBuf {
+        self.0.join("decisions.jsonl")
+    }
+
+    #[must_use]
     pub fn calls(&self) -> PathBuf {
         self.0.join("calls.jsonl")
+    }
+
+    #[must_use]
+    pub fn feed(&self) -> PathBuf {
+        self.0.join("feed.jsonl")
+    }
+
+    #[must_use]
+    pub fn archive(&self) -> PathBuf {
+        self.0.join("archive.jsonl")
     }
 
     #[must_use]
@@ -93,6 +111,9 @@ pub struct Plan {
     pub group: String,
     /// Request topics, with prefix.
     pub request_topics: Vec<String>,
+    /// Chains that write their outputs into a topic of an owner's as well, and its full name.
+    #[serde(default)]
+    pub emits: BTreeMap<String, String>,
     pub session_timeout_ms: u64,
     pub transaction_timeout_ms: u64,
 }
@@ -108,6 +129,31 @@ pub struct Seen {
     /// From its headers.
     pub request_id: String,
     pub src: String,
+}
+
+/// An event of the api's feed: a result by its place, or the word that some are missing.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Fed {
+    /// Microseconds since 1970.
+    pub at: i64,
+    pub partition: i32,
+    pub offset: i64,
+    pub gap: Option<String>,
+}
+
+/// Somebody decided about a run that waited.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Decision {
+    /// Microseconds since 1970.
+    pub at: i64,
+    pub request_id: String,
+    /// What the run gives if this is what counts.
+    pub output: serde_json::Value,
+    /// The last word of the api to it: 202 or 200 if it counts, 409 if another one does, 0 if there was none. Of a
+    /// decision that went to the topic itself: 202.
+    pub status: u16,
+    /// Why not.
+    pub problem: String,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

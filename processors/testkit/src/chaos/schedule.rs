@@ -1,7 +1,8 @@
 //! What is broken, and when: a pure function of seed, length and number of brokers, so that a run can be repeated.
 //!
 //! Lanes go on side by side, each with one fault at a time: what is between the processes (brokers and network), the
-//! workers, processes that come to die at a crash point (two lanes), and what stands around (Postgres, registry, models).
+//! workers, processes that come to die at a crash point (two lanes), what stands around (Postgres, registry, models), and what
+//! owners and operators do to topics.
 //! In every cycle of about 90 s each lane does all it knows, in an order of its own. Between two faults of a lane there is
 //! quiet, and of three ordinary workers only one is hit at a time, so that there is always somebody who can go on.
 
@@ -52,6 +53,7 @@ pub enum Breakage {
         time: u64,
     },
     Around(Around),
+    Topic(OfTopic),
 }
 
 /// Whom it hits is chosen by `pick` among those that are there.
@@ -97,13 +99,23 @@ pub enum Around {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OfTopic {
+    /// One of an owner's, to which a chain emits: deleted, and made again.
+    Away,
+    /// The requests get a partition more.
+    Grow,
+    /// What everybody has read is deleted.
+    DeleteRecords,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ModelFault {
     RateLimited,
     Failing,
     Silent,
 }
 
-pub const LANES: usize = 5;
+pub const LANES: usize = 6;
 
 /// In the order of their beginnings.
 #[must_use]
@@ -123,6 +135,7 @@ pub fn schedule(seed: u64, seconds: u64, brokers: usize) -> Vec<Planned> {
             crashes,
             more_crashes,
             around(),
+            topics(),
         ];
         for (number, lane) in lanes.into_iter().enumerate() {
             planned.extend(spread(number, lane, begin, length, &mut random));
@@ -238,6 +251,17 @@ fn around() -> Vec<(f64, Breakage)> {
     .to_vec()
 }
 
+fn topics() -> Vec<(f64, Breakage)> {
+    [
+        (6.0, OfTopic::Away),
+        (1.0, OfTopic::Grow),
+        (1.0, OfTopic::DeleteRecords),
+        (1.0, OfTopic::DeleteRecords),
+    ]
+    .map(|(seconds, of_topic)| (seconds, Breakage::Topic(of_topic)))
+    .to_vec()
+}
+
 impl Breakage {
     /// As it is counted and written down.
     #[must_use]
@@ -275,6 +299,9 @@ impl Breakage {
             Self::Around(Around::Model(ModelFault::Silent)) => "model_silent",
             Self::Around(Around::KillRecorder) => "kill_recorder",
             Self::Around(Around::KillApi) => "kill_api",
+            Self::Topic(OfTopic::Away) => "topic_away",
+            Self::Topic(OfTopic::Grow) => "topic_grows",
+            Self::Topic(OfTopic::DeleteRecords) => "delete_records",
         }
     }
 }
@@ -296,7 +323,7 @@ mod tests {
     #[test]
     fn a_short_run_has_every_kind_of_fault_and_every_crash_point() {
         for seed in 0..50 {
-            for (brokers, kinds) in [(1, 24), (3, 25)] {
+            for (brokers, kinds) in [(1, 27), (3, 28)] {
                 let planned = schedule(seed, SHORT, brokers);
                 let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
                 for planned in &planned {

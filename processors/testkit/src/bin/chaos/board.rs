@@ -1,7 +1,7 @@
 //! Who still waits for a result, and how long nobody got one.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashSet, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -10,15 +10,23 @@ use crate::world::now;
 
 /// In the ids of requests whose model answers late: they are no sign of a stall.
 pub const SLOW: &str = "-slow";
+/// At the end of the ids of requests whose chain waits for a person.
+pub const ASKS: &str = "-asks";
+/// Behind such an id: what comes after the decision.
+const GOES_ON: &str = "/1";
 
 pub struct Board(Mutex<State>);
 
 struct State {
-    /// Acknowledged by a broker.
+    /// Acknowledged by a broker: ids, and places of requests whose id nobody has given.
     acknowledged: HashSet<String>,
     /// Of them, without a result.
     waiting: HashSet<String>,
     with_result: HashSet<String>,
+    /// Results that wait for a person, as they lie in their topic.
+    to_decide: VecDeque<Vec<u8>>,
+    /// By topic and partition: behind the last record that somebody knows of.
+    ends: BTreeMap<(String, i32), i64>,
     is_loading: bool,
     /// Reasons for which nothing can be seen.
     outages: u32,
@@ -55,6 +63,8 @@ impl Board {
             acknowledged: HashSet::new(),
             waiting: HashSet::new(),
             with_result: HashSet::new(),
+            to_decide: VecDeque::new(),
+            ends: BTreeMap::new(),
             is_loading: false,
             outages: 0,
             since: Instant::now(),
@@ -91,6 +101,53 @@ impl Board {
         state.since = Instant::now();
         state.waiting.remove(id);
         state.with_result.insert(id.to_owned());
+    }
+
+    /// The same, with the result itself: the first one of a run that asks is to be decided about, the next one follows that.
+    pub fn seen_result(&self, id: &str, result: &[u8]) {
+        if !id.ends_with(ASKS) {
+            return self.seen(id);
+        }
+        let mut state = self.state();
+        if state.with_result.contains(id) {
+            drop(state);
+            return self.seen(&format!("{id}{GOES_ON}"));
+        }
+        state.to_decide.push_back(result.to_vec());
+        drop(state);
+        self.seen(id);
+    }
+
+    /// A run that waits, and that nobody has been given.
+    pub fn to_decide(&self) -> Option<Vec<u8>> {
+        self.state().to_decide.pop_front()
+    }
+
+    /// Runs that ask, as far as they have not asked yet.
+    pub fn to_ask(&self) -> usize {
+        let state = self.state();
+        let waiting = state.waiting.iter();
+        waiting.filter(|id| id.ends_with(ASKS)).count() + state.to_decide.len()
+    }
+
+    /// Somebody has decided: the run goes on.
+    pub fn decided(&self, id: &str) {
+        self.acknowledged(&format!("{id}{GOES_ON}"));
+    }
+
+    /// A record lies there.
+    pub fn lies(&self, topic: &str, partition: i32, offset: i64) {
+        let mut state = self.state();
+        let end = state.ends.entry((topic.to_owned(), partition)).or_default();
+        *end = (offset + 1).max(*end);
+    }
+
+    /// Topic, partition, and what lies behind the last record there.
+    pub fn ends(&self) -> Vec<(String, i32, i64)> {
+        let state = self.state();
+        let ends = state.ends.iter();
+        ends.map(|((topic, partition), end)| (topic.clone(), *partition, *end))
+            .collect()
     }
 
     /// Readers of read_committed can read a partition of the results up to `stable`; written it is up to `end`.
@@ -146,11 +203,6 @@ impl Board {
     pub fn counts(&self) -> (usize, usize) {
         let state = self.state();
         (state.acknowledged.len(), state.waiting.len())
-    }
-
-    /// Ids that have a result.
-    pub fn results(&self) -> usize {
-        self.state().with_result.len()
     }
 
     /// Some of those that wait.

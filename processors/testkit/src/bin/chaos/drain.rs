@@ -1,6 +1,9 @@
 //! Everything is whole again: what was asked must be answered, and what was answered must be in Postgres.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use anyhow::bail;
 use sqlx::{ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
@@ -44,27 +47,41 @@ pub async fn results(world: &World) -> anyhow::Result<()> {
     }
 }
 
-/// The recorder has written every result.
+/// The recorder has passed every result, and every request that was acknowledged.
 pub async fn postgres(world: &World) -> anyhow::Result<()> {
     let options: PgConnectOptions = world.plan.postgres_url.parse()?;
     let mut connection: PgConnection = options.disable_statement_logging().connect().await?;
     let (began, mut said) = (Instant::now(), Instant::now());
     loop {
-        let results = i64::try_from(world.board.results())?;
-        let count = "SELECT count(*) FROM runs WHERE status IN ('completed', 'failed', 'cancelled')";
-        let recorded: i64 = sqlx::query_scalar(count).fetch_one(&mut connection).await?;
-        if recorded >= results {
-            tracing::info!(recorded, after = ?began.elapsed(), "everything is recorded");
+        let positions: BTreeMap<(String, i32), i64> = positions(&mut connection).await?;
+        let mut ends = world.board.ends().into_iter();
+        let behind = ends.find_map(|(topic, partition, end)| {
+            let place = (topic, partition);
+            let at = positions.get(&place).copied().unwrap_or_default();
+            (at < end).then(|| format!("{}/{partition}: recorded up to {at} of {end}", place.0))
+        });
+        let Some(behind) = behind else {
+            tracing::info!(after = ?began.elapsed(), "everything is recorded");
             connection.close().await?;
             return Ok(());
-        }
+        };
         if began.elapsed() > WITHIN {
-            bail!("{recorded} of {results} results are in Postgres after {WITHIN:?}; is the recorder alive?");
+            bail!("Postgres is behind after {WITHIN:?}, {behind}; is the recorder alive?");
         }
         if said.elapsed() > SAY_EVERY {
-            tracing::info!(recorded, results, "waiting for the recorder");
+            tracing::info!(behind, "waiting for the recorder");
             said = Instant::now();
         }
         sleep(Duration::from_millis(200)).await;
     }
+}
+
+/// By topic and partition: what the recorder reads next.
+pub async fn positions(connection: &mut PgConnection) -> anyhow::Result<BTreeMap<(String, i32), i64>> {
+    let asked = r#"SELECT topic, "partition", next_offset FROM consumer_positions"#;
+    let rows: Vec<(String, i32, i64)> = sqlx::query_as(asked).fetch_all(connection).await?;
+    let positions = rows.into_iter();
+    Ok(positions
+        .map(|(topic, partition, next)| ((topic, partition), next))
+        .collect())
 }

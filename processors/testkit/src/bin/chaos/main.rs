@@ -30,7 +30,12 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 use testkit::chaos::schedule::schedule;
 
-use crate::{lanes::Lanes, load::Load, report::Report, setup::Setup};
+use crate::{
+    lanes::Lanes,
+    load::{FeedReader, Load},
+    report::Report,
+    setup::Setup,
+};
 
 /// Of this program, and of all that it builds.
 pub const PROFILE: &str = if cfg!(debug_assertions) { "dev" } else { "release" };
@@ -54,6 +59,9 @@ pub struct Arguments {
     /// 1, or a cluster of 3
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=3))]
     brokers: u8,
+    /// Another build of millrace, from which one worker of three is always started
+    #[arg(long, value_name = "PATH")]
+    predecessor: Option<PathBuf>,
     /// Where everything that happens is written; kept if the run fails [default: .millrace/chaos/SEED-PID]
     #[arg(long)]
     folder: Option<PathBuf>,
@@ -111,6 +119,7 @@ async fn run(arguments: &Arguments, seed: u64, folder: PathBuf) -> anyhow::Resul
     let Setup { world, stage, witness } = setup::start(arguments, seed, folder.canonicalize()?).await?;
     tracing::info!(seed, faults = plan.len(), "everything runs; breaking it");
 
+    let feed = FeedReader::start(&world, seed).await?;
     let load = Load::start(&world, seed, arguments.rate).await?;
     let began = Instant::now();
     world.board.load_begins();
@@ -123,6 +132,7 @@ async fn run(arguments: &Arguments, seed: u64, folder: PathBuf) -> anyhow::Resul
 
     drain::results(&world).await?;
     drain::postgres(&world).await?;
+    feed.stop().await?;
     let parts = stage.stop_millrace(&world).await?;
     drop(witness);
     let summary = report::summary(&world)?;
@@ -136,7 +146,12 @@ fn again(arguments: &Arguments, seed: u64) -> String {
     let Arguments {
         seconds, rate, brokers, ..
     } = arguments;
-    format!("make chaos SECONDS={seconds} RATE={rate} SEED={seed} BROKERS={brokers} PROFILE={PROFILE}")
+    let predecessor = arguments
+        .predecessor
+        .as_ref()
+        .map(|path| format!(" PREDECESSOR={}", path.display()));
+    let predecessor = predecessor.unwrap_or_default();
+    format!("make chaos SECONDS={seconds} RATE={rate} SEED={seed} BROKERS={brokers} PROFILE={PROFILE}{predecessor}")
 }
 
 fn folder(seed: u64) -> PathBuf {

@@ -66,7 +66,8 @@ impl Of {
             let mut count = 0;
             for topic in &self.topics {
                 for at in kafka::committed(&self.bootstrap, &self.group, topic).ok()? {
-                    let offset = at.offset?;
+                    // one that was just added
+                    let Some(offset) = at.offset else { continue };
                     let committed = Committed::decode(offset, &at.metadata).ok()?;
                     count += committed.progress.len() as u64;
                 }

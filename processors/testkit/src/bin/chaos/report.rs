@@ -114,6 +114,18 @@ pub async fn judged(
             complaints.push(format!("nobody died at {name}"));
         }
     }
+    let second = found["tenants"].as_object().map_or(0, Map::len) > 1;
+    for (what, count) in [
+        ("hostile records", number("hostile")),
+        ("records in topics of owners", number("emitted")),
+        ("decisions", number("decided")),
+        ("results in the feed", number("fed")),
+        ("results of a second tenant", second.into()),
+    ] {
+        if count == 0 {
+            complaints.push(format!("there were no {what}"));
+        }
+    }
     if number("kills_with_map") == 0 {
         complaints.push("no kill left a map behind".to_owned());
     }
@@ -150,9 +162,16 @@ pub async fn judged(
         "rate": arguments.rate,
         "brokers": arguments.brokers,
         "profile": PROFILE,
+        "predecessor": arguments.predecessor,
         "requests": number("requests"),
         "results": number("results"),
         "dead_letters": number("dead_letters"),
+        "hostile": number("hostile"),
+        "tenants": found["tenants"],
+        "emitted": number("emitted"),
+        "decided": number("decided"),
+        "fed": number("fed"),
+        "deleted": number("deleted"),
         "lost": number("lost"),
         "duplicates": number("duplicates"),
         "order_inversions": number("order_inversions"),

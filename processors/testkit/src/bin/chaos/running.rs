@@ -27,7 +27,7 @@ impl Running {
         let folder = world.folder.path();
         let models = folder.join(format!("models-{name}.yaml"));
         fs::write(&models, models_file(world, &name)).with_context(|| format!("cannot write {}", models.display()))?;
-        let mut launch = Launch::new(&name, &world.program, folder.join(format!("{name}.log")))
+        let mut launch = Launch::new(&name, world.program_of(base), folder.join(format!("{name}.log")))
             .args(["run", "--roles", roles])
             .env("MILLRACE_MODELS", models);
         for (setting, value) in &world.environment {

@@ -10,6 +10,7 @@ use std::{
 };
 
 use anyhow::Context;
+use rdkafka::ClientConfig;
 use testkit::{
     Broker, Proxy, ScriptedModel, build_with,
     chaos::{Plan, RunFolder, schedule::WORKERS},
@@ -22,8 +23,8 @@ use crate::{
     Arguments,
     board::Board,
     faults::FaultLog,
-    lanes::Stage,
-    load::script,
+    lanes::{self, Stage},
+    load::{ASKING, FICKLE, KEPT, script},
     maps::Maps,
     running::Running,
     witness::Witness,
@@ -90,6 +91,9 @@ pub async fn start(arguments: &Arguments, seed: u64, folder: PathBuf) -> anyhow:
         postgres_url: parts.postgres_url.clone(),
         prefix: PREFIX.to_owned(),
         group: kafka.group("orchestrator"),
+        emits: [(KEPT, "owner.kept"), (FICKLE, "owner.fickle")]
+            .map(|(chain, topic)| (chain.to_owned(), topic.to_owned()))
+            .into(),
         request_topics: ["requests", "requests.interactive"]
             .map(|name| kafka.topic(name))
             .to_vec(),
@@ -98,7 +102,11 @@ pub async fn start(arguments: &Arguments, seed: u64, folder: PathBuf) -> anyhow:
     };
     let folder = RunFolder::at(folder);
     fs::write(folder.plan(), serde_json::to_string_pretty(&plan)?).context("cannot write the plan")?;
-    let chains = chains(folder.path())?;
+    let chains = chains(folder.path(), &plan.emits)?;
+    let admin = ClientConfig::new().set("bootstrap.servers", &plan.bootstrap).create()?;
+    for topic in plan.emits.values() {
+        lanes::topics::make(&admin, topic, plan.brokers).await?;
+    }
     let environment = [
         ("CONFIG", "/dev/null".to_owned()),
         ("KAFKA__BOOTSTRAP_SERVERS", proxied.join(",")),
@@ -140,6 +148,7 @@ pub async fn start(arguments: &Arguments, seed: u64, folder: PathBuf) -> anyhow:
         folder,
         plan,
         program,
+        predecessor: arguments.predecessor.clone(),
         judge,
         environment,
         model,
@@ -198,8 +207,8 @@ async fn prepare(program: &Path, environment: &[(String, String)], command: [&st
     Ok(())
 }
 
-/// One call, and three calls in a row.
-fn chains(folder: &Path) -> anyhow::Result<PathBuf> {
+/// One call, three calls in a row, one that then waits for a person, and those that emit what a call gave.
+fn chains(folder: &Path, emits: &BTreeMap<String, String>) -> anyhow::Result<PathBuf> {
     let chains = folder.join("chains");
     fs::create_dir_all(&chains).with_context(|| format!("cannot make {}", chains.display()))?;
     let head = |name: &str| {
@@ -223,8 +232,25 @@ steps:
         + &step("review", "review: {{ steps.draft.text }}")
         + &step("final", "final: {{ steps.review.text }}")
         + "output: {value: \"{{ steps.final.text }}\"}\n";
-    for (name, text) in [("one.yaml", one), ("three.yaml", three)] {
-        fs::write(chains.join(name), text).with_context(|| format!("cannot write {name}"))?;
+    let emitting = emits.iter().map(|(name, topic)| {
+        let output = "output: {value: {text: \"{{ steps.answer.text }}\"}}\n";
+        let emit = format!("emit: {{topic: {topic}, value: json}}\n");
+        (
+            name.as_str(),
+            head(name) + &step("answer", "{{ input.question }}") + output + &emit,
+        )
+    });
+    let asking = head(ASKING)
+        + &step("answer", "{{ input.question }}")
+        + "  - id: approval
+    approve:
+      message: \"{{ steps.answer.text }}\"
+      value: {n: 0}
+      schema: {type: object, required: [n], additionalProperties: false, properties: {n: {type: integer}}}
+output: {value: {n: \"{{ steps.approval.value.n }}\"}}
+";
+    for (name, text) in emitting.chain([(ASKING, asking), ("one", one), ("three", three)]) {
+        fs::write(chains.join(format!("{name}.yaml")), text).with_context(|| format!("cannot write {name}.yaml"))?;
     }
     Ok(chains)
 }

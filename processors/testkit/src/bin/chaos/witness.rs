@@ -83,7 +83,9 @@ fn read(consumer: &BaseConsumer, mut file: &File, board: &Board, end: &Cancellat
         match consumer.poll(Duration::from_millis(100)) {
             Some(Ok(message)) => {
                 let seen = seen(&message);
-                board.seen(&seen.request_id);
+                board.seen_result(&seen.request_id, message.payload().unwrap_or_default());
+                board.seen(&seen.src);
+                board.lies(message.topic(), seen.partition, seen.offset);
                 let line = serde_json::to_string(&seen).unwrap_or_default() + "\n";
                 if let Err(error) = file.write_all(line.as_bytes()) {
                     tracing::error!(%error, "what the reader saw is lost");
@@ -174,7 +176,7 @@ async fn follow(folder: PathBuf, board: Arc<Board>, end: CancellationToken) {
 }
 
 /// The bytes of the complete lines from `place` on.
-fn lines(path: &PathBuf, place: u64, board: &Board) -> std::io::Result<u64> {
+fn lines(path: &PathBuf, place: u64, board: &Board) -> anyhow::Result<u64> {
     let mut file = File::open(path)?;
     file.seek(SeekFrom::Start(place))?;
     let mut text = String::new();
@@ -183,7 +185,16 @@ fn lines(path: &PathBuf, place: u64, board: &Board) -> std::io::Result<u64> {
     for line in text.get(..whole).unwrap_or_default().lines() {
         let line: Value = serde_json::from_str(line)?;
         if line["event"] == "acknowledged" {
-            board.acknowledged(line["request_id"].as_str().unwrap_or_default());
+            let topic = line["topic"].as_str().unwrap_or_default();
+            let number = |name: &str| line[name].as_i64().unwrap_or(-1);
+            let (partition, offset) = (number("partition"), number("offset"));
+            match line["request_id"].as_str() {
+                Some(id) if !id.is_empty() => board.acknowledged(id),
+                _ => board.acknowledged(&format!("{topic}/{partition}/{offset}")),
+            }
+            if offset >= 0 {
+                board.lies(topic, i32::try_from(partition)?, offset);
+            }
         }
     }
     Ok(whole as u64)

@@ -2,12 +2,15 @@
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use testkit::{ScriptedModel, chaos::Plan, chaos::RunFolder};
+use testkit::{
+    ScriptedModel,
+    chaos::{Plan, RunFolder, schedule::WORKERS},
+};
 
 use crate::{board::Board, faults::FaultLog, maps::Maps};
 
@@ -18,6 +21,8 @@ pub struct World {
     pub proxied_bootstrap: String,
     /// The binary with crash points.
     pub program: PathBuf,
+    /// Of another version.
+    pub predecessor: Option<PathBuf>,
     /// `check-history`, as it was when the run began.
     pub judge: PathBuf,
     /// Of every process of Millrace.
@@ -34,6 +39,14 @@ pub struct World {
 }
 
 impl World {
+    /// What a process of this name is started from: of the workers, the last is of another version, if there is one.
+    pub fn program_of(&self, base: &str) -> &Path {
+        let predecessor = self.predecessor.as_ref();
+        predecessor
+            .filter(|_| base == format!("w{WORKERS}"))
+            .unwrap_or(&self.program)
+    }
+
     /// `results` → `chaos.results`
     pub fn topic(&self, name: &str) -> String {
         format!("{}{name}", self.plan.prefix)

@@ -10,7 +10,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::chaos::{Fault, Seen};
+use crate::chaos::{Decision, Fault, Fed, Seen};
 
 #[derive(Debug, Clone, Default)]
 pub struct Evidence {
@@ -25,6 +25,10 @@ pub struct Evidence {
     pub seen: Vec<Seen>,
     /// What became of each call of HTTP callers.
     pub http: Vec<HttpAnswer>,
+    /// What a reader of the api's feed got, in the order of its file.
+    pub fed: Vec<Fed>,
+    /// About runs that waited for a person.
+    pub decisions: Vec<Decision>,
     /// Calls that the model got.
     pub calls: Vec<ModelCall>,
     pub tables: Tables,
@@ -38,6 +42,10 @@ pub struct Logs {
     pub audit: Vec<AuditRecord>,
     pub attempts: Vec<AttemptRecord>,
     pub dead_letters: Vec<DeadLetterRecord>,
+    /// In topics of owners, as far as these have kept it.
+    pub emitted: Vec<EmittedRecord>,
+    /// Records of all topics that were deleted during the run, and are here all the same.
+    pub archived: u64,
     pub ends: Vec<LogEnd>,
     /// `topic/partition/offset` of what Millrace wrote and nobody can read, and why.
     pub unreadable: Vec<(String, String)>,
@@ -88,8 +96,22 @@ pub struct ResultRecord {
     pub cost: i64,
     /// Of the output as JSON, whatever its spelling.
     pub output: Option<u64>,
+    /// The topic that this output must be in as well.
+    pub emits_to: Option<String>,
     /// Of the columns that Postgres keeps of it.
     pub row: u64,
+}
+
+/// What a chain wrote into a topic of an owner's.
+#[derive(Debug, Clone)]
+pub struct EmittedRecord {
+    pub topic: String,
+    pub partition: i32,
+    pub offset: i64,
+    pub key: Option<u64>,
+    pub identity: Identity,
+    /// Of the value as JSON, whatever its spelling.
+    pub output: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -241,6 +263,8 @@ pub struct Tables {
     pub positions: BTreeMap<(String, i32), i64>,
     /// `topic/partition/offset`, and the reason.
     pub quarantine: Vec<(String, String)>,
+    /// What was deleted before it was recorded: a place, and how far.
+    pub gaps: Vec<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -284,6 +308,17 @@ impl ResultRecord {
         format!(
             "result {}/{}: src {src}, request {request_id}, {}",
             self.partition, self.offset, self.status
+        )
+    }
+}
+
+impl EmittedRecord {
+    #[must_use]
+    pub fn shown(&self) -> String {
+        let Identity { src, request_id, .. } = &self.identity;
+        format!(
+            "emitted {}/{}/{}: src {src}, request {request_id}",
+            self.topic, self.partition, self.offset
         )
     }
 }

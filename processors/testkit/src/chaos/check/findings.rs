@@ -31,6 +31,12 @@ pub enum Check {
     Hanging,
     Reader,
     Http,
+    /// A run that waits for a person.
+    Decision,
+    /// The api's feed.
+    Feed,
+    /// A topic of an owner's that chains emit to.
+    Emitted,
     Postgres,
 }
 

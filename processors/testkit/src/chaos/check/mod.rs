@@ -8,7 +8,10 @@ mod audit;
 mod commits;
 mod dead_letters;
 mod deaths;
+mod decisions;
+pub mod emitted;
 pub mod evidence;
+mod feed;
 mod findings;
 mod gather;
 mod http;
@@ -22,11 +25,14 @@ mod results;
 mod tests;
 mod torn;
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
+pub use emitted::MADE_AGAIN;
 pub use evidence::Evidence;
 pub use findings::{Check, Findings, Violation};
-pub use gather::{Isolation, gather, scan};
+pub use gather::{Archived, Isolation, archive, gather, scan};
 
 /// What came of a run: the last line of `check-history`.
 #[derive(Debug, Clone, Serialize)]
@@ -37,6 +43,18 @@ pub struct Verdict {
     pub requests_in_log: u64,
     pub results: u64,
     pub dead_letters: u64,
+    /// Records of random bytes, or of texts that nobody should send; each with its failed result and its dead letter.
+    pub hostile: u64,
+    /// Results by tenant.
+    pub tenants: BTreeMap<String, u64>,
+    /// In topics of owners, as far as these have kept it.
+    pub emitted: u64,
+    /// Runs that waited for a person and went on.
+    pub decided: u64,
+    /// Results that a reader of the feed got.
+    pub fed: u64,
+    /// Records of all topics that were deleted when everybody had read them.
+    pub deleted: u64,
     pub lost: u64,
     pub duplicates: u64,
     pub order_inversions: u64,
@@ -84,17 +102,31 @@ pub fn judge(evidence: &Evidence) -> Verdict {
     let commits = commits::check(evidence, &mut findings);
     reader::check(evidence, &mut findings);
     http::check(evidence, &mut findings);
+    feed::check(evidence, &mut findings);
+    let decided = decisions::check(evidence, &mut findings);
+    emitted::check(evidence, &mut findings);
     postgres::check(evidence, &mut findings);
 
     let deaths = evidence.faults.iter().filter(|fault| deaths::is_death(fault));
     let left_maps = deaths.clone().filter(|death| deaths::left_a_map(evidence, death));
     let answered = evidence.http.iter().filter(|answer| answer.status == 200);
+    let hostile = evidence.acknowledged.iter().filter(|said| said.request_id.is_empty());
+    let mut tenants: BTreeMap<String, u64> = BTreeMap::new();
+    for result in &evidence.logs.results {
+        *tenants.entry(result.body.tenant.clone()).or_default() += 1;
+    }
     let crashes = deaths.clone().filter_map(|fault| fault.crash.as_ref());
     Verdict {
         requests: evidence.acknowledged.len() as u64,
         requests_in_log: evidence.logs.requests.len() as u64,
         results: evidence.logs.results.len() as u64,
         dead_letters: evidence.logs.dead_letters.len() as u64,
+        hostile: hostile.count() as u64,
+        tenants,
+        emitted: evidence.logs.emitted.len() as u64,
+        decided,
+        fed: evidence.fed.len() as u64,
+        deleted: evidence.logs.archived,
         lost: findings.count(Check::Lost),
         duplicates: findings.count(Check::Duplicate),
         order_inversions: findings.count(Check::Order),

@@ -15,6 +15,7 @@ pub fn check(evidence: &Evidence, findings: &mut Findings) {
     attempts(evidence, findings);
     dead_letters(evidence, findings);
     positions(evidence, findings);
+    gaps(evidence, findings);
     quarantine(evidence, findings);
 }
 
@@ -217,6 +218,14 @@ fn positions(evidence: &Evidence, findings: &mut Findings) {
             );
             findings.found(Check::Postgres, "the recorder is not at the end of a topic", [shown]);
         }
+    }
+}
+
+/// What is deleted in a run was recorded before.
+fn gaps(evidence: &Evidence, findings: &mut Findings) {
+    for gap in &evidence.tables.gaps {
+        let what = "the recorder says that records are missing, and all that was deleted was recorded";
+        findings.found(Check::Postgres, what, [gap.clone()]);
     }
 }
 

@@ -1,6 +1,6 @@
 //! A run of one request, as its driver would leave it.
 
-use std::{fs, time::Duration};
+use std::{collections::BTreeMap, fs, time::Duration};
 
 use rdkafka::{
     ClientConfig, Offset, TopicPartitionList,
@@ -116,6 +116,7 @@ impl Run {
             prefix: self.space.prefix.clone(),
             group: self.space.group("orchestrator"),
             request_topics: vec![self.space.topic("requests")],
+            emits: BTreeMap::new(),
             session_timeout_ms: 6_000,
             transaction_timeout_ms: 10_000,
         }

@@ -4,6 +4,7 @@ mod around;
 mod blows;
 mod crashes;
 mod outages;
+pub mod topics;
 
 use std::time::{Duration, Instant};
 
@@ -75,13 +76,14 @@ impl Lanes {
             recorder,
             api,
         };
-        let [of_outages, of_blows, of_crashes, of_more_crashes, of_around] = self.0;
-        let (outages, blows, (), (), around) = tokio::try_join!(
+        let [of_outages, of_blows, of_crashes, of_more_crashes, of_around, of_topics] = self.0;
+        let (outages, blows, (), (), around, ()) = tokio::try_join!(
             outages.run(world, of_outages, began),
             blows.run(world, of_blows, began),
             crashes::run(world, of_crashes, began),
             crashes::run(world, of_more_crashes, began),
             around.run(world, of_around, began),
+            Box::pin(topics::run(world, of_topics, began)),
         )?;
         Ok(Stage {
             brokers: outages.brokers,

@@ -1,6 +1,10 @@
-//! Requests from several producers: two in Rust, one in Python with a stranger's client and serializer, and callers over
-//! HTTP. Each writes down what it handed out and what was acknowledged.
+//! Requests from several producers: two in Rust, one in Python with a stranger's client and serializer, one that
+//! sends what nobody should, callers over HTTP, and people who decide
+//! where a run waits. Each writes down what it handed out and what was acknowledged.
 
+mod deciders;
+mod feed;
+mod hostile;
 mod http;
 mod producer;
 mod request;
@@ -13,6 +17,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::world::World;
 
+use deciders::Deciders;
+pub use feed::FeedReader;
+use hostile::Hostile;
 use http::Callers;
 use producer::RequestProducer;
 use third_party::ThirdParty;
@@ -21,6 +28,12 @@ use third_party::ThirdParty;
 pub const SHAKY: &str = "shaky";
 /// In the questions of requests whose model answers late.
 pub const TAIL: &str = "tail";
+
+/// The chain that waits for a person.
+pub const ASKING: &str = "asking";
+/// A chain that emits to a topic of an owner's, and one to a topic that its owner deletes now and then.
+pub const KEPT: &str = "kept";
+pub const FICKLE: &str = "fickle";
 
 /// Most answers take 20 to 200 ms, those of the tail a hundred times as long.
 pub fn script(seed: u64, tail: Duration) -> Script {
@@ -48,7 +61,9 @@ pub struct Load {
     end: CancellationToken,
     producers: Vec<RequestProducer>,
     third_party: ThirdParty,
+    hostile: Hostile,
     callers: Callers,
+    deciders: Deciders,
 }
 
 impl Load {
@@ -60,12 +75,16 @@ impl Load {
             RequestProducer::start(world, "first", seed, share(45), end.clone()).await?,
             RequestProducer::start(world, "second", seed.wrapping_add(1), share(30), end.clone()).await?,
         ];
+        let hostile = Hostile::start(world, seed, share(5).min(20), end.clone()).await?;
+        let end_of_load = end.clone();
         let callers = Callers::start(world, share(5).min(10), end.clone());
         Ok(Self {
             end,
             producers,
             third_party,
+            hostile,
             callers,
+            deciders: Deciders::start(world, end_of_load).await?,
         })
     }
 
@@ -76,6 +95,8 @@ impl Load {
             producer.stop().await?;
         }
         self.third_party.stop().await?;
-        self.callers.stop().await
+        self.hostile.stop().await?;
+        self.callers.stop().await?;
+        self.deciders.stop().await
     }
 }

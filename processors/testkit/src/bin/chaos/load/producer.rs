@@ -21,7 +21,7 @@ use super::request::{Drawn, Requests};
 use crate::world::World;
 
 /// An outage must not make a request that nobody knows the fate of: it is tried for so long.
-const DELIVERED_WITHIN: Duration = Duration::from_secs(240);
+pub const DELIVERED_WITHIN: Duration = Duration::from_secs(240);
 
 pub struct RequestProducer(JoinHandle<anyhow::Result<()>>);
 
@@ -117,10 +117,16 @@ impl Sending {
             topic: &topic,
             key: drawn.key.as_deref(),
         });
-        let headers = OwnedHeaders::new().insert(Header {
+        let mut headers = OwnedHeaders::new().insert(Header {
             key: headers::REQUEST_ID,
             value: Some(&drawn.id),
         });
+        if let Some(tenant) = drawn.tenant {
+            headers = headers.insert(Header {
+                key: headers::TENANT,
+                value: Some(tenant),
+            });
+        }
         let mut record: BaseRecord<'_, String, Vec<u8>, Box<String>> =
             BaseRecord::with_opaque_to(&topic, Box::new(drawn.id.clone()))
                 .headers(headers)
@@ -144,6 +150,8 @@ fn producer(world: &World, name: &str, history: History) -> anyhow::Result<Threa
         .set("socket.timeout.ms", "10000")
         .set("reconnect.backoff.max.ms", "1000")
         .set("linger.ms", "5")
+        // a partition that is added is written to
+        .set("topic.metadata.refresh.interval.ms", "3000")
         .set("partitioner", "murmur2_random");
     ThreadedProducer::from_config_and_context(&config, Deliveries(history)).context("cannot make a producer")
 }

@@ -3,10 +3,12 @@
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use schemas::{Request, Timestamp, request_kind};
 
-use super::{SHAKY, TAIL};
-use crate::board::SLOW;
+use super::{ASKING, FICKLE, KEPT, SHAKY, TAIL};
+use crate::board::{ASKS, SLOW};
 
 const KEYS: u32 = 100;
+/// The second one.
+const TENANT: &str = "acme";
 
 pub struct Requests {
     random: StdRng,
@@ -18,6 +20,8 @@ pub struct Drawn {
     pub id: String,
     pub key: Option<String>,
     pub is_interactive: bool,
+    /// The tenant, where the header says it and not the record.
+    pub tenant: Option<&'static str>,
     pub request: Request,
     /// Its bytes are damaged before they leave.
     pub damage: Option<Damage>,
@@ -45,14 +49,26 @@ impl Requests {
         let random = &mut self.random;
         let is_late = random.random_bool(0.01);
         let is_poison = !is_late && random.random_bool(0.01);
-        let id = format!("{}-{}{}", self.name, self.number, if is_late { SLOW } else { "" });
+        let (chain, suffix) = match random.random_range(0..100) {
+            _ if is_late => ("one", SLOW),
+            0..63 => ("one", ""),
+            63..78 => ("three", ""),
+            78..93 => (KEPT, ""),
+            93..98 => (FICKLE, ""),
+            _ => (ASKING, ASKS),
+        };
+        // who asks is to be understood
+        let is_poison = is_poison && chain != ASKING;
+        let id = format!("{}-{}{suffix}", self.name, self.number);
         let shaky = if random.random_bool(0.3) { SHAKY } else { "sure" };
         let late = if is_late { TAIL } else { "" };
         let question = serde_json::json!({"question": format!("{id} {shaky} {late}")});
-        let chain = if is_late || random.random_bool(0.8) {
-            "one"
-        } else {
-            "three"
+        let (tenant, says) = match random.random_range(0..10) {
+            // people decide for the first tenant
+            _ if chain == ASKING => (None, ""),
+            0 => (Some(TENANT), ""),
+            1 => (None, TENANT),
+            _ => (None, ""),
         };
         let mut drawn = Drawn {
             key: random
@@ -63,11 +79,13 @@ impl Requests {
                 request_id: Some(id.clone()),
                 kind: request_kind::RUN.to_owned(),
                 chain: chain.to_owned(),
+                tenant: says.to_owned(),
                 input: question.to_string(),
                 created_at: Timestamp::now(),
                 ..Request::default()
             },
             id,
+            tenant,
             damage: None,
         };
         if is_poison {

@@ -67,6 +67,7 @@ def main():
             "reconnect.backoff.max.ms": 1000,
             "partitioner": "murmur2_random",
             "linger.ms": 5,
+            "topic.metadata.refresh.interval.ms": 3000,
         }
     )
 

@@ -22,6 +22,14 @@ pub(super) fn read(folder: &RunFolder, evidence: &mut Evidence) -> anyhow::Resul
     if answers.exists() {
         evidence.http = lines(&answers)?.collect::<Result<_, _>>()?;
     }
+    let feed = folder.feed();
+    if feed.exists() {
+        evidence.fed = lines(&feed)?.collect::<Result<_, _>>()?;
+    }
+    let decisions = folder.decisions();
+    if decisions.exists() {
+        evidence.decisions = lines(&decisions)?.collect::<Result<_, _>>()?;
+    }
     let calls = folder.calls();
     if calls.exists() {
         evidence.calls = lines(&calls)?.collect::<Result<_, _>>()?;

@@ -1,5 +1,6 @@
 //! What there is to know about a run, from everybody who cannot lie about it, and from the workers who might.
 
+mod archive;
 mod columns;
 mod committed;
 mod files;
@@ -8,14 +9,15 @@ mod records;
 mod scan;
 mod tables;
 
-use std::fs;
+use std::{collections::HashMap, fs};
 
 use anyhow::Context;
 use schemas::{Attempt, Audit, DeadLetter, Registry, RegistrySettings, RunResult, Shape};
 
-use super::evidence::{Evidence, Logs};
+use super::evidence::{Evidence, LogEnd, Logs};
 use crate::chaos::{Plan, RunFolder};
 
+pub use archive::{Archived, archive};
 pub use scan::{Isolation, Scanned, scan};
 
 /// Reads everything. The run must be over, and the recorder at the end of its topics. Whoever does not answer is asked
@@ -35,7 +37,7 @@ pub async fn gather(folder: &RunFolder, isolation: Isolation) -> anyhow::Result<
         anyhow::Ok(committed)
     };
     // side by side: what hangs is waited for once
-    let (committed, logs) = tokio::try_join!(committed, logs(&plan, isolation))?;
+    let (committed, logs) = tokio::try_join!(committed, logs(folder, &plan, isolation))?;
     let tables = patience::patiently("Postgres", async || tables::read(&plan.postgres_url).await).await?;
     let mut evidence = Evidence {
         committed,
@@ -47,47 +49,61 @@ pub async fn gather(folder: &RunFolder, isolation: Isolation) -> anyhow::Result<
     Ok(evidence)
 }
 
-async fn logs(plan: &Plan, isolation: Isolation) -> anyhow::Result<Logs> {
+async fn logs(folder: &RunFolder, plan: &Plan, isolation: Isolation) -> anyhow::Result<Logs> {
     let registry = Registry::new(&RegistrySettings {
         url: plan.registry_url.clone(),
         username: None,
         password: None,
     })?;
     let mut logs = Logs::default();
+    let mut topics = Topics {
+        plan,
+        registry: &registry,
+        isolation,
+        archived: archive::read(&folder.archive())?,
+    };
+    logs.archived = topics.archived.values().map(|records| records.len() as u64).sum();
     let requests = records::Requests::new(&registry, &plan.prefix)?;
     for topic in &plan.request_topics {
-        let ends = scan(&plan.bootstrap, topic, isolation, async |record| {
+        let ends = topics.each(topic, async |record| {
             logs.requests.push(requests.read(topic, &record).await?);
             Ok(())
         });
         let ends = ends.await?;
         logs.ends.extend(ends);
     }
-    let own = Own {
-        plan,
-        registry: &registry,
-        isolation,
-    };
+    for topic in plan.emits.values() {
+        // what its owner deletes is gone
+        let scanned = scan(&plan.bootstrap, topic, isolation, async |record| {
+            logs.emitted.push(records::emitted(topic, &record));
+            Ok(())
+        });
+        scanned.await?;
+    }
     let mut results = Vec::new();
-    own.read("results", &mut logs, |record, result: RunResult| {
-        results.push(records::result(record, &result));
-    })
-    .await?;
+    topics
+        .own("results", &mut logs, |record, result: RunResult| {
+            results.push(records::result(record, &result, &plan.emits));
+        })
+        .await?;
     let mut audit = Vec::new();
-    own.read("audit", &mut logs, |record, row: Audit| {
-        audit.push(records::audit(record, &row));
-    })
-    .await?;
+    topics
+        .own("audit", &mut logs, |record, row: Audit| {
+            audit.push(records::audit(record, &row));
+        })
+        .await?;
     let mut attempts = Vec::new();
-    own.read("attempts", &mut logs, |record, attempt: Attempt| {
-        attempts.push(records::attempt(record, attempt));
-    })
-    .await?;
+    topics
+        .own("attempts", &mut logs, |record, attempt: Attempt| {
+            attempts.push(records::attempt(record, attempt));
+        })
+        .await?;
     let mut dead_letters = Vec::new();
-    own.read("dead-letters", &mut logs, |record, letter: DeadLetter| {
-        dead_letters.push(records::dead_letter(record, letter));
-    })
-    .await?;
+    topics
+        .own("dead-letters", &mut logs, |record, letter: DeadLetter| {
+            dead_letters.push(records::dead_letter(record, letter));
+        })
+        .await?;
     Ok(Logs {
         results,
         audit,
@@ -97,23 +113,48 @@ async fn logs(plan: &Plan, isolation: Isolation) -> anyhow::Result<Logs> {
     })
 }
 
-/// The topics that Millrace writes.
-struct Own<'a> {
+struct Topics<'a> {
     plan: &'a Plan,
     registry: &'a Registry,
     isolation: Isolation,
+    /// By topic: what is not there any more.
+    archived: HashMap<String, Vec<Scanned>>,
 }
 
-impl Own<'_> {
-    async fn read<S: Shape>(
-        &self,
+impl Topics<'_> {
+    /// What was deleted first, then what is there.
+    async fn each(
+        &mut self,
+        topic: &str,
+        mut each: impl AsyncFnMut(Scanned) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Vec<LogEnd>> {
+        let mut nexts: HashMap<i32, i64> = HashMap::new();
+        for record in self.archived.remove(topic).unwrap_or_default() {
+            nexts.insert(record.partition, record.offset + 1);
+            each(record).await?;
+        }
+        let ends = scan(&self.plan.bootstrap, topic, self.isolation, async |record| {
+            // it was archived, and could not be deleted
+            let is_known = nexts.get(&record.partition).is_some_and(|next| record.offset < *next);
+            if is_known { Ok(()) } else { each(record).await }
+        });
+        let mut ends = ends.await?;
+        for end in &mut ends {
+            end.next = end.next.max(nexts.get(&end.partition).copied().unwrap_or_default());
+        }
+        Ok(ends)
+    }
+
+    /// One of those that Millrace writes.
+    async fn own<S: Shape>(
+        &mut self,
         name: &str,
         logs: &mut Logs,
         mut keep: impl FnMut(&Scanned, S),
     ) -> anyhow::Result<()> {
         let topic = format!("{}{name}", self.plan.prefix);
         let decoder = self.registry.decoder::<S>()?;
-        let ends = scan(&self.plan.bootstrap, &topic, self.isolation, async |record| {
+        let ends = self.each(&topic, async |record| {
             match records::decode(&decoder, &record).await? {
                 Ok(value) => keep(&record, value),
                 Err(error) => {

@@ -1,16 +1,18 @@
 //! Records as evidence: decoded, looked at, and reduced to what the checks need.
 
+use std::collections::BTreeMap;
+
 use schemas::{
     Attempt, Audit, DeadLetter, DecodeError, Decoder, Registry, Request, RunResult, Shape, audit_kind, headers,
     identity::{Claims, identify},
-    request_kind,
+    request_kind, status,
 };
 use serde_json::{Value, json};
 
 use super::{columns::Columns, patience::patiently, scan::Scanned};
 use crate::chaos::check::evidence::{
-    AttemptRecord, AuditRecord, DeadLetterRecord, Form, Identity, RequestRecord, ResultRecord, fingerprint,
-    json_fingerprint,
+    AttemptRecord, AuditRecord, DeadLetterRecord, EmittedRecord, Form, Identity, RequestRecord, ResultRecord,
+    fingerprint, json_fingerprint,
 };
 
 /// Reads the request topics.
@@ -88,7 +90,8 @@ pub(super) async fn decode<S: Shape>(decoder: &Decoder<S>, record: &Scanned) -> 
     .await
 }
 
-pub(super) fn result(record: &Scanned, result: &RunResult) -> ResultRecord {
+/// `emits`: the chains that emit, and where to.
+pub(super) fn result(record: &Scanned, result: &RunResult, emits: &BTreeMap<String, String>) -> ResultRecord {
     let error = result.error.as_ref();
     let row = Columns::default()
         .text(result.status.as_str())
@@ -106,9 +109,8 @@ pub(super) fn result(record: &Scanned, result: &RunResult) -> ResultRecord {
         .number(i64::from(result.attempts))
         .text(result.state.as_deref())
         .number(result.completed_at.0);
-    let output = result.output.as_deref().map(|text| {
-        serde_json::from_str::<Value>(text).map_or_else(|_| fingerprint(&text), |value| json_fingerprint(&value))
-    });
+    let chain = result.chain.as_deref().and_then(|chain| chain.split('@').next());
+    let emits = chain.and_then(|chain| emits.get(chain));
     ResultRecord {
         partition: record.partition,
         offset: record.offset,
@@ -129,7 +131,8 @@ pub(super) fn result(record: &Scanned, result: &RunResult) -> ResultRecord {
         has_chain: result.chain.is_some(),
         attempts: result.attempts,
         cost: result.cost.0,
-        output,
+        output: result.output.as_deref().map(of_json),
+        emits_to: emits.filter(|_| result.status == status::COMPLETED).cloned(),
         row: row.fingerprint(),
     }
 }
@@ -207,7 +210,7 @@ pub(super) fn dead_letter(record: &Scanned, letter: DeadLetter) -> DeadLetterRec
     let headers: Vec<_> = letter
         .headers
         .into_iter()
-        .map(|header| (header.name, header.value))
+        .map(|header| (header.raw_name().to_vec(), header.value))
         .collect();
     DeadLetterRecord {
         partition: record.partition,
@@ -218,10 +221,32 @@ pub(super) fn dead_letter(record: &Scanned, letter: DeadLetter) -> DeadLetterRec
     }
 }
 
+/// What Millrace wrote into a topic of an owner's.
+pub(super) fn emitted(topic: &str, record: &Scanned) -> EmittedRecord {
+    let value = std::str::from_utf8(record.value.as_deref().unwrap_or_default()).unwrap_or_default();
+    EmittedRecord {
+        topic: topic.to_owned(),
+        partition: record.partition,
+        offset: record.offset,
+        key: key(record),
+        identity: Identity {
+            src: record.text(headers::SRC),
+            request_id: record.text(headers::REQUEST_ID),
+            tenant: record.text(headers::TENANT),
+        },
+        output: of_json(value),
+    }
+}
+
+/// The fingerprint of a text that should be JSON.
+fn of_json(text: &str) -> u64 {
+    serde_json::from_str::<Value>(text).map_or_else(|_| fingerprint(&text), |value| json_fingerprint(&value))
+}
+
 fn key(record: &Scanned) -> Option<u64> {
     record.key.as_ref().map(fingerprint)
 }
 
-fn bytes(key: Option<&[u8]>, value: Option<&[u8]>, headers: &[(String, Option<Vec<u8>>)]) -> u64 {
+fn bytes(key: Option<&[u8]>, value: Option<&[u8]>, headers: &[(Vec<u8>, Option<Vec<u8>>)]) -> u64 {
     fingerprint(&(key, value, headers))
 }

@@ -10,9 +10,10 @@ use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
     error::KafkaError,
-    message::Headers,
+    message::BorrowedMessage,
 };
 use tokio::sync::mpsc;
+use topics::Record;
 
 use super::patience::patiently_blocking;
 use crate::chaos::check::evidence::LogEnd;
@@ -38,14 +39,15 @@ pub struct Scanned {
     pub at_ms: i64,
     pub key: Option<Vec<u8>>,
     pub value: Option<Vec<u8>>,
-    pub headers: Vec<(String, Option<Vec<u8>>)>,
+    /// Names are any bytes, and may repeat.
+    pub headers: Vec<(Vec<u8>, Option<Vec<u8>>)>,
 }
 
 impl Scanned {
-    /// The first header of this name.
+    /// The last header of this name.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&[u8]> {
-        let found = self.headers.iter().find(|(known, _)| known == name)?;
+        let found = self.headers.iter().rfind(|(known, _)| known == name.as_bytes())?;
         found.1.as_deref()
     }
 
@@ -169,7 +171,7 @@ fn ends(bootstrap: &str, topic: &str) -> anyhow::Result<BTreeMap<i32, LogEnd>> {
     Ok(found)
 }
 
-fn client(bootstrap: &str, isolation: Isolation) -> Result<BaseConsumer, KafkaError> {
+pub(super) fn client(bootstrap: &str, isolation: Isolation) -> Result<BaseConsumer, KafkaError> {
     let isolation = match isolation {
         Isolation::ReadCommitted => "read_committed",
         Isolation::ReadUncommitted => "read_uncommitted",
@@ -186,19 +188,17 @@ fn client(bootstrap: &str, isolation: Isolation) -> Result<BaseConsumer, KafkaEr
         .create()
 }
 
-fn owned(message: &impl Message) -> Scanned {
-    let headers = message.headers().map(|headers| {
-        headers
-            .iter()
-            .map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec)))
-            .collect()
-    });
+pub(super) fn owned(message: &BorrowedMessage<'_>) -> Scanned {
+    let record = Record::of(message);
+    let headers = record.headers.iter();
     Scanned {
-        partition: message.partition(),
-        offset: message.offset(),
-        at_ms: message.timestamp().to_millis().unwrap_or_default(),
-        key: message.key().map(<[u8]>::to_vec),
-        value: message.payload().map(<[u8]>::to_vec),
-        headers: headers.unwrap_or_default(),
+        partition: record.partition,
+        offset: record.offset,
+        at_ms: record.timestamp_ms,
+        headers: headers
+            .map(|(name, value)| (name.to_vec(), value.map(<[u8]>::to_vec)))
+            .collect(),
+        key: record.key.map(Into::into),
+        value: record.value.map(Into::into),
     }
 }

@@ -53,6 +53,7 @@ pub(super) async fn read(url: &str) -> anyhow::Result<Tables> {
         format!("SELECT tenant, request_id, turn, status, NULL::text, src, {RESULT} FROM duplicate_results");
     let positions = r#"SELECT topic, "partition", next_offset FROM consumer_positions"#;
     let quarantine = r#"SELECT topic || '/' || "partition" || '/' || "offset", reason FROM quarantine"#;
+    let gaps = r#"SELECT topic || '/' || "partition" || ' from ' || from_offset || ' to ' || to_offset FROM gaps"#;
     let attempts = "SELECT attempt_id, phase, estimate_nanos, cost_nanos FROM attempts";
     let positions = rows(&pool, positions, |row| {
         Ok(((row.try_get(0)?, row.try_get(1)?), row.try_get(2)?))
@@ -82,6 +83,7 @@ pub(super) async fn read(url: &str) -> anyhow::Result<Tables> {
             Ok((row.try_get(0)?, Columns::of_row(row, 1)?))
         })
         .await?,
+        gaps: rows(&pool, gaps, |row| Ok(row.try_get(0)?)).await?,
         quarantine: rows(&pool, quarantine, |row| Ok((row.try_get(0)?, row.try_get(1)?))).await?,
     };
     pool.close().await;

@@ -9,6 +9,9 @@ use crate::chaos::{Crash, Fault, Seen, check::evidence::*};
 pub const TOPIC: &str = "t.requests";
 pub const SECOND: i64 = 1_000_000;
 pub const POISON: usize = 3;
+/// Its chain emits.
+pub const EMITS: usize = 0;
+pub const OWNERS: &str = "owner.refunds";
 
 /// Six requests of two keys in one partition: the first worker does 0, 1 and 5 and is killed while it works on 2, which the
 /// second does again with all the rest; request 3 is poison.
@@ -118,8 +121,19 @@ fn run(evidence: &mut Evidence, id: usize, at: i64) {
         attempts: i32::from(!is_poison),
         cost: if is_poison { 0 } else { 7 },
         output: (!is_poison).then(|| json_fingerprint(&json!({"a": 1, "b": [id]}))),
+        emits_to: (id == EMITS).then(|| OWNERS.to_owned()),
         row,
     });
+    if id == EMITS {
+        logs.emitted.push(EmittedRecord {
+            topic: OWNERS.to_owned(),
+            partition: 0,
+            offset: 0,
+            key,
+            identity: identity.clone(),
+            output: json_fingerprint(&json!({"a": 1, "b": [id]})),
+        });
+    }
     evidence.seen.push(Seen {
         at,
         partition: 0,

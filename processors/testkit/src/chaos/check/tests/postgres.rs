@@ -12,7 +12,7 @@ use crate::chaos::check::{
 #[test]
 fn postgres_says_what_the_topics_say() {
     type Break = fn(&mut Tables);
-    let breaks: [Break; 17] = [
+    let breaks: [Break; 18] = [
         |tables| tables.runs[0].row = 99,
         |tables| tables.runs[0].result_src = Some("t.requests/0/1".to_owned()),
         |tables| tables.runs[0].request_src = None,
@@ -37,6 +37,7 @@ fn postgres_says_what_the_topics_say() {
         |tables| *tables.positions.get_mut(&(TOPIC.to_owned(), 0)).unwrap() = 5,
         |tables| *tables.positions.get_mut(&(TOPIC.to_owned(), 0)).unwrap() = 9,
         |tables| tables.runs[POISON].request_src = None,
+        |tables| tables.gaps.push("t.requests/0 from 1 to 3".to_owned()),
         |tables| tables.quarantine.push(("t.results/0/1".to_owned(), "why".to_owned())),
     ];
     for (number, breaks) in breaks.into_iter().enumerate() {
