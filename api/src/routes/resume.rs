@@ -85,10 +85,31 @@ async fn resume<B: Buf>(
     Ok(response)
 }
 
-/// What the last turn of a run waits for: Postgres has it, or the ring if that is behind.
+/// What the last turn of a run waits for. A run that comes to wait between two looks is not refused for that.
 async fn waiting(api: &Api, run: &RunKey) -> Result<Waiting, Problem> {
+    const LOOKS: usize = 3;
+    let mut looks = 0;
+    let detail = loop {
+        let status = match last(api, run).await? {
+            (_, Some(waiting)) => return Ok(waiting),
+            (status, None) => status,
+        };
+        if status.as_deref() == Some(status::INTERRUPTED) {
+            break format!("the result of run {} cannot be resumed", run.request_id);
+        }
+        let known = runs::look(api, run, None, Instant::now()).await?;
+        looks += 1;
+        if known.status != status::INTERRUPTED || looks == LOOKS {
+            break format!("run {} is {}", run.request_id, known.status);
+        }
+    };
+    Err(Problem::new(Kind::NotInterrupted, detail).of_run(&run.request_id))
+}
+
+/// How the last turn stands, and what it waits for: Postgres has it, or the ring if that is behind.
+async fn last(api: &Api, run: &RunKey) -> Result<(Option<String>, Option<Waiting>), Problem> {
     let newest = runs::newest(api, run, None, Instant::now()).await?;
-    let (status, waiting) = match (newest, api.history.last_turn(run).await?) {
+    Ok(match (newest, api.history.last_turn(run).await?) {
         (Some(result), recorded) if is_newer(&result, recorded.as_ref()) => {
             (Some(result.status.clone()), Waiting::of(result))
         }
@@ -98,18 +119,7 @@ async fn waiting(api: &Api, run: &RunKey) -> Result<Waiting, Problem> {
             (Some(status), waiting.or_else(|| before.and_then(Waiting::of)))
         }
         (_, None) => (None, None),
-    };
-    if let Some(waiting) = waiting {
-        return Ok(waiting);
-    }
-    let detail = match status.as_deref() {
-        Some(status::INTERRUPTED) => format!("the result of run {} cannot be resumed", run.request_id),
-        _ => {
-            let known = runs::look(api, run, None, Instant::now()).await?;
-            format!("run {} is {}", run.request_id, known.status)
-        }
-    };
-    Err(Problem::new(Kind::NotInterrupted, detail).of_run(&run.request_id))
+    })
 }
 
 fn is_newer(result: &RunResult, recorded: Option<&LastTurn>) -> bool {
