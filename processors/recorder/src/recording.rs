@@ -7,7 +7,6 @@ use std::{
 };
 
 use futures::FutureExt;
-use sqlx::migrate::MigrateError;
 use tokio::{
     sync::watch,
     time::{MissedTickBehavior, interval},
@@ -63,14 +62,10 @@ impl Recording {
         let reader = Reader::new(&kafka, &catalog, &registry).map_err(RecorderError::Schema)?;
         let mut patience = Patience::new(&ready, &shutdown);
         while let Err(error) = migrations::run(&store.pool, CONNECT).await {
-            match error {
-                MigrateError::Execute(error) => {
-                    let error = store.cause(error).await;
-                    if patience.wait(postgres(&store), &error).await.is_err() {
-                        return Ok(None);
-                    }
-                }
-                error => return Err(RecorderError::Migrate(error)),
+            let error = migrations::may_pass(error).map_err(RecorderError::Migrate)?;
+            let error = store.cause(error).await;
+            if patience.wait(postgres(&store), &error).await.is_err() {
+                return Ok(None);
             }
         }
         let positions = Positions::default();

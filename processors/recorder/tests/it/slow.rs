@@ -117,3 +117,21 @@ async fn a_batch_that_takes_too_long_is_halved() {
     assert_eq!(world.count("quarantine").await, 0);
     recorder.stop().await;
 }
+
+/// Whoever else waits for these tables is let by; and the role does not end over it.
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_that_somebody_holds_are_brought_up_to_date_when_he_lets_go() {
+    let world = world("recorder-migrate").await;
+    let mut other = world.pool.begin().await.unwrap();
+    sqlx::raw_sql("CREATE TABLE run_index (held boolean)")
+        .execute(&mut *other)
+        .await
+        .unwrap();
+    let mut recorder = world.recorder(RecorderSettings::default());
+    recorder.until_waiting_for("lock timeout").await;
+    other.rollback().await.unwrap();
+    recorder.until_ready().await;
+    world.send_record("results", 0, &result(1)).await;
+    world.until_count("runs WHERE status = 'completed'", 1).await;
+    recorder.stop().await;
+}
