@@ -6,12 +6,27 @@ use rdkafka::{ClientConfig, config::FromClientConfigAndContext, consumer::BaseCo
 use super::{EngineError, EngineSettings, crash, events::ProducerEvents};
 use crate::client::{self, Named};
 
-/// The member of the group.
+/// Of a partition, whatever the number of them: less than a small batch makes a request of each record.
+const LEAST_FETCHED: usize = 16 << 10;
+/// More is no faster.
+const MOST_FETCHED: usize = 8 << 20;
+/// librdkafka's own default.
+const MOST_AT_ONCE: usize = 1 << 20;
+
+/// The member of the group, which may be given so many partitions.
+///
+/// `queued.max.messages.kbytes`: a queue that is not read is the backpressure, so each may be full, and librdkafka's limit is
+/// of one partition. What all of them hold together is bounded by sharing it out before; a fetch may add to a queue that is
+/// not full yet, so it must not bring more than the share (`fetch.message.max.bytes`).
 ///
 /// `fetch.queue.backoff.ms`: with its default of a second a partition stalls after its queue was full.
 /// `max.poll.interval.ms` bounds how long a revocation or a takeover may block, not how long a run may take.
-pub(super) fn member(settings: &EngineSettings) -> ClientConfig {
+pub(super) fn member(settings: &EngineSettings, partitions: usize) -> ClientConfig {
     let tuning = &settings.tuning;
+    // Half of it waits, and half may come at once.
+    let share = tuning.fetched_bytes / partitions.max(1);
+    let waits = (share / 2).clamp(LEAST_FETCHED, MOST_FETCHED);
+    let at_once = waits.min(MOST_AT_ONCE);
     let mut config = client::config(&settings.kafka, &format!("{}-member", settings.group));
     config
         .set("group.id", &settings.group)
@@ -28,7 +43,8 @@ pub(super) fn member(settings: &EngineSettings) -> ClientConfig {
         .set("fetch.min.bytes", "1")
         .set("fetch.queue.backoff.ms", "10")
         .set("queued.min.messages", "500")
-        .set("queued.max.messages.kbytes", "8192")
+        .set("queued.max.messages.kbytes", (waits >> 10).to_string())
+        .set("fetch.message.max.bytes", at_once.to_string())
         .set("max.poll.interval.ms", "300000");
     if let Some(instance) = &tuning.instance {
         config.set("group.instance.id", instance);
@@ -93,4 +109,29 @@ pub(super) fn producer(
         client: "transactional-producer",
         source,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::KafkaSettings;
+
+    #[test]
+    fn what_is_fetched_ahead_is_bounded_whatever_the_number_of_partitions() {
+        let kafka = KafkaSettings {
+            bootstrap_servers: String::new(),
+            prefix: String::new(),
+            client: std::collections::BTreeMap::new(),
+        };
+        let settings = EngineSettings::new(kafka, "group", Vec::new(), Vec::new());
+        for partitions in [1, 12, 100, 1_000] {
+            let member = member(&settings, partitions);
+            let number = |name: &str| member.get(name).unwrap().parse::<usize>().unwrap();
+            let each = (number("queued.max.messages.kbytes") << 10) + number("fetch.message.max.bytes");
+            assert!(
+                each * partitions <= settings.tuning.fetched_bytes,
+                "{each} of each of {partitions}"
+            );
+        }
+    }
 }

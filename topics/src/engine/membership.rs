@@ -109,7 +109,15 @@ impl Group {
 
     fn assigned(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) {
         let partitions = partitions(list);
-        let verdicts = if partitions.is_empty() || self.monitor.member().is_stopping() {
+        let is_stopping = self.monitor.member().is_stopping();
+        if is_stopping && !partitions.is_empty() {
+            tracing::info!(
+                partitions = partitions.len(),
+                "given to a process that stops: it leaves the group soon"
+            );
+            self.monitor.ask_to_leave();
+        }
+        let verdicts = if partitions.is_empty() || is_stopping {
             BTreeMap::new()
         } else {
             self.takeovers.run(consumer, partitions.clone())

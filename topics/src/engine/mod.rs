@@ -20,6 +20,7 @@ mod crash;
 mod error;
 mod events;
 mod failure;
+mod fetching;
 mod fullness;
 mod gap;
 mod hindrance;

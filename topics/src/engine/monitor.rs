@@ -29,6 +29,8 @@ pub(super) struct Monitor {
     trouble: Mutex<Trouble>,
     /// A partition that is assigned is not claimed: brokers could not be asked, or it was forgotten.
     unclaimed: AtomicBool,
+    /// It stops, and was given partitions that others wait for.
+    wanted_elsewhere: AtomicBool,
     ended: AtomicBool,
     /// When offsets without records were last to be committed.
     skips_at: Mutex<Instant>,
@@ -48,6 +50,7 @@ pub(super) struct Trouble {
     pub(super) joining: Option<String>,
     pub(super) committing: Option<String>,
     pub(super) stalled: Option<String>,
+    pub(super) fetching: Option<String>,
 }
 
 impl Monitor {
@@ -60,6 +63,7 @@ impl Monitor {
             tokens: Mutex::default(),
             trouble: Mutex::default(),
             unclaimed: AtomicBool::new(false),
+            wanted_elsewhere: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             skips_at: Mutex::new(Instant::now()),
         }
@@ -136,6 +140,19 @@ impl Monitor {
 
     pub(super) fn claims(&self) {
         self.unclaimed.store(false, Ordering::Release);
+    }
+
+    pub(super) fn ask_to_leave(&self) {
+        self.wanted_elsewhere.store(true, Ordering::Release);
+        self.bell.ring();
+    }
+
+    pub(super) fn must_leave(&self) -> bool {
+        self.wanted_elsewhere.load(Ordering::Acquire)
+    }
+
+    pub(super) fn leaves(&self) {
+        self.wanted_elsewhere.store(false, Ordering::Release);
     }
 
     /// Waits until it is so, at most for `deadline`.

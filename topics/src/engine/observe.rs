@@ -132,6 +132,7 @@ fn readiness(status: &Status, trouble: Trouble) -> Result<(), String> {
         .cloned()
         .chain(trouble.joining)
         .chain(trouble.committing)
+        .chain(trouble.fetching)
         .chain(trouble.stalled.filter(|_| stalled));
     match problems.reduce(|all, next| format!("{all}; {next}")) {
         None => Ok(()),

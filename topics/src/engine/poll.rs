@@ -1,6 +1,7 @@
 //! The thread that polls: rebalance events, errors, and the partitions' queues as far as there is room.
 
 use std::{
+    cell::RefCell,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -12,7 +13,7 @@ use rdkafka::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{EngineError, EngineSettings, Node, membership::Group, runs::Runs};
+use super::{EngineError, EngineSettings, Node, fetching::Fetching, membership::Group, runs::Runs};
 use crate::{TopicPartition, native::queue::Event};
 
 /// Records that one partition may give before the next has its turn.
@@ -26,6 +27,7 @@ pub(super) struct Poll<N> {
     pub(super) consumer: Arc<BaseConsumer<Group>>,
     pub(super) runs: Arc<Runs<N>>,
     pub(super) shutdown: CancellationToken,
+    pub(super) fetching: RefCell<Fetching>,
 }
 
 impl<N: Node> Poll<N> {
@@ -119,10 +121,14 @@ impl<N: Node> Poll<N> {
                 match queue.poll() {
                     None => break,
                     Some(Event::Record(record)) => {
+                        self.fetching.borrow_mut().goes_on(partition);
                         self.runs.monitor.member().offer(partition, Arc::new(record));
                         consumed += 1;
                     }
-                    Some(Event::End(offset)) => self.runs.monitor.member().ended(partition, offset),
+                    Some(Event::End(offset)) => {
+                        self.fetching.borrow_mut().goes_on(partition);
+                        self.runs.monitor.member().ended(partition, offset);
+                    }
                     Some(Event::Failed(error)) => failed.push((partition.clone(), error)),
                 }
                 any = true;
@@ -135,12 +141,14 @@ impl<N: Node> Poll<N> {
         for (partition, error) in failed {
             self.fail(&partition, &error);
         }
+        self.runs.monitor.trouble().fetching = self.fetching.borrow_mut().trouble(Instant::now());
         any
     }
 
     fn fail(&self, partition: &TopicPartition, error: &KafkaError) {
         if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AutoOffsetReset) {
-            tracing::warn!(%partition, %error, "cannot read: the client tries again by itself");
+            let mut fetching = self.fetching.borrow_mut();
+            fetching.fails(partition, error.to_string(), Instant::now());
             return;
         }
         let message = format!(
@@ -157,14 +165,20 @@ impl<N: Node> Poll<N> {
     }
 
     /// Nothing is read any more; what runs may finish within the grace period. What does not is cancelled and left to
-    /// others; what did is committed together with the release, and only then the group is left.
+    /// others; what did is committed together with the release, and only then the group is left. A member that is given more
+    /// meanwhile (another one died) does not make that wait for its own runs: they have the grace of a move from then on.
     fn finish(&self) -> Result<(), EngineError> {
         let monitor = &self.runs.monitor;
         monitor.member().stop();
         let until = Instant::now() + self.settings.tuning.grace();
+        let mut until = until;
         while monitor.member().running() > 0 && Instant::now() < until {
             self.serve()?;
             monitor.bell.wait();
+            if monitor.must_leave() {
+                until = until.min(Instant::now() + self.settings.tuning.revoke_grace());
+                monitor.leaves();
+            }
         }
         let (held, cancelled, cut) = {
             let mut member = monitor.member();

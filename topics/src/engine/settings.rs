@@ -41,6 +41,9 @@ pub struct EngineTuning {
     pub bytes_in_flight: usize,
     /// The same for a single partition, so that a hot key cannot take all of it.
     pub partition_bytes_in_flight: usize,
+    /// Bytes of records that were fetched and are not read yet, as they lie in the batches of the log, of all partitions that
+    /// this process may be given. A record that is larger than its partition's share is fetched alone.
+    pub fetched_bytes: usize,
     /// Results that one transaction carries at most.
     pub batch: usize,
     /// A dead member's partitions move after this time.
@@ -132,6 +135,7 @@ impl Default for EngineTuning {
             waiting: 4_096,
             bytes_in_flight: 256 << 20,
             partition_bytes_in_flight: 64 << 20,
+            fetched_bytes: 96 << 20,
             batch: 10_000,
             session_timeout_ms: 6_000,
             heartbeat_interval_ms: 1_000,

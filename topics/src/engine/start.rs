@@ -1,14 +1,18 @@
 //! From settings to running threads, and back.
 
-use std::{sync::Arc, thread, time::Duration};
+use std::{cell::RefCell, sync::Arc, thread, time::Duration};
 
-use rdkafka::{config::FromClientConfigAndContext, consumer::BaseConsumer, error::RDKafkaErrorCode};
+use rdkafka::{
+    config::FromClientConfigAndContext,
+    consumer::{BaseConsumer, Consumer as _},
+    error::RDKafkaErrorCode,
+};
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
-    EngineError, EngineSettings, Node, canary, clients,
+    EngineError, EngineSettings, Input, Node, canary, clients,
     committer::Committer,
     core::{Limits, Member, Turns},
     membership::Group,
@@ -21,6 +25,7 @@ use super::{
     takeovers::{Takeovers, chain},
 };
 
+const ANSWER: Duration = Duration::from_secs(10);
 const FIRST_RETRY: Duration = Duration::from_millis(250);
 const LAST_RETRY: Duration = Duration::from_secs(5);
 /// Of the committer, after everything is committed and released.
@@ -38,7 +43,7 @@ pub(super) async fn run<N: Node>(
     ready.send_modify(|state| *state = Err(format!("connecting to Kafka at {}", settings.kafka.bootstrap_servers)));
     // Fresh for each process start: nobody has to number the copies.
     let writer = format!("{}.{}", settings.group, Uuid::new_v4());
-    let Some(producer) = first_producer(&settings, &writer, &ready, &shutdown).await? else {
+    let Some((producer, partitions)) = first_producer(&settings, &writer, &ready, &shutdown).await? else {
         return Ok(());
     };
 
@@ -52,11 +57,13 @@ pub(super) async fn run<N: Node>(
         unstable: clients::reader(&settings, &settings.group, "read_uncommitted")?,
     };
     let group = Group::new(Arc::clone(&monitor), takeovers, settings.history.clone());
-    let mut consumer: BaseConsumer<Group> = BaseConsumer::from_config_and_context(&clients::member(&settings), group)
-        .map_err(|source| EngineError::Client {
-        client: "member",
-        source,
-    })?;
+    let mut consumer: BaseConsumer<Group> =
+        BaseConsumer::from_config_and_context(&clients::member(&settings, partitions), group).map_err(|source| {
+            EngineError::Client {
+                client: "member",
+                source,
+            }
+        })?;
     let bell = Arc::clone(&monitor);
     consumer.set_nonempty_callback(move || bell.bell.ring());
     let consumer = Arc::new(consumer);
@@ -75,6 +82,7 @@ pub(super) async fn run<N: Node>(
         consumer: Arc::clone(&consumer),
         runs: Arc::clone(&runs),
         shutdown: shutdown.clone(),
+        fetching: RefCell::default(),
     };
 
     let observer = Observer {
@@ -155,7 +163,7 @@ async fn first_producer(
     writer: &str,
     ready: &watch::Sender<Result<(), String>>,
     shutdown: &CancellationToken,
-) -> Result<Option<TransactionalProducer>, EngineError> {
+) -> Result<Option<(TransactionalProducer, usize)>, EngineError> {
     let mut retry = FIRST_RETRY;
     let mut told = String::new();
     loop {
@@ -164,14 +172,14 @@ async fn first_producer(
         let attempt = on_thread("engine-start", move || {
             let producer = TransactionalProducer::open(&owned, &id)?;
             canary::sing(&owned, &id, &producer)?;
-            Ok(producer)
+            Ok((producer, partitions(&owned)?))
         });
         let attempted = tokio::select! {
             attempted = attempt => attempted,
             () = shutdown.cancelled() => return Ok(None),
         };
         let error = match attempted.unwrap_or(Err(EngineError::Thread { thread: "start" })) {
-            Ok(producer) => return Ok(Some(producer)),
+            Ok(first) => return Ok(Some(first)),
             Err(error) if is_passing(&error) => error,
             Err(error) => return Err(error),
         };
@@ -187,6 +195,18 @@ async fn first_producer(
         }
         retry = (retry * 2).min(LAST_RETRY);
     }
+}
+
+/// How many this process can be given, as far as that is known: those of a topic that is not there yet are not.
+fn partitions(settings: &EngineSettings) -> Result<usize, EngineError> {
+    let reader = clients::reader(settings, &settings.group, "read_committed")?;
+    let of_topic = |input: &Input| {
+        let metadata = reader.fetch_metadata(Some(&input.topic), ANSWER);
+        metadata.map_or(0, |metadata| {
+            metadata.topics().iter().map(|topic| topic.partitions().len()).sum()
+        })
+    };
+    Ok(settings.inputs.iter().map(of_topic).sum())
 }
 
 fn why_waiting(settings: &EngineSettings, error: &EngineError) -> String {

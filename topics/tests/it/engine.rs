@@ -11,6 +11,7 @@ mod hang;
 mod hostile;
 mod outages;
 mod rights;
+mod stopping;
 mod story;
 mod worker;
 
