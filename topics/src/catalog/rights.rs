@@ -89,6 +89,18 @@ impl Catalog {
         }
         for group in &self.groups {
             commits_exactly_once(&mut rights, self, group, kafka);
+            // Whoever commits looks after trouble whether what it committed is readable.
+            for topic in self.topics.iter().filter(|topic| topic.writers.contains(&group.name)) {
+                let name = kafka.topic(&topic.name);
+                allow(
+                    &mut rights,
+                    &group.name,
+                    ResourceKind::Topic,
+                    &name,
+                    false,
+                    &[Operation::Read],
+                );
+            }
         }
         administers(&mut rights, self, kafka);
         rights

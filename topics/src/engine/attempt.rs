@@ -17,7 +17,7 @@ use super::{
     core::{Batch, Fault, Outcome},
     crash::{self, Point},
     error::EngineError,
-    events::{Heard, ProducerEvents, Refused},
+    events::{Heard, Place, ProducerEvents, Refused},
     failure::{Failure, Kind},
 };
 use crate::{Output, flusher::Flusher, native};
@@ -79,7 +79,7 @@ impl Transactions {
 
     /// begin → produce all → send offsets → commit. It spans milliseconds: no run is ever waited for in it.
     pub(super) fn transact(&self, batch: &Batch) -> Ended {
-        self.heard().forget_refused();
+        self.heard().forget_outputs();
         match self.attempt(batch) {
             Ok(()) => Ended {
                 outcome: Outcome::Committed,
@@ -96,8 +96,8 @@ impl Transactions {
             .map_err(|error| Failure::wrapper(&error))?;
         crash::point(Point::Begun, || {});
         for (result, entry) in batch.entries().enumerate() {
-            for output in entry.outputs.iter() {
-                self.send(result, output)?;
+            for (place, output) in entry.outputs.iter().enumerate() {
+                self.send(Place { result, output: place }, output)?;
                 crash::point(Point::Produced, || native::flush(&self.producer, self.timeout));
             }
         }
@@ -138,10 +138,11 @@ impl Transactions {
         }
     }
 
-    fn send(&self, result: usize, output: &Output) -> Result<(), Failure> {
+    fn send(&self, place: Place, output: &Output) -> Result<(), Failure> {
         let until = Instant::now() + self.timeout;
         loop {
-            let mut record: BaseRecord<'_, [u8], [u8], usize> = BaseRecord::with_opaque_to(&output.topic, result);
+            let mut record: BaseRecord<'_, [u8], [u8], usize> =
+                BaseRecord::with_opaque_to(&output.topic, place.opaque());
             record.headers = native::headers::write(&output.headers);
             record.key = output.key.as_deref();
             record.payload = output.value.as_deref();
@@ -157,7 +158,7 @@ impl Transactions {
                         code: failure.code,
                         topic: output.topic.clone(),
                         partition: output.partition.unwrap_or(-1),
-                        result: Some(result),
+                        result: Some(place.result),
                     });
                     return Err(failure);
                 }
@@ -203,8 +204,8 @@ impl Transactions {
         Ended { outcome, reason }
     }
 
-    pub(super) fn forget_refused(&self) {
-        self.heard().forget_refused();
+    pub(super) fn forget_outputs(&self) {
+        self.heard().forget_outputs();
     }
 
     /// Why an output did not get into its topic.

@@ -72,13 +72,29 @@ pub(super) fn reader(
         .map_err(|source| EngineError::Client { client, source })
 }
 
+/// Reads what is committed of a topic, from an offset that it is told.
+pub(super) fn looker(settings: &EngineSettings) -> Result<BaseConsumer<Named>, EngineError> {
+    let client = "result-reader";
+    let mut config = client::config(&settings.kafka, &format!("{}-{client}", settings.group));
+    config
+        .set("group.id", format!("{}.look", settings.group))
+        .set("enable.auto.commit", "false")
+        .set("auto.offset.reset", "error")
+        .set("isolation.level", "read_committed")
+        .set("enable.partition.eof", "true")
+        .set("fetch.wait.max.ms", "20")
+        .set("fetch.error.backoff.ms", "20");
+    BaseConsumer::from_config_and_context(&config, Named(client.to_owned()))
+        .map_err(|source| EngineError::Client { client, source })
+}
+
 /// The transactional producer of `transactional_id`: this process's own, or one whose writer is to be fenced.
 ///
 /// `retry.backoff.ms`: with its default a transaction that follows another closely takes 100 ms.
 /// `message.max.bytes`: the topic's own limit decides, not the client's.
 /// `log.connection.close`: that a connection was closed decides whether the producer may be used again.
 /// `linger.ms`: what is produced is flushed ([`crate::flusher`]), so that only batches are made by waiting.
-/// `delivery.report.only.error`: what arrives makes no event; what fails makes the commit fail.
+/// `delivery.report.only.error`: not, because where an output was written is what is looked at after trouble ([`super::torn`]).
 pub(super) fn producer(
     settings: &EngineSettings,
     transactional_id: &str,
@@ -99,7 +115,7 @@ pub(super) fn producer(
         .set("retry.backoff.ms", "5")
         .set("message.max.bytes", "1000000000")
         .set("log.connection.close", "true")
-        .set("delivery.report.only.error", "true")
+        .set("delivery.report.only.error", "false")
         .set("queue.buffering.max.messages", "500000")
         .set("queue.buffering.max.kbytes", "524288")
         .set("partitioner", "murmur2_random")

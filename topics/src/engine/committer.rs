@@ -2,6 +2,7 @@
 //! gather for the next one; when idle a single result goes at once.
 
 use std::{
+    collections::BTreeSet,
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -22,6 +23,7 @@ use super::{
     producer::TransactionalProducer,
     runs::Runs,
     takeovers::chain,
+    torn::{self, Kept},
     watchdog::Hung,
 };
 use crate::history::Event;
@@ -37,6 +39,8 @@ pub(super) struct Committer<N> {
     pub(super) runs: Arc<Runs<N>>,
     pub(super) producer: Option<TransactionalProducer>,
     pub(super) others: Others,
+    /// The last transaction that was acknowledged, and the one that may have been.
+    pub(super) kept: Vec<Kept>,
     /// Isolation read_committed: what it reads is decided.
     pub(super) consumer: Arc<BaseConsumer<Group>>,
 }
@@ -138,6 +142,12 @@ impl<N: Node> Committer<N> {
                     ended.outcome = Outcome::Unknown;
                 }
                 self.note(batch, started.elapsed(), ended.reason.as_deref(), &ended.outcome);
+                if ended.outcome == Outcome::Committed {
+                    self.kept.clear();
+                }
+                if matches!(ended.outcome, Outcome::Committed | Outcome::Unknown) {
+                    self.kept.push(Kept::new(batch, producer.take_written()));
+                }
                 ended
             }
             Err(hung) => lost(hung),
@@ -187,7 +197,9 @@ impl<N: Node> Committer<N> {
         producer.sweep(&self.settings.outputs)?;
         self.others.renewed(self.runs.node.writes_also());
         let asked = self.runs.monitor.member().unresolved();
-        let partitions: Vec<_> = asked.iter().map(|assignment| assignment.partition.clone()).collect();
+        let held = asked.iter().map(|assignment| &assignment.partition);
+        let partitions: BTreeSet<_> = held.chain(torn::partitions(&self.kept)).collect();
+        let partitions: Vec<_> = partitions.into_iter().cloned().collect();
         let found = if partitions.is_empty() {
             Found::new()
         } else {
@@ -195,7 +207,9 @@ impl<N: Node> Committer<N> {
             committed::read(&self.consumer, &partitions, deadline)
                 .map_err(|source| EngineError::Unresolved { source })?
         };
-        let lost = self.runs.monitor.member().resolve(&asked, &found);
+        let carried = torn::carried(&self.settings, &self.kept, &asked, &found)?;
+        let lost = self.runs.monitor.member().resolve(&asked, &found, &carried);
+        self.kept.clear();
         if !lost.is_empty() {
             tracing::warn!(
                 partitions = lost.len(),

@@ -52,6 +52,14 @@ pub enum EngineError {
         #[source]
         source: KafkaError,
     },
+    #[error(
+        "cannot see yet whether the results of the last commit are readable in {topic}/{partition}, which needs Read on it: {reason}"
+    )]
+    Unseen {
+        topic: String,
+        partition: i32,
+        reason: String,
+    },
     #[error("cannot read what came of a commit")]
     Unresolved {
         #[source]

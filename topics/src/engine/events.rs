@@ -29,6 +29,7 @@ pub(super) struct ProducerEvents(pub(super) Arc<Heard>);
 #[derive(Default)]
 pub(super) struct Heard {
     refused: Mutex<Vec<Refused>>,
+    written: Mutex<Vec<Written>>,
     trouble: AtomicBool,
     retries: AtomicU64,
 }
@@ -43,10 +44,50 @@ pub(super) struct Refused {
     pub(super) result: Option<usize>,
 }
 
+/// An output by its result's place in the batch and its own in the result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    pub(super) result: usize,
+    pub(super) output: usize,
+}
+
+/// Where an output was written.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Written {
+    pub(super) place: Place,
+    pub(super) partition: i32,
+    pub(super) offset: i64,
+}
+
+impl Place {
+    pub(super) fn opaque(self) -> usize {
+        self.result << 24 | self.output & 0xff_ffff
+    }
+
+    fn of(opaque: usize) -> Option<Self> {
+        (opaque != NO_RESULT).then_some(Self {
+            result: opaque >> 24,
+            output: opaque & 0xff_ffff,
+        })
+    }
+}
+
 impl Heard {
-    /// A transaction begins: what was refused before does not concern it.
-    pub(super) fn forget_refused(&self) {
+    /// A transaction begins: what came of outputs before does not concern it.
+    pub(super) fn forget_outputs(&self) {
         self.lock().clear();
+        self.take_written();
+    }
+
+    pub(super) fn take_written(&self) -> Vec<Written> {
+        std::mem::take(&mut *self.written.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn wrote(&self, written: Written) {
+        self.written
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(written);
     }
 
     pub(super) fn refuse(&self, refused: Refused) {
@@ -120,14 +161,26 @@ impl ClientContext for ProducerEvents {
 }
 
 impl ProducerContext for ProducerEvents {
-    /// The place in the batch of the result that the record is an output of; [`NO_RESULT`] if it is of none.
+    /// A [`Place`], or [`NO_RESULT`].
     type DeliveryOpaque = usize;
 
-    fn delivery(&self, delivery: &DeliveryResult<'_>, result: usize) {
-        let Err((error, message)) = delivery else { return };
+    fn delivery(&self, delivery: &DeliveryResult<'_>, opaque: usize) {
+        let place = Place::of(opaque);
+        let (error, message) = match (delivery, place) {
+            // One that was written twice and taken once may come without its offset.
+            (Ok(message), Some(place)) if message.offset() >= 0 => {
+                return self.0.wrote(Written {
+                    place,
+                    partition: message.partition(),
+                    offset: message.offset(),
+                });
+            }
+            (Ok(_), _) => return,
+            (Err((error, message)), _) => (error, message),
+        };
         let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
         match code {
-            // What an abort throws away is not refused by anybody, and beside a record that is what is good is not either.
+            // What an abort throws away is not refused by anybody, and what is good beside a record that is not is not either.
             RDKafkaErrorCode::PurgeQueue
             | RDKafkaErrorCode::PurgeInflight
             | RDKafkaErrorCode::InvalidDifferentRecord => {}
@@ -135,7 +188,7 @@ impl ProducerContext for ProducerEvents {
                 code,
                 topic: message.topic().to_owned(),
                 partition: message.partition(),
-                result: Some(result).filter(|result| *result != NO_RESULT),
+                result: place.map(|place| place.result),
             }),
         }
     }

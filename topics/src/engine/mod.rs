@@ -35,6 +35,7 @@ mod settings;
 mod start;
 mod sweep;
 mod takeovers;
+mod torn;
 mod watchdog;
 
 use std::{future::Future, sync::Arc};

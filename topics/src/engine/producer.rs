@@ -8,7 +8,7 @@ use super::{
     EngineError, EngineSettings,
     attempt::{Ended, Transactions},
     core::{Batch, Outcome},
-    events::Heard,
+    events::{Heard, Written},
     others::Look,
     watchdog::{Hung, Watched},
 };
@@ -121,6 +121,11 @@ impl TransactionalProducer {
     /// later transaction of the same producer (there is no KIP-890 part 2 in it): such a producer is not used again.
     pub(super) fn is_spent(&self) -> bool {
         self.heard.had_trouble()
+    }
+
+    /// Where the outputs of the last transaction were written.
+    pub(super) fn take_written(&self) -> Vec<Written> {
+        self.heard.take_written()
     }
 
     /// Requests that had to be repeated so far; up to a second old.

@@ -75,6 +75,7 @@ pub(super) async fn run<N: Node>(
         runs: Arc::clone(&runs),
         producer: Some(producer),
         others: Others::new(settings.outputs.clone()),
+        kept: Vec::new(),
         consumer: Arc::clone(&consumer),
     };
     let poll = Poll {

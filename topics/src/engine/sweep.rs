@@ -8,14 +8,12 @@
 //!
 //! So a producer that is initialised after trouble, or to fence a dead writer, first writes one empty record to every
 //! partition of the output topics, sends one offset, and aborts: the markers of that abort end, in each partition, whatever an
-//! earlier transaction left. Then the committed state of everything that is held is read ([`super::core::Member::resolve`]): a
-//! transaction that was acknowledged but lost its markers is gone with the sweep, and its requests run again.
+//! earlier transaction left. Then the committed state of everything that is held is read, and whether the results of the last
+//! commits are readable ([`super::torn`]): what was acknowledged but lost its markers is gone with the sweep, and is committed again.
 //!
 //! **Topics of others** are in nobody's way. Whoever fences a dead writer sweeps them after its claim, on the fencing producer,
 //! while the work goes on: nothing of that writer's is ever committed again. Whoever replaces its own producer must not
 //! write there before: outputs for a topic wait until it is swept ([`super::others`]), and nothing else does.
-//!
-//! What is left: a broker that dies between the markers of one transaction, and skips the rest after its restart.
 
 use rdkafka::{
     Offset, TopicPartitionList,
@@ -55,7 +53,7 @@ impl Transactions {
     }
 
     fn try_sweep(&self, topics: &[String]) -> Result<(), KafkaError> {
-        self.forget_refused();
+        self.forget_outputs();
         self.producer.begin_transaction()?;
         let mut marked = None;
         for topic in topics {

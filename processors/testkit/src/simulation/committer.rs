@@ -5,15 +5,16 @@ use std::collections::BTreeSet;
 use topics::{
     TopicPartition,
     engine::core::{
-        Assignment, Batch, Committed, Entry, Fault, Found, Member, Membership, Outcome, Progress, Refusal as Refused,
-        Whose,
+        Assignment, Batch, BatchPart, Committed, Entry, Fault, Found, Member, Membership, Outcome, Progress,
+        Refusal as Refused, Whose,
     },
 };
 
 use super::{
     Mutation,
-    broker::{Broker, Refusal},
+    broker::{Broker, Fate, Refusal, Written},
     chance::Chance,
+    check,
     group::Group,
 };
 
@@ -32,6 +33,10 @@ pub struct Committer {
     pub lost: Vec<Assignment>,
     /// Partitions that are assigned are not claimed, or were forgotten.
     pub must_claim: bool,
+    /// The last commit that was acknowledged, and the one that may have been.
+    kept: Vec<Batch>,
+    /// What a broker tore of them, where the partition is still held after they were looked at.
+    pub mended: Vec<(Assignment, i64)>,
     mutation: Option<Mutation>,
     forgotten: BTreeSet<(TopicPartition, i64)>,
 }
@@ -82,6 +87,8 @@ impl Committer {
             calm: false,
             lost: Vec::new(),
             must_claim: false,
+            kept: Vec::new(),
+            mended: Vec::new(),
             mutation,
             forgotten: BTreeSet::new(),
         }
@@ -103,6 +110,10 @@ impl Committer {
     ) {
         if reaches && !self.abandoned.is_empty() && chance.one_in(3) {
             let (epoch, attempt) = self.abandoned.swap_remove(0);
+            if attempt.offsets_sent && epoch == self.epoch && self.is_spent() {
+                // It looks for trouble itself before it commits.
+                return;
+            }
             if let Answer::Continues(attempt) = self.request(broker, group, attempt, now, epoch, true) {
                 self.abandoned.push((epoch, attempt));
             }
@@ -111,7 +122,11 @@ impl Committer {
         if !reaches {
             let is_in_transaction = matches!(self.state, State::Open(_) | State::Aborting(_));
             if is_in_transaction && chance.one_in(4) {
-                self.unknown(core, broker);
+                let batch = match &self.state {
+                    State::Open(attempt) => Some(attempt.batch.clone()),
+                    _ => None,
+                };
+                self.unknown(core, broker, batch);
             }
             return;
         }
@@ -122,6 +137,9 @@ impl Committer {
             },
             State::Renewing(renewal) => self.renew(chance, broker, core, renewal),
             State::Idle => {
+                if chance.one_in(20) {
+                    core.commit_skips();
+                }
                 let batch = core.batch();
                 if self.is_spent() {
                     self.state = State::Renewing(Renewal::Init);
@@ -136,7 +154,7 @@ impl Committer {
             State::Open(attempt) => self.attempt(chance, broker, group, core, attempt, now),
             State::Aborting(fault) => match broker.end(&self.id, self.epoch, false) {
                 Ok(()) if !self.goes_wrong(chance) && !self.is_spent() => self.aborted(core, fault),
-                Ok(()) | Err(_) => self.unknown(core, broker),
+                Ok(()) | Err(_) => self.unknown(core, broker, None),
             },
         }
     }
@@ -181,7 +199,9 @@ impl Committer {
                     core.settle(&Outcome::Aborted(Fault::Passing));
                     return;
                 }
-                let lost = core.resolve(&asked, &found);
+                let carried = self.carried(broker);
+                let lost = core.resolve(&asked, &found, &carried);
+                self.note_torn(broker, core);
                 self.must_claim |= !lost.is_empty();
                 broker.tell(|| format!("{} resolved a commit, {} partitions are lost", self.id, lost.len()));
                 self.lost.extend(lost);
@@ -189,6 +209,57 @@ impl Committer {
             }
         };
         self.state = State::Renewing(next);
+    }
+
+    /// What is kept, of each result only what is not visible.
+    fn carried(&self, broker: &Broker) -> Vec<BatchPart> {
+        let reduced = |part: &BatchPart| {
+            let partition = &part.assignment.partition;
+            let visible = |entry: &Entry| {
+                let mut written = broker.results.get(partition).into_iter().flatten();
+                let is_it = |result: &Written| {
+                    result.offset == entry.record.offset && result.by == self.id && result.fate == Fate::Visible
+                };
+                written.any(is_it)
+            };
+            let is_done = |entry: &Entry| {
+                check::state(broker, partition).is_ok_and(|state| state.progress.contains(entry.record.offset))
+            };
+            let seems_visible = |entry: &Entry| match self.mutation {
+                Some(Mutation::IgnoreLost) if is_done(entry) => true,
+                Some(Mutation::IgnoreVisible) if !is_done(entry) => false,
+                _ => visible(entry),
+            };
+            let results = part.results.iter().map(|entry| match seems_visible(entry) {
+                true => Entry {
+                    outputs: std::sync::Arc::new([]),
+                    rejected: true,
+                    ..entry.clone()
+                },
+                false => entry.clone(),
+            });
+            BatchPart {
+                results: results.collect(),
+                ..part.clone()
+            }
+        };
+        self.kept.iter().flat_map(|batch| &batch.parts).map(reduced).collect()
+    }
+
+    fn note_torn(&mut self, broker: &Broker, core: &Member) {
+        let held = core.unresolved();
+        for part in self.kept.drain(..).flat_map(|batch| batch.parts) {
+            let is_torn = |offset: &i64| {
+                let torn = broker.torn.get(&(part.assignment.partition.clone(), *offset));
+                torn.is_some_and(|by| *by == BTreeSet::from([(self.id.clone(), part.seq)]))
+            };
+            let torn = part.results.iter().map(|entry| entry.record.offset);
+            let torn: Vec<i64> = torn.filter(is_torn).collect();
+            if held.contains(&part.assignment) {
+                self.mended
+                    .extend(torn.into_iter().map(|offset| (part.assignment.clone(), offset)));
+            }
+        }
     }
 
     fn attempt(
@@ -201,34 +272,35 @@ impl Committer {
         now: &Membership,
     ) {
         let is_commit = attempt.offsets_sent;
+        let batch = attempt.batch.clone();
         let mut is_lost = false;
         if self.goes_wrong(chance) {
             match chance.below(4) {
-                0 => return self.unknown(core, broker),
+                0 => return self.unknown(core, broker, Some(batch)),
                 1 => is_lost = true,
                 2 => {
                     self.hung += 1;
                     self.abandoned.push((self.epoch, attempt));
                     broker.tell(|| format!("{} abandons a call that hangs", self.id));
-                    return self.unknown(core, broker);
+                    return self.unknown(core, broker, Some(batch));
                 }
                 _ => {
                     if is_commit {
                         broker.end_late(&self.id, self.epoch, true);
                     }
-                    return self.unknown(core, broker);
+                    return self.unknown(core, broker, Some(batch));
                 }
             }
         }
         if is_commit && self.is_spent() {
-            return self.unknown(core, broker);
+            return self.unknown(core, broker, Some(batch));
         }
         let offsets = self.offsets(&attempt.batch);
         // A report may name the record that is refused, or those of a whole batch.
         let is_named = chance.one_in(2);
         let answer = self.request(broker, group, attempt, now, self.epoch, is_named);
         if is_lost {
-            return self.unknown(core, broker);
+            return self.unknown(core, broker, Some(batch));
         }
         match answer {
             Answer::Continues(attempt) => self.state = State::Open(attempt),
@@ -238,9 +310,10 @@ impl Committer {
                     let _ = broker.commit_plainly(group, now, offsets);
                 }
                 core.settle(&Outcome::Committed);
+                self.kept = vec![batch];
             }
             Answer::Failed(fault) => self.state = State::Aborting(fault),
-            Answer::Unknown => self.unknown(core, broker),
+            Answer::Unknown => self.unknown(core, broker, Some(batch)),
         }
     }
 
@@ -271,7 +344,7 @@ impl Committer {
 
     fn produce(&self, broker: &mut Broker, epoch: u32, attempt: Attempt, entry: &Entry, is_named: bool) -> Answer {
         let record = &entry.record;
-        if broker.refuses(entry) {
+        if broker.refuses(entry) && !entry.outputs.is_empty() {
             let results = attempt.batch.results();
             return Answer::Failed(Fault::Outputs(vec![Refused {
                 class: "output_too_large".to_owned(),
@@ -289,7 +362,7 @@ impl Committer {
             record.offset,
         );
         let produced = attempt.produced + 1;
-        if self.forgotten.contains(&place) {
+        if self.forgotten.contains(&place) || entry.outputs.is_empty() {
             return Answer::Continues(Attempt { produced, ..attempt });
         }
         match broker.produce(&self.id, epoch, entry) {
@@ -358,7 +431,8 @@ impl Committer {
     }
 
     /// No answer, or a fence: the producer is replaced, then the committed state is asked.
-    fn unknown(&mut self, core: &mut Member, broker: &mut Broker) {
+    fn unknown(&mut self, core: &mut Member, broker: &mut Broker, batch: Option<Batch>) {
+        self.kept.extend(batch);
         broker.tell(|| format!("{} does not know what came of its transaction", self.id));
         core.settle(&Outcome::Unknown);
         let is_reused = self.mutation == Some(Mutation::ReuseProducer)

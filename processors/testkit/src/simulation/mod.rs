@@ -5,8 +5,12 @@
 //!
 //! After every step: a result is visible exactly if its offset is below the watermark or in the map; no result is there
 //! twice; the results of a key are in the order of its records; a partition that was taken over leaves nothing open that
-//! would hold up readers of the results. At the end, when nothing goes wrong any more, every
-//! record gets its result, nothing stays open, and a clean stop releases every partition.
+//! would hold up readers of the results; none is claimed of which nobody knows where it begins. At the end, when nothing goes
+//! wrong any more, every record gets its result, each log is committed as read to its end, nothing stays open, and a clean stop
+//! releases every partition.
+//!
+//! A transaction that a broker tore is excused from the first two, because nobody can know of it at once. But whoever wrote it, and
+//! holds the partition still after it had looked, has made up for it in the end: done, and one result.
 //!
 //! A schedule is a function of its seed. One that fails is made as short as it gets and told step by step.
 

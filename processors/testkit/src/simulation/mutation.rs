@@ -26,10 +26,20 @@ pub enum Mutation {
     SkipSweep,
     /// Take a commit that had no answer for one that did not happen.
     GuessAborted,
+    /// Take each partition without a commit for one that was added.
+    GuessAdded,
+    /// Do not count offsets without a record at the end of a log as read.
+    IgnoreEnds,
+    /// Go on behind a record that was not taken because the partition is full.
+    ReadOn,
+    /// After trouble do not look whether the results of what is committed are visible.
+    IgnoreLost,
+    /// After trouble do not look whether results are visible that are not committed as done.
+    IgnoreVisible,
 }
 
 impl Mutation {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 17] = [
         Self::DropMap,
         Self::CommitAfterRevoke,
         Self::FetchMembershipAtCommit,
@@ -42,5 +52,10 @@ impl Mutation {
         Self::ReleaseLaneEarly,
         Self::SkipSweep,
         Self::GuessAborted,
+        Self::GuessAdded,
+        Self::IgnoreEnds,
+        Self::ReadOn,
+        Self::IgnoreLost,
+        Self::IgnoreVisible,
     ];
 }

@@ -1,7 +1,10 @@
 //! All of it: brokers, group and processes, and which of them moves next.
 
 use bytes::Bytes;
-use topics::{TopicPartition, engine::core::Committed};
+use topics::{
+    TopicPartition,
+    engine::core::{Committed, WINDOW},
+};
 
 use super::{
     Mutation, Tally,
@@ -13,7 +16,6 @@ use super::{
 };
 
 const MEMBERS: usize = 3;
-pub(super) const PARTITIONS: i32 = 4;
 const DECISIONS: usize = 500;
 /// Far more than a schedule needs to come to rest.
 const PATIENCE: usize = 60_000;
@@ -46,13 +48,8 @@ impl World {
     }
 
     fn with(seed: u64, mutation: Option<Mutation>, chance: Chance, decisions: usize) -> Self {
-        let partitions: Vec<_> = (0..PARTITIONS)
-            .map(|partition| TopicPartition::new("requests", partition))
-            .collect();
-        let mut broker = Broker::default();
-        for partition in &partitions {
-            broker.add_input(partition.clone(), Committed::first(0).encode());
-        }
+        let broker = broker(seed);
+        let partitions: Vec<_> = broker.inputs.keys().cloned().collect();
         let mut world = Self {
             seed,
             chance,
@@ -101,6 +98,9 @@ impl World {
 
     fn check(&mut self) -> Result<(), String> {
         self.step += 1;
+        if let Some(partition) = &self.broker.guessed {
+            return Err(format!("{partition} was claimed, and nobody knows where it begins"));
+        }
         for partition in std::mem::take(&mut self.broker.touched) {
             check::invariants(&self.broker, &partition)?;
         }
@@ -135,13 +135,14 @@ impl World {
             2 => Some(Bytes::from_static(b"b")),
             _ => Some(Bytes::from_static(b"c")),
         };
-        let record = match self.chance.below(60) {
-            1..=3 => None,
-            4..=6 => Some((key, Bytes::from_static(b"large"))),
-            7 => Some((key, Bytes::from_static(b"huge"))),
-            _ => Some((key, Bytes::from_static(b"small"))),
+        let value: &'static [u8] = match self.chance.below(60) {
+            1..=3 => return self.broker.append_nothing(&partition, 1),
+            4..=6 => b"large",
+            7 => b"huge",
+            8 => return self.broker.append_nothing(&partition, WINDOW - 5),
+            _ => b"small",
         };
-        self.broker.append(&partition, record);
+        self.broker.append(&partition, key, Bytes::from_static(value));
     }
 
     fn disturb(&mut self) {
@@ -203,8 +204,10 @@ impl World {
         }
         for id in self.broker.ending() {
             if self.chance.one_in(2) {
-                self.broker.tell(|| format!("the markers of {id} are lost"));
-                self.broker.lose_markers(&id);
+                let Self { broker, chance, .. } = self;
+                broker.tell(|| format!("markers of {id} are lost"));
+                let is_torn = chance.one_in(2);
+                broker.lose_markers(&id, || !is_torn || chance.one_in(2));
             }
         }
     }
@@ -328,9 +331,11 @@ impl World {
         }
         for _ in 0..PATIENCE {
             if check::all_done(&self.broker).is_ok() && self.broker.ending().is_empty() && self.is_settled() {
+                self.check_torn()?;
                 return self.stop_cleanly();
             }
-            if self.processes.is_empty() {
+            self.reset();
+            if self.processes.is_empty() && !self.lacks_commit() {
                 self.start();
             }
             self.restart_stopped();
@@ -342,9 +347,46 @@ impl World {
         Err("transactions that never end".to_owned())
     }
 
+    /// Who wrote what was torn, and has held its partition ever since, has made up for it.
+    fn check_torn(&self) -> Result<(), String> {
+        for process in &self.processes {
+            let held = process.core.unresolved();
+            let mended = process.committer.mended.iter();
+            for (assignment, offset) in mended.filter(|(assignment, _)| held.contains(assignment)) {
+                check::once(&self.broker, &assignment.partition, *offset)?;
+            }
+        }
+        Ok(())
+    }
+
     fn is_settled(&self) -> bool {
         let is_settled = |process: &Process| self.group.has(&process.member) && process.is_settled();
         !self.group.unsettled && self.processes.iter().all(is_settled)
+    }
+
+    /// What an operator does about a commit that is gone: the group stops first.
+    fn reset(&mut self) {
+        if !self.lacks_commit() {
+            return;
+        }
+        for process in self
+            .processes
+            .iter_mut()
+            .filter(|process| process.shutdown == Shutdown::No)
+        {
+            process.shutdown = Shutdown::Wanted;
+        }
+        for partition in self.broker.without_commit() {
+            if self.processes.is_empty() && !self.broker.added.contains(&partition) {
+                self.broker.reset(&self.group, &partition);
+            }
+        }
+    }
+
+    /// There is a partition that nobody may claim.
+    fn lacks_commit(&self) -> bool {
+        let absent = self.broker.without_commit();
+        absent.iter().any(|partition| !self.broker.added.contains(partition))
     }
 
     /// What an operator does after mending what stopped a partition.
@@ -387,4 +429,26 @@ impl World {
             }
         }
     }
+}
+
+/// Two topics. One log begins in the middle, one partition has no commit: in every other schedule it was added, in the others
+/// its commit expired.
+fn broker(seed: u64) -> Broker {
+    let is_added = seed.is_multiple_of(2);
+    let commit = |offset, partitions| {
+        let state = Committed {
+            partitions,
+            ..Committed::first(offset)
+        };
+        Some(state.encode())
+    };
+    let known = if is_added { 2 } else { 3 };
+    let without = TopicPartition::new("requests", 2);
+    let mut broker = Broker::default();
+    broker.add_input(TopicPartition::new("requests", 0), 0, commit(0, known));
+    broker.add_input(TopicPartition::new("requests", 1), 70_000, commit(70_000, known));
+    broker.added.extend(Some(without.clone()).filter(|_| is_added));
+    broker.add_input(without, 0, None);
+    broker.add_input(TopicPartition::new("urgent", 0), 5, commit(5, 1));
+    broker
 }

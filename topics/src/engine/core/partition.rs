@@ -22,7 +22,7 @@ pub struct Partition {
     parked: Option<Arc<Record>>,
     /// Where the log ended, when the window does not admit that yet.
     end: Option<i64>,
-    /// The watermark moved over offsets without a record, and no commit says so yet.
+    /// Offsets at the end turned out to hold no record, and no commit says so yet.
     pub skipped: bool,
     /// The commit under way says so.
     skips_sent: bool,
@@ -139,10 +139,10 @@ impl Partition {
             self.end = Some(end);
             return;
         }
-        let watermark = self.committed.progress.watermark();
         self.committed.progress.skip(self.next, end);
         self.next = end;
-        self.skipped |= self.committed.progress.watermark() > watermark;
+        // Also where a record before it is open: the commit that carries its result may be under way, and does not say it.
+        self.skipped = true;
     }
 
     /// The commit that is made now says what was skipped.
@@ -219,6 +219,41 @@ impl Partition {
         match self.phase {
             Phase::Stopped(_) => self.drop_unsent(),
             Phase::Active | Phase::Finishing | Phase::Draining => Vec::new(),
+        }
+    }
+
+    /// A commit that was acknowledged did not happen: this is committed. What it carried is to be taken back.
+    pub fn undo_commit(&mut self, state: &Committed) {
+        (self.committed.seq, self.committed.writer) = (state.seq, state.writer.clone());
+        self.skipped = true;
+    }
+
+    /// What a commit carried comes back to the front of the ledger, and counts as not done until it is committed again. False if
+    /// the window is too small for that.
+    #[must_use]
+    pub fn take_back(&mut self, entries: Vec<Entry>) -> bool {
+        for entry in entries.into_iter().rev() {
+            if !self.committed.progress.undo(entry.record.offset, self.next) {
+                return false;
+            }
+            self.bytes += entry.record.size() + entry.size();
+            self.ledger.push_front(Entry {
+                suspect: false,
+                ..entry
+            });
+        }
+        true
+    }
+
+    /// Of this result some is readable already: the rest is emitted.
+    pub fn reduce(&mut self, to: &Entry) {
+        let found = self
+            .ledger
+            .iter_mut()
+            .find(|entry| entry.record.offset == to.record.offset);
+        if let Some(entry) = found.filter(|entry| entry.outputs.len() != to.outputs.len()) {
+            self.bytes = (self.bytes + to.size()).saturating_sub(entry.size());
+            (entry.outputs, entry.rejected) = (to.outputs.clone(), true);
         }
     }
 

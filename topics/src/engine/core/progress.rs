@@ -74,6 +74,30 @@ impl Progress {
         self.advance();
     }
 
+    /// Takes an offset back: it is not done after all. False, and nothing is changed, if the window would be too small then for
+    /// everything before `next`.
+    #[must_use]
+    pub fn undo(&mut self, offset: i64, next: i64) -> bool {
+        if !self.contains(offset) {
+            return true;
+        }
+        let next = next.max(self.end);
+        if next - offset.min(self.watermark) > WINDOW {
+            return false;
+        }
+        for done in offset + 1..self.watermark {
+            let (word, bit) = place(done);
+            self.bits[word] |= 1 << bit;
+        }
+        self.watermark = self.watermark.min(offset);
+        let (word, bit) = place(offset);
+        self.bits[word] &= !(1 << bit);
+        while self.end > self.watermark && !self.bit(self.end - 1) {
+            self.end -= 1;
+        }
+        true
+    }
+
     /// Counts offsets that hold no record as done.
     pub fn skip(&mut self, from: i64, to: i64) {
         if from <= self.watermark && to > self.end {
@@ -152,6 +176,31 @@ mod tests {
 
     proptest! {
         #[test]
+        fn what_is_taken_back_is_not_done_and_nothing_else_changes(
+            offsets in prop::collection::btree_set(0i64..2_000, 0..400),
+            back in prop::collection::vec(0i64..2_000, 0..20),
+        ) {
+            let mut progress = Progress::at(100);
+            let done = |progress: &Progress| (0..3_000).filter(|offset| progress.contains(*offset)).collect::<BTreeSet<_>>();
+            for offset in offsets {
+                progress.complete(100 + offset);
+            }
+            let mut expected = done(&progress);
+            for offset in back {
+                prop_assert!(progress.undo(offset, 2_100));
+                expected.remove(&offset);
+                prop_assert_eq!(done(&progress), expected.clone());
+            }
+            let mut again = Progress::at(progress.watermark());
+            for offset in progress.watermark()..3_000 {
+                if expected.contains(&offset) {
+                    again.complete(offset);
+                }
+            }
+            prop_assert_eq!(again, progress);
+        }
+
+        #[test]
         fn it_is_a_set_of_offsets_with_a_watermark(base in 0i64..100_000, offsets in prop::collection::vec(0i64..WINDOW, 0..400)) {
             let mut progress = Progress::at(base);
             let mut set = BTreeSet::new();
@@ -185,5 +234,8 @@ mod tests {
         assert_eq!((open.watermark(), open.len()), (5, 3));
         open.complete(5);
         assert_eq!((open.watermark(), open.len()), (9, 0));
+        assert!(open.undo(5, 5 + WINDOW), "as many are between");
+        assert!(!open.undo(4, 5 + WINDOW), "the window is too small");
+        assert_eq!((open.watermark(), open.len()), (5, 3), "and nothing is changed");
     }
 }

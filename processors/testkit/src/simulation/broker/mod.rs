@@ -8,8 +8,9 @@
 //! - generation and member are checked, ownership is not, and a generation below 0 is not checked at all;
 //! - EndTxn may arrive late, and then ends whatever transaction of the same epoch is open;
 //! - a broker that restarts may call a transaction ended without having written its markers (KAFKA-20734): it holds up readers
-//!   and stable reads, and the next marker of the same producer decides about it.
+//!   and stable reads, and the next marker of the same producer decides about it. It may have written some of them.
 
+mod log;
 mod transactions;
 
 use std::{
@@ -19,16 +20,17 @@ use std::{
 
 use bytes::Bytes;
 use topics::{
-    Headers, Record, TopicPartition,
+    Record, TopicPartition,
     engine::core::{Found, Membership},
 };
 
 use super::group::Group;
+use log::Log;
 use transactions::{EndTxn, Transactional};
 
 #[derive(Debug, Default)]
 pub struct Broker {
-    pub inputs: BTreeMap<TopicPartition, Vec<Option<Arc<Record>>>>,
+    pub inputs: BTreeMap<TopicPartition, Log>,
     pub results: BTreeMap<TopicPartition, Vec<Written>>,
     pub committed: BTreeMap<TopicPartition, Commit>,
     transactional: BTreeMap<String, Transactional>,
@@ -38,12 +40,23 @@ pub struct Broker {
     transactions: u64,
     /// Where something became visible or was committed since the last check.
     pub touched: BTreeSet<TopicPartition>,
+    /// Results of transactions of which it wrote some markers and lost others. Unless whoever wrote them makes up for it nobody
+    /// can, so nothing is asked of them.
+    /// By writer and number of their commit.
+    pub torn: BTreeMap<(TopicPartition, i64), BTreeSet<(String, u64)>>,
+    /// Results of such transactions whose offsets name no writer any more, by who wrote them: an heir does not know whom to
+    /// sweep up after.
+    torn_releases: BTreeSet<(String, TopicPartition)>,
     /// Nothing answers: it restarts.
     pub away: bool,
     /// The results that it refused are taken now, as an operator saw to it.
     pub takes_huge: bool,
     /// What happens, told for people.
     pub story: Option<Vec<String>>,
+    /// Partitions that were added to their topic: they have no commit, and begin at 0.
+    pub added: BTreeSet<TopicPartition>,
+    /// It was claimed without a commit, and nobody knows where it begins.
+    pub guessed: Option<TopicPartition>,
     /// Partitions that were claimed since the last check.
     pub claimed: Vec<TopicPartition>,
 }
@@ -54,6 +67,8 @@ pub struct Written {
     pub offset: i64,
     pub key: Option<Bytes>,
     pub value: Option<Bytes>,
+    /// The transactional id.
+    pub by: String,
     transaction: u64,
     pub fate: Fate,
 }
@@ -81,48 +96,62 @@ pub enum Refusal {
 }
 
 impl Broker {
-    pub fn add_input(&mut self, partition: TopicPartition, first_commit: String) {
-        self.inputs.insert(partition.clone(), Vec::new());
-        self.committed.insert(
-            partition,
-            Commit {
-                offset: 0,
-                metadata: first_commit,
+    pub fn add_input(&mut self, partition: TopicPartition, start: i64, first_commit: Option<String>) {
+        self.inputs.insert(partition.clone(), Log::starting_at(start));
+        if let Some(metadata) = first_commit {
+            let commit = Commit {
+                offset: start,
+                metadata,
                 position: 0,
-            },
-        );
+            };
+            self.committed.insert(partition, commit);
+        }
     }
 
-    /// A record, or an offset that holds none (a transaction marker of a producer).
-    pub fn append(&mut self, partition: &TopicPartition, record: Option<(Option<Bytes>, Bytes)>) {
-        let Some(log) = self.inputs.get_mut(partition) else {
-            return;
+    pub fn append(&mut self, partition: &TopicPartition, key: Option<Bytes>, value: Bytes) {
+        if let Some(log) = self.inputs.get_mut(partition) {
+            log.append(partition, key, value);
+        }
+    }
+
+    /// Offsets that hold no record: markers, what was aborted, what was compacted.
+    pub fn append_nothing(&mut self, partition: &TopicPartition, offsets: i64) {
+        if let Some(log) = self.inputs.get_mut(partition) {
+            log.end += offsets;
+        }
+    }
+
+    /// The first record at or after the offset, or where the log ends.
+    pub fn fetch(&self, partition: &TopicPartition, offset: i64) -> Result<Arc<Record>, i64> {
+        let Some(log) = self.inputs.get(partition) else {
+            return Err(offset);
         };
-        let offset = log.len() as i64;
-        log.push(record.map(|(key, value)| {
-            Arc::new(Record {
-                topic: partition.topic.clone(),
-                partition: partition.partition,
-                offset,
-                timestamp_ms: 0,
-                append_time: true,
-                read_ms: 0,
-                key,
-                value: Some(value),
-                headers: Headers::new(),
-            })
-        }));
+        let next = log.records.range(offset..).next();
+        next.map(|(_, record)| Arc::clone(record)).ok_or(log.end)
     }
 
-    /// The first record at or after the offset.
-    pub fn fetch(&self, partition: &TopicPartition, offset: i64) -> Option<Arc<Record>> {
-        self.inputs
-            .get(partition)?
-            .get(offset as usize..)?
-            .iter()
-            .flatten()
-            .next()
+    pub fn without_commit(&self) -> Vec<TopicPartition> {
+        let inputs = self.inputs.keys();
+        inputs
+            .filter(|partition| !self.committed.contains_key(*partition))
             .cloned()
+            .collect()
+    }
+
+    /// What an operator's tool does: a plain commit of nobody, which brokers take while the group has no members.
+    pub fn reset(&mut self, group: &Group, partition: &TopicPartition) {
+        let start = self.inputs.get(partition).map_or(0, |log| log.start);
+        let nobody = Membership {
+            generation: -1,
+            member: String::new(),
+            instance: None,
+        };
+        if self
+            .commit(group, &nobody, vec![(partition.clone(), start, String::new())])
+            .is_ok()
+        {
+            self.tell(|| format!("an operator resets {partition} to {start}"));
+        }
     }
 
     /// What was on its way is gone.
@@ -144,20 +173,41 @@ impl Broker {
         membership: &Membership,
         offsets: Vec<(TopicPartition, i64, String)>,
     ) -> Result<(), Refusal> {
-        if !group.knows(membership) {
+        let partitions: Vec<_> = offsets.iter().map(|(partition, ..)| partition.clone()).collect();
+        let guessed =
+            |partition: &&TopicPartition| !self.committed.contains_key(*partition) && !self.added.contains(*partition);
+        let guessed = partitions.iter().find(guessed).cloned();
+        self.commit(group, membership, offsets)?;
+        self.guessed = self.guessed.take().or(guessed);
+        for partition in &partitions {
+            self.tell(|| format!("{} claims {partition}", membership.member));
+        }
+        self.claimed.extend(partitions);
+        Ok(())
+    }
+
+    /// Whoever is no member may commit while there is none.
+    fn commit(
+        &mut self,
+        group: &Group,
+        membership: &Membership,
+        offsets: Vec<(TopicPartition, i64, String)>,
+    ) -> Result<(), Refusal> {
+        let is_nobody = membership.generation < 0 && membership.member.is_empty();
+        let is_taken = group.knows(membership) || (is_nobody && group.is_empty());
+        if !is_taken {
             return Err(Refusal::Membership);
         }
         for (partition, offset, metadata) in offsets {
             self.touched.insert(partition.clone());
-            self.tell(|| format!("{} claims {partition} at {offset}", membership.member));
             self.position += 1;
-            self.claimed.push(partition.clone());
+            let position = self.position;
             self.committed.insert(
                 partition,
                 Commit {
                     offset,
                     metadata,
-                    position: self.position,
+                    position,
                 },
             );
         }

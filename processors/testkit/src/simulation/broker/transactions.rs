@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use topics::{
     TopicPartition,
-    engine::core::{Entry, Membership},
+    engine::core::{Committed, Entry, Membership},
 };
 
 use super::{super::group::Group, Broker, Commit, Fate, Refusal, Written};
@@ -116,6 +116,7 @@ impl Broker {
             offset: record.offset,
             key: record.key.clone(),
             value: entry.outputs.iter().find_map(|output| output.value.clone()),
+            by: id.to_owned(),
             transaction,
             fate: Fate::Open,
         });
@@ -223,6 +224,7 @@ impl Broker {
             .filter(move |(_, known)| known.open.as_ref().is_some_and(holds) || known.unmarked.iter().any(holds))
             // What is being ended is on its way, and so is what its markers will end.
             .filter(move |(_, known)| !is_ending(known))
+            .filter(|(id, _)| !self.torn_releases.contains(&((*id).clone(), partition.clone())))
             .map(|(id, _)| id)
     }
 
@@ -247,10 +249,16 @@ impl Broker {
     }
 
     pub fn write_markers(&mut self, id: &str) {
+        let open = self.transactional.get_mut(id).and_then(|known| known.open.take());
+        if let Some(open) = open {
+            self.write(id, open);
+        }
+    }
+
+    fn write(&mut self, id: &str, open: Open) {
         let Some(known) = self.transactional.get_mut(id) else {
             return;
         };
-        let Some(open) = known.open.take() else { return };
         let commit = open.phase == Phase::Committing;
         // A marker in a partition decides about everything that its producer has open there.
         let mut ended = Vec::new();
@@ -304,13 +312,58 @@ impl Broker {
         }
     }
 
-    /// The transaction counts as ended, and its markers are never written. What is not modelled is a broker that does so twice
-    /// in a row, also to the transaction with which an heir sweeps up: nobody would know.
-    pub fn lose_markers(&mut self, id: &str) {
+    /// The transaction counts as ended, and the markers of some of its partitions are never written, or of all. What is not
+    /// modelled is a broker that does so twice in a row, also to the transaction with which an heir sweeps up: nobody would know.
+    pub fn lose_markers(&mut self, id: &str, mut is_lost: impl FnMut() -> bool) {
         let Some(known) = self.transactional.get_mut(id) else {
             return;
         };
-        let is_lost = |open: &mut Open| open.phase != Phase::Ongoing && !open.is_by_heir;
-        known.unmarked.extend(known.open.take_if(is_lost));
+        let may_be_lost = |open: &mut Open| open.phase != Phase::Ongoing && !open.is_by_heir;
+        let Some(mut lost) = known.open.take_if(may_be_lost) else {
+            return;
+        };
+        let mut marked = Open {
+            results: lost.results.extract_if(.., |_| !is_lost()).collect(),
+            pending: BTreeMap::new(),
+            has_offsets: false,
+            ..lost
+        };
+        if lost.has_offsets && !is_lost() {
+            (marked.pending, marked.has_offsets) = (std::mem::take(&mut lost.pending), true);
+            lost.has_offsets = false;
+        }
+        if lost.phase == Phase::Committing {
+            self.tear(id, &marked, &lost);
+        }
+        self.write(id, marked);
+        if let Some(known) = self.transactional.get_mut(id) {
+            known.unmarked.push(lost);
+        }
+    }
+
+    /// Offsets without their results, or results without their offsets.
+    fn tear(&mut self, id: &str, marked: &Open, lost: &Open) {
+        let is_released = |(partition, commit): &(&TopicPartition, &Commit)| {
+            let state = Committed::decode(commit.offset, &commit.metadata);
+            lost.results.contains(*partition) && state.is_ok_and(|state| state.writer.is_none())
+        };
+        let released = marked.pending.iter().filter(is_released);
+        let released = released.map(|(partition, _)| (id.to_owned(), partition.clone()));
+        self.torn_releases.extend(released);
+        let is_torn = |partition: &&TopicPartition| {
+            let one = marked.results.contains(*partition) && lost.pending.contains_key(*partition);
+            one || (lost.results.contains(*partition) && marked.pending.contains_key(*partition))
+        };
+        for partition in marked.results.iter().chain(&lost.results).filter(is_torn) {
+            let written = self.results.get(partition).into_iter().flatten();
+            let of_it = written.filter(|result| result.transaction == marked.transaction);
+            let offsets: Vec<i64> = of_it.map(|result| result.offset).collect();
+            let commit = marked.pending.get(partition).or(lost.pending.get(partition));
+            let state = commit.and_then(|commit| Committed::decode(commit.offset, &commit.metadata).ok());
+            for offset in offsets {
+                let torn = self.torn.entry((partition.clone(), offset)).or_default();
+                torn.extend(state.as_ref().map(|state| (id.to_owned(), state.seq)));
+            }
+        }
     }
 }

@@ -89,12 +89,12 @@ impl Process {
             order,
             in_flight: 6,
             waiting: 0,
-            bytes: 1 << 20,
-            partition_bytes: 1 << 20,
+            bytes: 24 * size_of::<Record>(),
+            partition_bytes: 8 * size_of::<Record>(),
             batch: 3,
         };
         Self {
-            core: Member::new(writer.clone(), limits, Turns::new([("requests", 1)])),
+            core: Member::new(writer.clone(), limits, Turns::new([("requests", 1), ("urgent", 3)])),
             committer: Committer::new(writer.clone(), mutation),
             member: String::new(),
             generation: -1,
@@ -308,12 +308,17 @@ impl Process {
         let Some((partition, position)) = self.positions.iter_mut().nth(which) else {
             return;
         };
-        if !self.core.wants(partition) {
+        let wants = self.core.wants(partition);
+        if !wants && self.mutation != Some(Mutation::ReadOn) {
             return;
         }
-        if let Some(record) = broker.fetch(partition, *position) {
-            *position = record.offset + 1;
-            self.core.offer(partition, record);
+        match broker.fetch(partition, *position) {
+            Ok(record) => {
+                *position = record.offset + 1;
+                self.core.offer(partition, record);
+            }
+            Err(end) if self.mutation != Some(Mutation::IgnoreEnds) => self.core.ended(partition, end),
+            Err(_) => {}
         }
     }
 

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use topics::{
     TopicPartition,
-    engine::core::{Answer, Claim, Step, Takeover, Unfenced, Verdict, Whole},
+    engine::core::{Answer, Claim, Committed, Step, Takeover, Unfenced, Verdict, Whole},
 };
 
 use super::{
-    super::{Mutation, broker::Broker, chance::Chance, group::Group, world::PARTITIONS},
+    super::{Mutation, broker::Broker, chance::Chance, group::Group},
     GROUP, Poll, Process,
 };
 
@@ -90,8 +90,11 @@ impl Process {
                 })
             }
             Step::Inspect { partitions } => Some(Answer::Inspected {
-                log_starts: partitions.iter().map(|partition| (partition.clone(), 0)).collect(),
-                topics: BTreeMap::from([("requests".to_owned(), whole(broker))]),
+                log_starts: partitions
+                    .iter()
+                    .filter_map(|partition| Some((partition.clone(), broker.inputs.get(partition)?.start)))
+                    .collect(),
+                topics: topics(broker, self.mutation),
             }),
             Step::Claim { claims } => Some(self.claim(broker, group, claims)),
             Step::Done(verdicts) => {
@@ -176,18 +179,30 @@ impl Process {
     }
 }
 
-fn whole(broker: &Broker) -> Whole {
-    let partitions: Vec<_> = (0..PARTITIONS)
-        .map(|partition| TopicPartition::new("requests", partition))
-        .collect();
-    let found = broker.read_unstable(&partitions);
-    Whole {
-        partitions: found.len() as u32,
-        commits: found
-            .into_iter()
-            .filter_map(|(partition, commit)| Some((partition.partition, commit?)))
-            .collect(),
+/// How each topic stands in the group.
+fn topics(broker: &Broker, mutation: Option<Mutation>) -> BTreeMap<String, Whole> {
+    let mut topics = BTreeMap::<String, Whole>::new();
+    let found = broker.read_unstable(&broker.inputs.keys().cloned().collect::<Vec<_>>());
+    for (partition, commit) in found {
+        let whole = topics.entry(partition.topic.to_string()).or_default();
+        whole.partitions += 1;
+        whole.commits.extend(commit.map(|commit| (partition.partition, commit)));
     }
+    if mutation == Some(Mutation::GuessAdded) {
+        for whole in topics.values_mut() {
+            let seen = whole.commits.len() as u32;
+            for (offset, metadata) in whole.commits.values_mut() {
+                if let Ok(state) = Committed::decode(*offset, metadata) {
+                    *metadata = Committed {
+                        partitions: seen,
+                        ..state
+                    }
+                    .encode();
+                }
+            }
+        }
+    }
+    topics
 }
 
 /// A producer with the writer's id ends whatever it left open, and sweeps up what brokers left of it. True when it is done.

@@ -127,7 +127,7 @@ impl Member {
                     self.tried_at_once = committing.results().saturating_mul(2);
                 }
                 for part in committing.parts {
-                    self.acknowledge(&part);
+                    self.acknowledge(&part, Vec::new());
                 }
                 self.orphans.clear();
                 Vec::new()
@@ -266,45 +266,101 @@ impl Member {
     /// Writer and seq of the committed state (a stable read, after the producer was replaced) decide. A partition whose
     /// state is another than it should be is forgotten, and its results are dropped, never emitted again: somebody else
     /// has it, or it must be claimed anew. `asked` is what [`Member::unresolved`] said before the read.
-    pub fn resolve(&mut self, asked: &[Assignment], found: &Found) -> Vec<Assignment> {
+    ///
+    /// `carried` is what the last transactions carried, each result with what of it is not readable. A broker may tear a
+    /// transaction (see the engine's `torn`), so what is committed as done and not readable is taken back into the ledger, out of
+    /// what is done: whatever happens then, it is committed with its result or not at all. What is readable and not committed
+    /// as done is in the ledger without outputs.
+    pub fn resolve(&mut self, asked: &[Assignment], found: &Found, carried: &[BatchPart]) -> Vec<Assignment> {
         let parts = self
             .committing
             .take()
             .map_or_else(Vec::new, |committing| committing.parts);
         let mut lost = Vec::new();
         for assignment in asked {
-            let is_part = parts.iter().any(|part| part.assignment == *assignment);
-            let state = state(found, &assignment.partition);
-            let state = state.filter(|state| state.writer.as_deref() == Some(self.me.as_str()));
-            let held = self.same(assignment).map(|held| held.committed.seq);
-            if !is_part && held.is_some() && held != state.map(|state| state.seq) {
-                lost.extend(self.forget(std::slice::from_ref(&assignment.partition)));
-            }
-        }
-        for part in parts {
-            let partition = &part.assignment.partition;
-            let state = state(found, partition);
-            let mine = |writer: &Option<String>, release: bool| {
-                if release {
-                    writer.is_none()
-                } else {
-                    writer.as_deref() == Some(self.me.as_str())
-                }
+            let part = parts.iter().find(|part| part.assignment == *assignment);
+            let held = self.same(assignment).map(|held| held.committed.clone());
+            let is_known = match state(found, &assignment.partition) {
+                Some(state) => self.settle_by(assignment, &state, part, held.as_ref(), carried),
+                None => false,
             };
-            match state {
-                Some(state) if state.seq == part.seq && mine(&state.writer, part.release) => self.acknowledge(&part),
-                Some(state) if state.seq + 1 == part.seq && mine(&state.writer, false) => {
-                    self.keep(&part.assignment);
-                }
-                _ => {
-                    if self.same(&part.assignment).is_some() {
-                        lost.extend(self.forget(std::slice::from_ref(partition)));
-                    }
-                }
+            if !is_known && held.is_some() {
+                lost.extend(self.forget(std::slice::from_ref(&assignment.partition)));
             }
         }
         self.discard_orphans();
         lost
+    }
+
+    /// False if the committed state is none that this process left, or it cannot go on from there.
+    fn settle_by(
+        &mut self,
+        assignment: &Assignment,
+        state: &Committed,
+        part: Option<&Part>,
+        held: Option<&Committed>,
+        carried: &[BatchPart],
+    ) -> bool {
+        let is_mine = state.writer.as_deref() == Some(self.me.as_str());
+        if let Some(part) = part.filter(|part| part.seq == state.seq)
+            && (if part.release { state.writer.is_none() } else { is_mine })
+        {
+            let missing = [held.map(|held| held.seq), Some(part.seq)].into_iter().flatten();
+            let missing = missing.flat_map(|seq| carried_as(carried, assignment, seq));
+            let missing = missing.filter(|entry| !entry.outputs.is_empty()).cloned().collect();
+            self.acknowledge(part, missing);
+            return true;
+        }
+        let Some(held) = held.filter(|held| is_mine || state.writer == held.writer) else {
+            return false;
+        };
+        let last = carried
+            .iter()
+            .find(|part| part.assignment == *assignment && part.seq == held.seq);
+        let is_undone = state.seq + 1 == held.seq && last.is_some();
+        if state.seq != held.seq && !is_undone {
+            return false;
+        }
+        let back = last.into_iter().flat_map(|part| &part.results);
+        let back = back
+            .filter(|entry| is_undone || !entry.outputs.is_empty())
+            .cloned()
+            .collect();
+        self.keep(assignment);
+        let Some(held) = self.same(assignment) else {
+            return false;
+        };
+        for entry in part
+            .into_iter()
+            .flat_map(|part| carried_as(carried, assignment, part.seq))
+        {
+            held.reduce(entry);
+        }
+        if is_undone {
+            held.undo_commit(state);
+        }
+        self.take_back(assignment, back, is_undone)
+    }
+
+    /// Where there is no room for that, what is not committed runs again with the next claim; what is stops the partition.
+    fn take_back(&mut self, assignment: &Assignment, back: Vec<Entry>, is_undone: bool) -> bool {
+        let Some(held) = self.same(assignment) else {
+            return false;
+        };
+        let first = back.first().map(|entry| entry.record.src());
+        if held.take_back(back) {
+            return true;
+        }
+        if !is_undone {
+            let message = format!(
+                "a broker lost results that it had committed, {} is one of them, and too many newer records wait for them to be \
+                 committed again. They are in the log: emit them by hand, or run their requests again",
+                first.unwrap_or_default()
+            );
+            let dropped = held.stop(message);
+            self.discard(dropped);
+        }
+        !is_undone
     }
 
     fn keep(&mut self, assignment: &Assignment) {
@@ -317,7 +373,8 @@ impl Member {
         self.discarded.extend(orphans);
     }
 
-    fn acknowledge(&mut self, part: &Part) {
+    /// A release that misses a result is none yet: it is made again, with what is missing.
+    fn acknowledge(&mut self, part: &Part, missing: Vec<Entry>) {
         self.orphans.retain(|(assignment, _)| *assignment != part.assignment);
         let writer = Some(self.me.clone()).filter(|_| !part.release);
         if let Slot::Occupied(mut slot) = self.partitions.entry(part.assignment.partition.clone()) {
@@ -325,7 +382,9 @@ impl Member {
                 return;
             }
             slot.get_mut().acknowledge(writer);
-            if part.release {
+            if !missing.is_empty() {
+                self.take_back(&part.assignment, missing, false);
+            } else if part.release {
                 slot.remove();
             }
         }
@@ -335,6 +394,18 @@ impl Member {
 fn state(found: &Found, partition: &TopicPartition) -> Option<Committed> {
     let (offset, metadata) = found.get(partition)?.as_ref()?;
     Committed::decode(*offset, metadata).ok()
+}
+
+/// What a commit with this number carried of the partition.
+fn carried_as<'a>(
+    carried: &'a [BatchPart],
+    assignment: &Assignment,
+    seq: u64,
+) -> impl Iterator<Item = &'a Entry> + use<'a> {
+    let part = carried
+        .iter()
+        .find(|part| part.assignment == *assignment && part.seq == seq);
+    part.into_iter().flat_map(|part| &part.results)
 }
 
 fn assignment(partition: &TopicPartition, held: &Partition) -> Assignment {

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::*;
 use crate::{
     Headers, Output, Record,
-    engine::core::{Batch, Committed, Fault, Full, Outcome, Refusal, WINDOW, Whose},
+    engine::core::{Batch, BatchPart, Committed, Fault, Found, Full, Outcome, Refusal, WINDOW, Whose},
 };
 
 fn partition() -> TopicPartition {
@@ -485,4 +485,66 @@ fn the_last_commit_of_a_partition_that_leaves_names_no_writer() {
     assert_eq!((state.progress.watermark(), state.seq, state.writer), (1, 1, None));
     member.settle(&Outcome::Committed);
     assert!(member.is_drained(&[partition()]));
+}
+
+#[test]
+fn an_end_that_is_reached_during_a_commit_is_committed_by_the_next_one() {
+    let mut member = member(9);
+    run(&mut member, [0]);
+    let first = member.batch().unwrap();
+    member.ended(&partition(), 3);
+    member.settle(&Outcome::Committed);
+    member.commit_skips();
+
+    let second = member.batch().unwrap();
+
+    assert_eq!((first.parts[0].offset, second.parts[0].offset), (1, 3));
+}
+
+/// What brokers have of a partition after trouble, and what of the last commit is missing there.
+fn look(member: &mut Member, offset: i64, seq: u64, part: &BatchPart, missing: &[i64]) -> Vec<Assignment> {
+    let state = Committed {
+        seq,
+        writer: Some("me".to_owned()),
+        ..Committed::first(offset)
+    };
+    let mut part = part.clone();
+    for entry in &mut part.results {
+        if !missing.contains(&entry.record.offset) {
+            entry.outputs = Arc::new([]);
+        }
+    }
+    let found = Found::from([(partition(), Some((offset, state.encode())))]);
+    member.resolve(&member.unresolved(), &found, &[part])
+}
+
+#[test]
+fn a_result_that_was_lost_after_its_commit_is_not_done_until_it_is_committed_again() {
+    let mut member = member(9);
+    run(&mut member, 0..3);
+    let lost = member.batch().unwrap();
+    member.settle(&Outcome::Committed);
+    run(&mut member, 3..5);
+
+    assert!(look(&mut member, 3, 1, &lost.parts[0], &[1]).is_empty());
+    member.revoke(&[partition()]);
+
+    let again = member.batch().unwrap();
+    assert_eq!(offsets(&again), [1, 3, 4]);
+    assert_eq!((again.parts[0].offset, again.parts[0].seq), (5, 2));
+}
+
+#[test]
+fn results_that_are_readable_and_whose_commit_was_lost_are_committed_without_their_outputs() {
+    let mut member = member(9);
+    run(&mut member, 0..3);
+    let lost = member.batch().unwrap();
+    member.settle(&Outcome::Committed);
+
+    assert!(look(&mut member, 0, 0, &lost.parts[0], &[2]).is_empty());
+
+    let again = member.batch().unwrap();
+    let outputs: Vec<_> = again.parts[0].results.iter().map(|entry| entry.outputs.len()).collect();
+    assert_eq!((offsets(&again), outputs), (vec![0, 1, 2], vec![0, 0, 1]));
+    assert_eq!((again.parts[0].offset, again.parts[0].seq), (3, 1));
 }
