@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use rdkafka::{ClientConfig, error::KafkaError, types::RDKafkaConfRes};
 use serde::Deserialize;
 
 /// The `kafka:` part of `millrace.yaml`.
@@ -30,7 +31,37 @@ impl KafkaSettings {
     pub fn group(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
     }
+
+    /// What no client could be made of: the field, below `kafka`, and what is wrong with it. Never a value of `client`, which
+    /// may be a password.
+    #[must_use]
+    pub fn mistakes(&self) -> Vec<(String, String)> {
+        let mut mistakes = Vec::new();
+        let is_legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        if !self.prefix.chars().all(is_legal) || self.prefix.len() > MAX_PREFIX {
+            let what = format!(
+                "stands in front of each topic's name: at most {MAX_PREFIX} of a-z, A-Z, 0-9, `.`, `_` and `-`"
+            );
+            mistakes.push(("prefix".to_owned(), what));
+        }
+        for (name, value) in &self.client {
+            let mut config = ClientConfig::new();
+            let taken = config.set(name, value).create_native_config();
+            let what = match taken.err() {
+                None => continue,
+                Some(KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, ..)) => {
+                    "is no setting of librdkafka; its CONFIGURATION.md lists them"
+                }
+                Some(_) => "does not take this value; see librdkafka's CONFIGURATION.md for its type and range",
+            };
+            mistakes.push((format!("client.{name}"), what.to_owned()));
+        }
+        mistakes
+    }
 }
+
+/// Kafka takes names of 249 characters; the longest of ours behind it must fit, and a UUID behind that.
+const MAX_PREFIX: usize = 128;
 
 /// Without the values under `client`: passwords and private keys are among them.
 impl fmt::Debug for KafkaSettings {
@@ -50,6 +81,25 @@ fn default_prefix() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_no_client_takes_is_told_without_its_value() {
+        let mistakes = |prefix: &str, name: &str, value: &str| {
+            let settings = KafkaSettings {
+                bootstrap_servers: "broker:9092".to_owned(),
+                prefix: prefix.to_owned(),
+                client: BTreeMap::from([(name.to_owned(), value.to_owned())]),
+            };
+            settings.mistakes()
+        };
+        assert_eq!(mistakes("a.b-c_D9.", "security.protocol", "ssl"), []);
+        assert_eq!(mistakes("a/b", "security.protocol", "ssl")[0].0, "prefix");
+        for (name, value) in [("nonsense.key", "hunter2"), ("security.protocol", "hunter2")] {
+            let found = mistakes("", name, value);
+            assert_eq!(found[0].0, format!("client.{name}"));
+            assert!(!found[0].1.contains("hunter2"));
+        }
+    }
 
     #[test]
     fn secrets_are_not_printed() {

@@ -115,6 +115,37 @@ impl EngineTuning {
         Duration::from_millis(self.revoke_deadline_ms)
     }
 
+    /// With which nothing would run, or no group be joined: the field, and what is wrong with it.
+    #[must_use]
+    pub fn mistakes(&self) -> Vec<(&'static str, String)> {
+        let mut mistakes = Vec::new();
+        for (name, value) in [
+            ("in_flight", self.in_flight),
+            ("bytes_in_flight", self.bytes_in_flight),
+            ("partition_bytes_in_flight", self.partition_bytes_in_flight),
+            ("batch", self.batch),
+        ] {
+            if value == 0 {
+                mistakes.push((name, "nothing would ever run; at least 1".to_owned()));
+            }
+        }
+        // The client's own bounds, https://github.com/confluentinc/librdkafka/blob/master/CONFIGURATION.md
+        if !(1..=3_600_000).contains(&self.session_timeout_ms) {
+            mistakes.push(("session_timeout_ms", "between 1 and 3,600,000".to_owned()));
+        }
+        if self.heartbeat_interval_ms == 0 || self.heartbeat_interval_ms > self.session_timeout_ms / 3 {
+            let what = format!(
+                "at least 1, and at most a third of session_timeout_ms ({}): a member that loses one or two must not count as dead",
+                self.session_timeout_ms
+            );
+            mistakes.push(("heartbeat_interval_ms", what));
+        }
+        if !(1_000..=2_147_483_647).contains(&self.transaction_timeout_ms) {
+            mistakes.push(("transaction_timeout_ms", "at least 1,000".to_owned()));
+        }
+        mistakes
+    }
+
     /// A transaction that takes longer hangs: librdkafka's own timeouts are over by then.
     #[must_use]
     pub fn call_deadline(&self) -> Duration {

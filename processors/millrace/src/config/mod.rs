@@ -187,11 +187,8 @@ impl Config {
             ("orchestrator", &self.orchestrator),
             ("indexer.engine", &self.indexer.engine),
         ] {
-            if engine.in_flight == 0 {
-                wrong(
-                    &format!("{part}.in_flight"),
-                    "nothing would ever run; at least 1".to_owned(),
-                );
+            for (field, what) in engine.mistakes() {
+                wrong(&format!("{part}.{field}"), what);
             }
         }
         if let Some(name) = &self.indexer.index
@@ -209,6 +206,9 @@ impl Config {
                     ),
                 );
             }
+        }
+        for (field, what) in self.kafka.mistakes() {
+            wrong(&format!("kafka.{field}"), what);
         }
         let brokers = &self.kafka.bootstrap_servers;
         if !brokers.split(',').all(is_host_and_port) {
