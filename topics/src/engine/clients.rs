@@ -73,6 +73,8 @@ pub(super) fn reader(
 }
 
 /// Reads what is committed of a topic, from an offset that it is told.
+///
+/// `client.rack`: without one only leaders are asked, and no replica that is behind.
 pub(super) fn looker(settings: &EngineSettings) -> Result<BaseConsumer<Named>, EngineError> {
     let client = "result-reader";
     let mut config = client::config(&settings.kafka, &format!("{}-{client}", settings.group));
@@ -83,7 +85,8 @@ pub(super) fn looker(settings: &EngineSettings) -> Result<BaseConsumer<Named>, E
         .set("isolation.level", "read_committed")
         .set("enable.partition.eof", "true")
         .set("fetch.wait.max.ms", "20")
-        .set("fetch.error.backoff.ms", "20");
+        .set("fetch.error.backoff.ms", "20")
+        .set("client.rack", "");
     BaseConsumer::from_config_and_context(&config, Named(client.to_owned()))
         .map_err(|source| EngineError::Client { client, source })
 }

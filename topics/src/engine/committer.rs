@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rdkafka::consumer::BaseConsumer;
+use rdkafka::{consumer::BaseConsumer, error::KafkaError};
 
 use super::{
     EngineError, EngineSettings, Node,
@@ -26,13 +26,15 @@ use super::{
     torn::{self, Kept},
     watchdog::Hung,
 };
-use crate::history::Event;
+use crate::{TopicPartition, history::Event};
 
 /// How often an idle committer looks whether its producer had trouble.
 const LOOK: Duration = Duration::from_secs(1);
 /// After a transaction that failed for a passing reason.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LAST_PAUSE: Duration = Duration::from_secs(2);
+/// For the state of partitions that are not held any more.
+const OF_OTHERS: Duration = Duration::from_secs(2);
 
 pub(super) struct Committer<N> {
     pub(super) settings: EngineSettings,
@@ -197,16 +199,16 @@ impl<N: Node> Committer<N> {
         producer.sweep(&self.settings.outputs)?;
         self.others.renewed(self.runs.node.writes_also());
         let asked = self.runs.monitor.member().unresolved();
-        let held = asked.iter().map(|assignment| &assignment.partition);
-        let partitions: BTreeSet<_> = held.chain(torn::partitions(&self.kept)).collect();
-        let partitions: Vec<_> = partitions.into_iter().cloned().collect();
-        let found = if partitions.is_empty() {
-            Found::new()
-        } else {
-            let deadline = self.settings.tuning.transaction_timeout();
-            committed::read(&self.consumer, &partitions, deadline)
-                .map_err(|source| EngineError::Unresolved { source })?
-        };
+        let held: BTreeSet<_> = asked.iter().map(|assignment| &assignment.partition).collect();
+        let released: BTreeSet<_> = torn::partitions(&self.kept).collect();
+        let mut found = self
+            .states(&held, self.settings.tuning.transaction_timeout())
+            .map_err(|source| EngineError::Unresolved { source })?;
+        // A transaction of whoever has them now is nothing to wait for.
+        match self.states(&(&released - &held), OF_OTHERS) {
+            Ok(states) => found.extend(states),
+            Err(error) => tracing::info!(%error, "what came of partitions that are not held any more is not known"),
+        }
         let carried = torn::carried(&self.settings, &self.kept, &asked, &found)?;
         let lost = self.runs.monitor.member().resolve(&asked, &found, &carried);
         self.kept.clear();
@@ -221,6 +223,14 @@ impl<N: Node> Committer<N> {
         self.producer = Some(producer);
         tracing::info!("the producer was replaced");
         Ok(())
+    }
+
+    fn states(&self, partitions: &BTreeSet<&TopicPartition>, deadline: Duration) -> Result<Found, KafkaError> {
+        if partitions.is_empty() {
+            return Ok(Found::new());
+        }
+        let partitions: Vec<_> = partitions.iter().copied().cloned().collect();
+        committed::read(&self.consumer, &partitions, deadline)
     }
 
     fn note(&self, batch: &Batch, took: Duration, reason: Option<&str>, outcome: &Outcome) {

@@ -30,6 +30,7 @@ mod observe;
 mod others;
 mod poll;
 mod producer;
+mod readable;
 mod runs;
 mod settings;
 mod start;

@@ -6,38 +6,31 @@
 //! when the sweep has ended whatever was left open, each output of Millrace's own topics is looked for at the very offset at
 //! which it was acknowledged, as a read_committed reader sees it. What is missing goes back into the ledger, and its offset is
 //! not done any more ([`super::core::Member::resolve`]). It is looked for by offsets, never by clocks, so nothing is taken for
-//! lost that is there. What cannot be looked at shares the fate of the offsets: outputs for topics of others, which may be
-//! away, and those of which no offset was told, because the call was abandoned.
+//! lost that is there.
+//!
+//! What cannot be looked at keeps nobody from committing. It shares the fate of the offsets: outputs for topics of others, which
+//! may be away; those of which no offset was told, because the call was abandoned; and those whose place in the log is gone
+//! or forbidden ([`super::readable`]). Where a result is readable and its offset is not done, they count as written: an output for a
+//! topic of others that was lost then stays lost, because one that was not lost would be there twice.
 //!
 //! If the process dies before, or has given the partition back, nobody makes up for it: the second is told in the log. If
 //! that commit was a release, too, it names no writer whom an heir would sweep up after. That is what remains of a torn commit.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    thread,
-    time::{Duration, Instant},
-};
-
-use rdkafka::{Message as _, Offset, TopicPartitionList, consumer::Consumer as _, error::KafkaError};
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    EngineError, EngineSettings, clients,
+    EngineError, EngineSettings,
     core::{Assignment, Batch, BatchPart, Committed, Entry, Found},
     events::{Place, Written},
+    readable::{Offsets, Readable, readable},
 };
 use crate::TopicPartition;
-
-const ANSWER: Duration = Duration::from_secs(5);
-const AGAIN: Duration = Duration::from_millis(20);
 
 /// A transaction that was committed, or may have been, and where its outputs are.
 pub(super) struct Kept {
     batch: Arc<Batch>,
     written: BTreeMap<Place, (i32, i64)>,
 }
-
-type Offsets = BTreeMap<(String, i32), BTreeSet<i64>>;
 
 impl Kept {
     pub(super) fn new(batch: &Arc<Batch>, written: Vec<Written>) -> Self {
@@ -61,7 +54,7 @@ impl Kept {
             {
                 if let Some((partition, offset)) = self.written.get(&Place { result, output }) {
                     offsets
-                        .entry((sent.topic.clone(), *partition))
+                        .entry(TopicPartition::new(&*sent.topic, *partition))
                         .or_default()
                         .insert(*offset);
                 }
@@ -70,7 +63,7 @@ impl Kept {
     }
 
     /// Its parts, each result only with what is not readable.
-    fn missing(&self, own: &[String], visible: &Offsets, asked: &[Assignment], found: &Found) -> Vec<BatchPart> {
+    fn missing(&self, own: &[String], readable: &Readable, asked: &[Assignment], found: &Found) -> Vec<BatchPart> {
         let mut result = 0;
         let mut reduce = |part: &BatchPart| {
             let partition = &part.assignment.partition;
@@ -88,8 +81,8 @@ impl Kept {
                         .written
                         .get(&Place { result, output })
                         .filter(|_| own.contains(topic))?;
-                    let there = visible.get(&(topic.clone(), *partition));
-                    Some(there.is_some_and(|there| there.contains(offset)))
+                    let there = readable.get(&TopicPartition::new(&**topic, *partition))?;
+                    there.get(offset).copied()
                 };
                 let outputs = entry.outputs.iter().enumerate();
                 let seen: Vec<_> = outputs.map(|(output, sent)| seen(output, &sent.topic)).collect();
@@ -125,7 +118,7 @@ fn tell(entry: &Entry, missing: usize, is_held: bool) {
         tracing::warn!(
             src,
             missing,
-            "a broker lost outputs that it had committed: they are committed again"
+            "a broker lost outputs that it had committed: they are committed again if the partition is still held here"
         );
     } else {
         tracing::error!(
@@ -153,63 +146,9 @@ pub(super) fn carried(
     for kept in kept {
         kept.offsets(&settings.outputs, &mut offsets);
     }
-    let visible = visible(settings, &offsets)?;
+    let readable = readable(settings, offsets)?;
     Ok(kept
         .iter()
-        .flat_map(|kept| kept.missing(&settings.outputs, &visible, asked, found))
+        .flat_map(|kept| kept.missing(&settings.outputs, &readable, asked, found))
         .collect())
-}
-
-/// Those of the offsets that a read_committed reader finds.
-fn visible(settings: &EngineSettings, offsets: &Offsets) -> Result<Offsets, EngineError> {
-    if offsets.is_empty() {
-        return Ok(Offsets::new());
-    }
-    let reader = clients::looker(settings)?;
-    let until = Instant::now() + settings.tuning.transaction_timeout() + ANSWER;
-    let mut reason = "an earlier transaction is not decided".to_owned();
-    let look = |((topic, partition), wanted): (&(String, i32), &BTreeSet<i64>)| {
-        let unseen = |reason: &str| EngineError::Unseen {
-            topic: topic.clone(),
-            partition: *partition,
-            reason: reason.to_owned(),
-        };
-        let (Some(first), Some(last)) = (wanted.first(), wanted.last()) else {
-            return Ok(((topic.clone(), *partition), BTreeSet::new()));
-        };
-        // Until then a transaction before them, of whomever, is undecided.
-        loop {
-            match reader.fetch_watermarks(topic, *partition, ANSWER) {
-                Ok((_, end)) if end > *last => break,
-                Ok(_) => {}
-                Err(error) => reason = error.to_string(),
-            }
-            if Instant::now() > until {
-                return Err(unseen(&reason));
-            }
-            thread::park_timeout(AGAIN);
-        }
-        let mut from = TopicPartitionList::new();
-        let assigned = from
-            .add_partition_offset(topic, *partition, Offset::Offset(*first))
-            .and_then(|()| reader.assign(&from));
-        assigned.map_err(|source| EngineError::Unresolved { source })?;
-        let mut found = BTreeSet::new();
-        while Instant::now() < until {
-            match reader.poll(AGAIN) {
-                Some(Ok(message)) => {
-                    let offset = message.offset();
-                    found.extend(Some(offset).filter(|offset| wanted.contains(offset)));
-                    if offset >= *last {
-                        return Ok(((topic.clone(), *partition), found));
-                    }
-                }
-                Some(Err(KafkaError::PartitionEOF(_))) => return Ok(((topic.clone(), *partition), found)),
-                Some(Err(error)) => reason = error.to_string(),
-                None => {}
-            }
-        }
-        Err(unseen(&reason))
-    };
-    offsets.iter().map(look).collect()
 }

@@ -13,6 +13,7 @@ mod outages;
 mod rights;
 mod stopping;
 mod story;
+mod torn;
 mod worker;
 
 use std::{

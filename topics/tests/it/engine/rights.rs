@@ -8,12 +8,12 @@ use std::{
     },
 };
 
-use testkit::{Broker, OwnParts, PartsConfig, python};
+use testkit::{Broker, OwnParts, PartsConfig, python, until};
 use tokio::process::Command;
 use topics::engine::{EngineError, Input, Prepared};
 
 use super::story::{Copy, Story};
-use crate::space::topic;
+use crate::space::{SOON, topic};
 
 async fn broker(name: &str) -> OwnParts {
     let authorizer = "org.apache.kafka.metadata.authorizer.StandardAuthorizer";
@@ -129,6 +129,30 @@ async fn a_topic_that_may_not_be_read_costs_the_other_topics_of_its_group_nothin
     let seen = results.take(10).await;
     assert!(seen.iter().all(|seen| seen.input_topic == story.requests), "{seen:?}");
     engine.is_ready().await;
+    engine.stop().await;
+}
+
+/// Whether a broker lost what it acknowledged cannot be seen then; commits do not stop for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn results_that_may_not_be_read_stop_no_commits_after_trouble() {
+    let own = broker("rights-results").await;
+    let story = Story::begin_on(&own, 1).await;
+    story.produce(10, |_| None).await;
+    let mut results = story.results();
+    let engine = story.start(Copy::at_once());
+    results.take(10).await;
+    drop(results);
+    set(&own, "deny", "READ", &story.results).await;
+    let writer = story.committed().await[0].writer.clone().unwrap();
+    story.fence(&writer).await;
+
+    story.produce(10, |_| None).await;
+
+    let is_done = until(SOON, async || {
+        let committed = story.committed().await;
+        (committed[0].progress.watermark() == 20).then_some(())
+    });
+    is_done.await.expect("both rounds are committed");
     engine.stop().await;
 }
 
