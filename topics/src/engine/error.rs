@@ -52,9 +52,7 @@ pub enum EngineError {
         #[source]
         source: KafkaError,
     },
-    #[error(
-        "cannot see yet whether the results of the last commit are readable in {topic}/{partition}, which needs Read on it: {reason}"
-    )]
+    #[error("cannot see yet whether the results of the last commit are readable in {topic}/{partition}: {reason}")]
     Unseen {
         topic: String,
         partition: i32,
