@@ -1,19 +1,17 @@
+-- Tables in the order in which rows are written to them: whoever writes meanwhile waits, and nobody waits for each other.
+
 -- The record key as text, at most 256 characters of it, so that "all runs of customer-7" is a question. Where that is not
 -- the key to the byte, key_bytes has it.
-ALTER TABLE runs ADD COLUMN key text, ADD COLUMN key_bytes bytea;
-CREATE INDEX runs_key ON runs (tenant, key, accepted_at DESC, request_id DESC, turn DESC);
-
--- Parts of the record that were too large for the letter, and what they hash to.
-ALTER TABLE dead_letters ADD COLUMN left_out text NOT NULL DEFAULT '[]';
-
--- Columns that hold something else than what the record says, because Postgres cannot hold that: NUL in a text is U+FFFD, a
--- date outside of the years 1 to 9999 is null, or the nearest one in them where there has to be one. Null: nothing was
--- mended. The record itself is as it was.
-ALTER TABLE runs ADD COLUMN mended text[];
+--
+-- mended: columns that hold something else than what the record says, because Postgres cannot hold that: NUL in a text is
+-- U+FFFD, a date outside of the years 1 to 9999 is null, or the nearest one in them where there has to be one; and key,
+-- where it is not the key to the byte. Null: nothing was mended. The record itself is as it was.
+ALTER TABLE runs ADD COLUMN key text, ADD COLUMN key_bytes bytea, ADD COLUMN mended text[];
 ALTER TABLE duplicate_results ADD COLUMN mended text[];
 ALTER TABLE attempts ADD COLUMN mended text[];
 ALTER TABLE audit ADD COLUMN mended text[];
-ALTER TABLE dead_letters ADD COLUMN mended text[];
+-- left_out: parts of the record that were too large for the letter, and what they hash to.
+ALTER TABLE dead_letters ADD COLUMN left_out text NOT NULL DEFAULT '[]', ADD COLUMN mended text[];
 
 -- A cast that breaks no query. JSON may hold \u0000 or half a surrogate, which become \ufffd here; numbers or a depth that
 -- jsonb refuses, or be no JSON at all, which is null here. Only a cast that fails costs a second look: pairs of backslashes
@@ -61,7 +59,7 @@ COMMENT ON COLUMN runs.status IS 'queued, completed, failed, cancelled or interr
 COMMENT ON COLUMN runs.kind IS 'run or resume; null when the request is not recorded, or cannot be read';
 COMMENT ON COLUMN runs.key IS 'Record key as text, at most 256 characters; what must stay in order';
 COMMENT ON COLUMN runs.key_bytes IS 'The key to the byte where key is not that';
-COMMENT ON COLUMN runs.mended IS 'Columns in which NUL became U+FFFD, or a date outside of the years 1 to 9999 null or the nearest one';
+COMMENT ON COLUMN runs.mended IS 'Columns in which NUL became U+FFFD, or a date outside of the years 1 to 9999 null or the nearest one; and key, where it is not the key to the byte';
 COMMENT ON COLUMN runs.request_src IS 'topic/partition/offset of the request';
 COMMENT ON COLUMN runs.result_src IS 'topic/partition/offset of the request that the result is of; its own place is result_partition and result_offset';
 COMMENT ON COLUMN runs.input IS 'JSON text: use json_or_null(input)';

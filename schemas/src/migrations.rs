@@ -1,5 +1,5 @@
 /// The tables, step by step: version, name and SQL, in their order. A step that was released never changes.
-pub const MIGRATIONS: [(i64, &str, &str); 6] = [
+pub const MIGRATIONS: [(i64, &str, &str); 7] = [
     (1, "runs", include_str!("../migrations/0001_runs.sql")),
     (2, "feed", include_str!("../migrations/0002_feed.sql")),
     (3, "resumes", include_str!("../migrations/0003_resumes.sql")),
@@ -10,6 +10,7 @@ pub const MIGRATIONS: [(i64, &str, &str); 6] = [
         "keys_and_mends",
         include_str!("../migrations/0006_keys_and_mends.sql"),
     ),
+    (7, "runs_by_key", include_str!("../migrations/0007_runs_by_key.sql")),
 ];
 
 #[cfg(test)]

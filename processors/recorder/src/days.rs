@@ -7,7 +7,8 @@
 //! To attach a day or to drop one takes a lock that waits for whoever reads the table, and everybody else queues behind
 //! it: so nothing waits for such a lock longer than a second, and is tried again in a few. Rows of a day that cannot be
 //! attached lie in the default partition until it can. They may have become so many that they cannot be moved in the time
-//! that a statement has; that is tried once an hour, for the rows of other days wait while it is.
+//! that a day has; that is tried once an hour, for the rows of other days wait while it is. Postgres itself ends a move that
+//! takes longer: were it only given up here, it would go on there, and hold its locks.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,6 +26,9 @@ const TABLES: [&str; 5] = ["runs", "duplicate_results", "attempts", "audit", "de
 const LOCK: i64 = 0x6d69_6c6c_7261_6365;
 /// How far back days are made when nothing limits it.
 const PAST_DAYS: u32 = 400;
+/// What all tables of a day may take together: less than a batch waits for its days, or it would be given up and tried again
+/// for ever.
+const A_DAY: Duration = Duration::from_secs(20);
 /// Another recorder that makes days waits for a lock itself, of each table for as long as `SHORT`.
 const FOR_ANOTHER: &str = "SET LOCAL lock_timeout = '6s'";
 const SHORT: &str = "SET LOCAL lock_timeout = '1s'";
@@ -102,6 +106,8 @@ impl Days {
                         "the default partitions hold too many rows of this day to move them in time; they stay there, and it is tried again in an hour"
                     );
                     self.missing.insert(day, now + MUCH_LATER);
+                    // The next one may be as slow: that is for the next batch.
+                    break;
                 }
                 Err(error) => return Err(error),
             }
@@ -149,6 +155,7 @@ impl Days {
 
 /// Names below are made of table names from here and digits.
 async fn make_day(connection: &mut PgConnection, day: NaiveDate) -> Result<(), sqlx::Error> {
+    let until = Instant::now() + A_DAY;
     let mut transaction = connection.begin().await?;
     sqlx::raw_sql(FOR_ANOTHER).execute(&mut *transaction).await?;
     sqlx::query("SELECT pg_advisory_xact_lock($1)")
@@ -164,18 +171,28 @@ async fn make_day(connection: &mut PgConnection, day: NaiveDate) -> Result<(), s
             .fetch_one(&mut *transaction)
             .await?
             .try_get(0)?;
-        if !exists {
-            let make = format!(
-                "CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS);
-                 WITH moved AS (
+        if exists {
+            continue;
+        }
+        let steps = [
+            format!("CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)"),
+            format!(
+                "WITH moved AS (
                      DELETE FROM {table}_default
                      WHERE accepted_at >= '{from} 00:00:00+00' AND accepted_at < '{to} 00:00:00+00' RETURNING *
                  )
-                 INSERT INTO {name} SELECT * FROM moved;
-                 ALTER TABLE {table} ATTACH PARTITION {name}
-                     FOR VALUES FROM ('{from} 00:00:00+00') TO ('{to} 00:00:00+00');"
-            );
-            sqlx::raw_sql(AssertSqlSafe(make)).execute(&mut *transaction).await?;
+                 INSERT INTO {name} SELECT * FROM moved"
+            ),
+            format!(
+                "ALTER TABLE {table} ATTACH PARTITION {name}
+                     FOR VALUES FROM ('{from} 00:00:00+00') TO ('{to} 00:00:00+00')"
+            ),
+        ];
+        for step in steps {
+            // The limit counts for each statement anew; none at all is written as zero.
+            let left = until.saturating_duration_since(Instant::now()).as_millis().max(1);
+            let within = format!("SET LOCAL statement_timeout = {left}; {step}");
+            sqlx::raw_sql(AssertSqlSafe(within)).execute(&mut *transaction).await?;
         }
     }
     transaction.commit().await

@@ -1,5 +1,6 @@
 //! What a failed transaction means.
 
+use sqlx::error::DatabaseError;
 use topics::TopicPartition;
 
 const QUERY_CANCELED: &str = "57014";
@@ -24,11 +25,11 @@ impl From<sqlx::Error> for Failure {
         match &error {
             sqlx::Error::Encode(_) => Self::Row(error.to_string()),
             sqlx::Error::Database(_) if is_slow(&error) => Self::Slow(error),
-            sqlx::Error::Database(refusal) => match refusal.code().as_deref().map(|code| code.get(..2)) {
+            sqlx::Error::Database(refusal) => match class(refusal.as_ref()).as_deref() {
                 // Data exception, program limit exceeded: https://www.postgresql.org/docs/current/errcodes-appendix.html
                 // Not integrity violations: the tables have no constraint that a row could break, and a day that another
                 // recorder makes at this moment shows as one.
-                Some(Some("22" | "54")) => Self::Row(refusal.message().to_owned()),
+                Some("22" | "54") => Self::Row(refusal.message().to_owned()),
                 Some(_) | None => Self::Wait(error),
             },
             _ => Self::Wait(error),
@@ -44,6 +45,20 @@ pub(crate) fn is_locked(error: &sqlx::Error) -> bool {
 /// A statement took longer than it may.
 pub(crate) fn is_slow(error: &sqlx::Error) -> bool {
     has_code(error, QUERY_CANCELED)
+}
+
+/// What another try may not meet: a Postgres that does not answer, a lock that somebody holds, a connection that is lost, a
+/// transaction that is rolled back for another's sake, a disk or a memory that is full, a server that is shut down.
+pub(crate) fn may_pass(error: &sqlx::Error) -> bool {
+    match error.as_database_error() {
+        None => true,
+        Some(refusal) => is_locked(error) || matches!(class(refusal).as_deref(), Some("08" | "40" | "53" | "57")),
+    }
+}
+
+/// The first two characters of the code.
+fn class(refusal: &dyn DatabaseError) -> Option<String> {
+    refusal.code()?.get(..2).map(str::to_owned)
 }
 
 fn has_code(error: &sqlx::Error, code: &str) -> bool {

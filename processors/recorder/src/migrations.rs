@@ -9,12 +9,13 @@ use sqlx::{
     postgres::PgPoolOptions,
 };
 
-use crate::failure::is_locked;
+use crate::failure;
 
-/// Whoever changes a table waits for all who read it, and everybody else behind him: not for long, and then again.
-const LIMIT: &str = "SET lock_timeout = '5s'";
+/// Whoever changes a table waits for all who read it, and everybody else behind him: not for long, and then again. A
+/// statement takes as long as it takes, whatever the database or the role says: an index of a large table does.
+const LIMITS: &str = "SET lock_timeout = '5s'; SET statement_timeout = 0";
 
-/// On a connection of its own, on which a statement takes as long as it takes: an index of a large table does.
+/// On a connection of its own, for its limits.
 pub(crate) async fn run(pool: &PgPool, connect: Duration) -> Result<(), MigrateError> {
     let migrations = MIGRATIONS.map(|(version, name, sql)| {
         Migration::new(
@@ -29,7 +30,7 @@ pub(crate) async fn run(pool: &PgPool, connect: Duration) -> Result<(), MigrateE
         .max_connections(1)
         .acquire_timeout(connect)
         .after_connect(|connection, _| {
-            Box::pin(async move { sqlx::raw_sql(LIMIT).execute(connection).await.map(|_| ()) })
+            Box::pin(async move { sqlx::raw_sql(LIMITS).execute(connection).await.map(|_| ()) })
         })
         .connect_lazy_with(pool.connect_options().as_ref().clone());
     let migrated = Migrator::with_migrations(migrations.into()).run(&own).await;
@@ -41,9 +42,7 @@ pub(crate) async fn run(pool: &PgPool, connect: Duration) -> Result<(), MigrateE
 pub(crate) fn may_pass(error: MigrateError) -> Result<sqlx::Error, MigrateError> {
     match error {
         MigrateError::Execute(error) => Ok(error),
-        MigrateError::ExecuteMigration(error, _) if error.as_database_error().is_none() || is_locked(&error) => {
-            Ok(error)
-        }
+        MigrateError::ExecuteMigration(error, _) if failure::may_pass(&error) => Ok(error),
         error => Err(error),
     }
 }

@@ -1252,7 +1252,7 @@ export interface operations {
                 tenant?: string;
                 /** @description name or name@version */
                 chain?: string;
-                /** @description the record key of the request, all of it */
+                /** @description the record key of the request, all of it; not found by it are runs that were recorded before there was this column, and keys that are no UTF-8 or hold NUL */
                 key?: string;
                 /** @description one of queued, in_progress, completed, failed, cancelled, interrupted */
                 status?: "queued" | "in_progress" | "completed" | "failed" | "cancelled" | "interrupted";

@@ -1,6 +1,6 @@
 //! What the judge of fault runs says about the rows.
 
-use std::fs;
+use std::{collections::BTreeMap, fs};
 
 use testkit::chaos::{
     Plan, RunFolder,
@@ -26,6 +26,7 @@ pub async fn mismatches(world: &World) -> Vec<String> {
         request_topics: ["requests", "requests.interactive"]
             .map(|name| world.kafka.topic(name))
             .to_vec(),
+        emits: BTreeMap::new(),
         session_timeout_ms: 0,
         transaction_timeout_ms: 0,
     };

@@ -6,6 +6,8 @@ use schemas::{RunResult, Timestamp};
 use crate::{stories::world, world::result};
 
 const DAY: i64 = 86_400_000_000;
+/// The last day that is made ahead.
+const TOMORROW: &str = "pg_class WHERE relname = 'runs_' || to_char((now() AT TIME ZONE 'UTC')::date + 1, 'YYYYMMDD')";
 
 /// A question that takes an hour keeps no row of a new day out.
 #[tokio::test(flavor = "multi_thread")]
@@ -13,8 +15,7 @@ async fn rows_land_while_somebody_reads_for_long_and_their_day_is_made_afterward
     let world = world("recorder-held").await;
     let mut recorder = world.recorder(RecorderSettings::default());
     recorder.until_ready().await;
-    let ahead = "pg_class WHERE relname = 'runs_' || to_char((now() AT TIME ZONE 'UTC')::date + 1, 'YYYYMMDD')";
-    world.until_count(ahead, 1).await;
+    world.until_count(TOMORROW, 1).await;
     let mut long = world.pool.begin().await.unwrap();
     sqlx::query("SELECT count(*) FROM runs")
         .execute(&mut *long)
@@ -82,6 +83,37 @@ async fn rows_that_cannot_be_moved_in_time_stay_where_they_are_and_others_land()
         1,
         "it was tried again at once"
     );
+    recorder.stop().await;
+}
+
+/// Each table takes less than a statement may, all together longer than a batch has.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_move_that_takes_its_time_of_every_table_stops_nobody() {
+    let world = world("recorder-moves").await;
+    let mut recorder = world.recorder(RecorderSettings::default());
+    recorder.until_ready().await;
+    world.until_count(TOMORROW, 1).await;
+    world
+        .execute(
+            "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                 PERFORM pg_sleep(12);
+                 RETURN NULL;
+             END $$;
+             CREATE TRIGGER slow BEFORE DELETE ON runs_default EXECUTE FUNCTION slow();
+             CREATE TRIGGER slow BEFORE DELETE ON duplicate_results_default EXECUTE FUNCTION slow();
+             CREATE TRIGGER slow BEFORE DELETE ON attempts_default EXECUTE FUNCTION slow();
+             CREATE TRIGGER slow BEFORE DELETE ON audit_default EXECUTE FUNCTION slow();
+             CREATE TRIGGER slow BEFORE DELETE ON dead_letters_default EXECUTE FUNCTION slow()",
+        )
+        .await;
+    let of_an_old_day = RunResult {
+        accepted_at: Timestamp::now().plus_micros(-5 * DAY),
+        ..result(1)
+    };
+    world.send_record("results", 0, &of_an_old_day).await;
+    world.send_record("results", 1, &result(2)).await;
+    world.until_count("runs WHERE status = 'completed'", 2).await;
+    assert_eq!(world.count("runs_default").await, 1);
     recorder.stop().await;
 }
 
