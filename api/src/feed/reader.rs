@@ -57,6 +57,9 @@ struct Gap {
 impl Reader {
     /// Until nobody reads any more or the process stops.
     pub async fn run(api: Arc<Api>, filter: Filter, from: From, out: Out) {
+        if stands(&api, &from, &out).await.is_err() {
+            return;
+        }
         let Begin { place, seen, before } = Begin::of(&api, &filter, &from).await;
         let resumed = seen.is_some();
         let mut reader = Self {
@@ -179,6 +182,22 @@ impl Reader {
         self.alive = Instant::now();
         Ok(())
     }
+}
+
+/// An instance that has just begun has not read to the end of `results`, and knows nothing of who comes back to it: that is no
+/// gap yet, however long the brokers are away.
+async fn stands(api: &Api, from: &From, out: &Out) -> Result<(), Closed> {
+    let From::Seen(Some(seen)) = from else { return Ok(()) };
+    let (mut results, mut arrivals) = (api.results.clone(), api.bridge.ring.arrivals());
+    while !api.bridge.ring.has_reached(seen) && results.borrow_and_update().is_err() {
+        tokio::select! {
+            Ok(()) = results.changed() => {}
+            Ok(()) = arrivals.changed() => {}
+            () = sleep(KEEP_ALIVE) => out.send(PING).await?,
+            () = out.closed() => return Err(Closed),
+        }
+    }
+    Ok(())
 }
 
 /// Decodes a result for all readers. While the registry is away, tries on: nobody is shown a feed with holes.

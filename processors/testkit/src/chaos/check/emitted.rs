@@ -10,8 +10,9 @@ use super::{
 
 /// Of the fault after which a topic is there again, and empty.
 pub const MADE_AGAIN: &str = "topic_made_again";
-/// The clocks of the broker and of the driver are one; a commit may have been under way.
-const SLACK: i64 = 2_000_000;
+/// The clocks of the broker and of the driver are one; a commit may have been under way, in a process that was stopped for as
+/// long as its transaction may last.
+const SLACK: i64 = 20_000_000;
 
 pub fn check(evidence: &Evidence, findings: &mut Findings) {
     let mut records: HashMap<(&str, &str), Vec<&EmittedRecord>> = HashMap::new();

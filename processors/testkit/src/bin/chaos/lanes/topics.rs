@@ -34,7 +34,7 @@ use crate::{
 };
 
 /// Brokers come and go meanwhile.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 
 pub async fn run(world: &World, plan: Vec<Planned>, began: Instant) -> anyhow::Result<()> {

@@ -158,7 +158,8 @@ impl Deciding {
             }
             Err(error) => {
                 tracing::warn!(%error, id = result.request_id, "a resume is not acknowledged");
-                Ok(())
+                // it may be there all the same
+                self.said(&result.request_id, number, 0, error.to_string())
             }
         }
     }
@@ -174,8 +175,8 @@ impl Deciding {
                 status = answer.status().as_u16();
                 let problem: Value = answer.json().await.unwrap_or_default();
                 problem["detail"].as_str().unwrap_or_default().clone_into(&mut why);
-                // the api has not seen yet that the run waits
-                let is_early = status == 409 && why.ends_with(" is queued");
+                // the api has not seen yet that the run waits: the witness reads the brokers without it
+                let is_early = status == 409 && (why.ends_with(" is queued") || why.ends_with(" is in_progress"));
                 if !is_early && !matches!(status, 408 | 429 | 500..) {
                     break;
                 }

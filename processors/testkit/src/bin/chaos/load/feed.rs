@@ -18,6 +18,7 @@ use crate::world::{World, now};
 /// What a connection lasts at most.
 const LASTS_MS: std::ops::Range<u64> = 500..8_000;
 const ANSWERS_WITHIN: Duration = Duration::from_secs(20);
+const CONNECTED_WITHIN: Duration = Duration::from_secs(60);
 
 pub struct FeedReader {
     end: CancellationToken,
@@ -34,7 +35,11 @@ impl FeedReader {
             random: StdRng::seed_from_u64(seed.wrapping_add(3)),
             last_id: String::new(),
         };
-        reader.connection(|reader| !reader.last_id.is_empty()).await?;
+        let began = Instant::now();
+        while reader.last_id.is_empty() {
+            anyhow::ensure!(began.elapsed() < CONNECTED_WITHIN, "the feed says nothing");
+            reader.connection(|reader| !reader.last_id.is_empty()).await?;
+        }
         let end = CancellationToken::new();
         let ended = end.clone();
         let reading = tokio::spawn(async move {
