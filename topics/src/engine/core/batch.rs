@@ -55,7 +55,7 @@ pub enum Fault {
     Membership,
     /// Outputs cannot be written, whoever tries.
     Outputs(Vec<Refusal>),
-    /// Of others' topics one is not to be written to for now: [`super::Member::hold_back`] says which.
+    /// A topic of others in it refuses or is away; the next batch leaves out what [`super::Member::hold_back`] was told.
     HeldBack,
     Passing,
 }
